@@ -58,3 +58,11 @@ func HintOf(err error) string {
 	}
 	return ""
 }
+
+type both struct{ a, b error }
+
+func (e both) Error() string   { return e.a.Error() + " (" + e.b.Error() + ")" }
+func (e both) Unwrap() []error { return []error{e.a, e.b} }
+
+// Both returns an error that is a and b at once.
+func Both(a, b error) error { return both{a, b} }

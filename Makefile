@@ -1,0 +1,68 @@
+# Coffer. `make help` lists the targets; `make demo` and `make test` do all their own set-up.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Version stamping asks git about the folder, which git refuses where another user owns the clone.
+export GOFLAGS := $(strip $(filter-out -buildvcs=%,$(GOFLAGS)) -buildvcs=false)
+
+FUZZTIME     ?= 10s
+DURATION     ?= 2m
+SEED         ?=
+BENCH        ?= .
+BENCHTIME    ?= 1s
+BENCHCOUNT   ?= 1
+COFFER_E2E_MB ?= 300
+
+.PHONY: help demo test lint race fuzz bench crash e2e vectors cross tools clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)$$/  \1	\2/p' Makefile | expand -t 14
+
+demo: ## the guided demonstration: key file, encrypted volume, 1,000 records, a look into both files
+	@scripts/setup.sh go
+	@go run ./cmd/coffer demo
+
+test: ## everything CI runs: lint, builds, race tests, a short fuzz, each benchmark once, all tests
+	@scripts/test.sh
+
+lint: ## gofmt, go vet, staticcheck, go.mod tidy, generated code up to date
+	@scripts/setup.sh go
+	@scripts/lint.sh
+
+race: ## the race detector over every package but the command, short form
+	@scripts/setup.sh test
+	@scripts/race.sh
+
+fuzz: ## every fuzz target in the tree for FUZZTIME (10s) each
+	@scripts/setup.sh go
+	@FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
+
+bench: ## benchmarks; BENCH=regexp BENCHTIME=1s BENCHCOUNT=1
+	@scripts/setup.sh go
+	@go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -count $(BENCHCOUNT) -timeout 120m ./...
+
+crash: ## power cuts for DURATION (2m), from SEED=n or a random one; ends with cuts=N failures=N seed=N
+	@scripts/setup.sh go
+	@go run ./internal/crashtest/cmd -duration $(DURATION) $(if $(SEED),-seed $(SEED))
+
+e2e: ## a real SQLite database of COFFER_E2E_MB (300) through encrypt, rekey with kills, decrypt
+	@scripts/setup.sh test
+	@COFFER_E2E_MB=$(COFFER_E2E_MB) go test ./cmd/coffer -run E2E -count 1 -v -timeout 60m
+
+vectors: ## published test vectors that live in a nested module (a large download)
+	@scripts/setup.sh test
+	@scripts/nested.sh internal/vectors
+
+cross: ## builds and vets for other systems and processors, and with -tags purego
+	@scripts/setup.sh go
+	@scripts/cross.sh
+
+tools: ## downloads and builds the pinned development tools (tools/go.mod)
+	@scripts/setup.sh go
+	@go tool -modfile=tools/go.mod staticcheck -version
+
+clean: ## removes what builds leave in the work tree
+	@rm -f coffer coffer.exe
+	@find . -path ./.git -prune -o -type f \( -name '*.test' -o -name '*.prof' \) -print -exec rm -f {} +

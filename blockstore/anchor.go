@@ -1,0 +1,97 @@
+package blockstore
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"github.com/cofferdb/coffer/internal/fault"
+)
+
+// Anchor names one durable state of a volume. Kept apart from the volume, it
+// makes a rollback of the whole volume, or of the journal's tail, visible: an
+// open with Options.ExpectAnchor accepts only a state whose history contains it.
+type Anchor struct {
+	Volume  UUID
+	Session UUID     // read-write open during which the state was reached
+	Ordinal uint64   // number of that session in the volume's history
+	Seq     uint64   // journal sequence
+	Chain   [32]byte // chain value at Seq
+}
+
+const anchorPrefix = "coffer-anchor-1."
+
+// String returns the token, printable and without spaces.
+func (a Anchor) String() string {
+	b := make([]byte, 0, 80)
+	b = append(b, a.Volume[:]...)
+	b = append(b, a.Session[:]...)
+	b = binary.LittleEndian.AppendUint64(b, a.Ordinal)
+	b = binary.LittleEndian.AppendUint64(b, a.Seq)
+	b = append(b, a.Chain[:]...)
+	return anchorPrefix + base64.RawURLEncoding.EncodeToString(b)
+}
+
+// ParseAnchor reads a token.
+func ParseAnchor(token string) (Anchor, error) {
+	rest, ok := strings.CutPrefix(strings.TrimSpace(token), anchorPrefix)
+	b, err := base64.RawURLEncoding.Strict().DecodeString(rest)
+	if !ok || err != nil || len(b) != 80 {
+		return Anchor{}, fmt.Errorf("blockstore: not an anchor, which begins with %q: %w", anchorPrefix, fault.Usage)
+	}
+	return Anchor{UUID(b[:16]), UUID(b[16:32]), binary.LittleEndian.Uint64(b[32:]), binary.LittleEndian.Uint64(b[40:]), [32]byte(b[48:])}, nil
+}
+
+// MarshalText returns the token.
+func (a Anchor) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// Anchor returns the anchor of the durable head.
+func (s *Store) Anchor() Anchor {
+	last := s.label.Load().last()
+	pos := s.ended
+	if s.journal != nil {
+		pos = s.journal.Durable()
+	}
+	return Anchor{s.volume, last.id, last.ordinal, pos.Seq, pos.Chain}
+}
+
+// checkAnchor decides whether the history that was found contains the expected anchor.
+func (s *Store) checkAnchor(l *label, r *replay) error {
+	a := s.opts.ExpectAnchor
+	if a == nil {
+		return nil
+	}
+	refuse := func(format string, args ...any) error {
+		return fault.Hint(fmt.Errorf("blockstore: not the history the anchor is of: "+format+": %w", append(args, fault.Tampered)...),
+			"an older or other copy of the volume, or of its journal, was put in its place; find the right one")
+	}
+	if a.Volume != l.volume {
+		return refuse("it names volume %v, this is %v", a.Volume, l.volume)
+	}
+	if a.Ordinal < l.lineage[0].ordinal {
+		return fmt.Errorf("blockstore: the anchor is %d sessions old, the volume remembers %d: %w",
+			l.last().ordinal-a.Ordinal, len(l.lineage), fault.TooOld)
+	}
+	limit, found := r.end.Seq, false
+	for i, e := range l.lineage {
+		if e.id != a.Session || e.ordinal != a.Ordinal {
+			continue
+		}
+		found = true
+		if i+1 < len(l.lineage) {
+			limit = min(limit, l.lineage[i+1].first-1)
+		}
+	}
+	switch {
+	case !found:
+		return refuse("its session %v is not in the volume's past", a.Session)
+	case a.Seq > limit:
+		return refuse("it names sequence %d, that session ends at %d here", a.Seq, limit)
+	case a.Seq == l.redo.Seq && a.Chain != l.redo.Chain,
+		a.Seq == r.end.Seq && a.Chain != r.end.Chain,
+		r.anchor != nil && *r.anchor != a.Chain:
+		return refuse("sequence %d has another chain value", a.Seq)
+	}
+	return nil
+}

@@ -1,0 +1,388 @@
+package blockstore
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cofferdb/coffer/journal"
+)
+
+// View runs fn on a snapshot of the durable state. It never blocks a writer
+// and never sees half a commit. Transactions do not nest.
+func (s *Store) View(fn func(*Tx) error) error {
+	if s.insideWriter() {
+		return ErrNested
+	}
+	if err := s.gate.enter(); err != nil {
+		return err
+	}
+	defer s.gate.leave()
+	n := s.acquire()
+	defer s.release(n)
+	s.mu.RLock()
+	tx := &Tx{s: s, snap: n.seq, size: s.over.sizeAt(n.seq)}
+	s.mu.RUnlock()
+	defer func() { tx.finished = true }()
+	return fn(tx)
+}
+
+// Update runs fn as the one writer and makes what it wrote one atomic commit,
+// durable when Update returns nil. An error of fn, or a panic, undoes
+// everything. [ErrOutcomeUnknown] means that a sync failed: the commit may or
+// may not be there when the volume is opened again.
+func (s *Store) Update(fn func(*Tx) error) error {
+	if s.insideWriter() {
+		return ErrNested
+	}
+	if err := s.gate.enter(); err != nil {
+		return err
+	}
+	defer s.gate.leave()
+	seq, err := s.update(fn, false)
+	if err != nil || seq == 0 {
+		return err
+	}
+	return s.await(seq)
+}
+
+// await returns when a commit is durable.
+func (s *Store) await(seq uint64) error {
+	if err := s.journal.Wait(context.Background(), seq); err != nil {
+		return s.fail(fmt.Errorf("blockstore: commit: %w", err))
+	}
+	return nil
+}
+
+// UpdateLazy is Update without waiting for durability: [Store.Sync] or any
+// later durable commit brings it. Readers see it only then; after a crash it
+// is there whole, or not at all.
+func (s *Store) UpdateLazy(fn func(*Tx) error) error {
+	if s.insideWriter() {
+		return ErrNested
+	}
+	if err := s.gate.enter(); err != nil {
+		return err
+	}
+	defer s.gate.leave()
+	_, err := s.update(fn, false)
+	return err
+}
+
+// UpdateAnchor is Update that also returns an anchor of a state that contains the commit.
+func (s *Store) UpdateAnchor(fn func(*Tx) error) (Anchor, error) {
+	if err := s.Update(fn); err != nil {
+		return Anchor{}, err
+	}
+	return s.Anchor(), nil
+}
+
+// Sync makes every commit so far durable.
+func (s *Store) Sync(ctx context.Context) error {
+	if s.opts.ReadOnly {
+		return nil
+	}
+	if err := s.gate.enter(); err != nil {
+		return err
+	}
+	defer s.gate.leave()
+	if err := s.journal.Sync(ctx); err != nil {
+		return fmt.Errorf("blockstore: sync: %w", err)
+	}
+	return nil
+}
+
+// update appends fn's writes as one commit and returns its sequence, 0 if there was nothing to write.
+func (s *Store) update(fn func(*Tx) error, reseal bool) (uint64, error) {
+	if err := s.usable(); err != nil {
+		return 0, err
+	}
+	if err := s.throttle(); err != nil {
+		return 0, err
+	}
+	frames, seq, err := s.transact(fn, reseal)
+	if err != nil || seq == 0 {
+		return 0, err
+	}
+	if err := s.handOver(frames); err != nil {
+		return 0, err
+	}
+	s.nudge()
+	return seq, nil
+}
+
+// transact runs fn under the writer lock and takes the commit's place in the journal.
+func (s *Store) transact(fn func(*Tx) error, reseal bool) (frames []frame, seq uint64, err error) {
+	s.writer.Lock()
+	defer s.writer.Unlock()
+	if err := s.usable(); err != nil {
+		return nil, 0, err
+	}
+	s.writerID.Store(goroutineID())
+	defer s.writerID.Store(0)
+	s.mu.RLock()
+	size := s.over.sizeAt(latest)
+	s.mu.RUnlock()
+	tx := &Tx{s: s, snap: latest, state: newTxState(size), before: size}
+	tx.state.reseal = reseal
+	committed := false
+	defer func() {
+		tx.finished = true
+		if !committed {
+			tx.abandon()
+		}
+	}()
+	if err := fn(tx); err != nil {
+		return nil, 0, err
+	}
+	if tx.state.empty(size) {
+		return nil, 0, nil
+	}
+	if frames, err = tx.records(); err != nil {
+		return nil, 0, err
+	}
+	committed = true
+	seq = tx.install(frames)
+	return frames, seq, nil
+}
+
+// frame is a record with its place in the journal.
+type frame struct {
+	ticket  journal.Ticket
+	payload []byte
+}
+
+// records encodes what is left to write, reserves space for it in the volume
+// and takes tickets. Nothing is changed where it fails.
+func (tx *Tx) records() ([]frame, error) {
+	if err := tx.s.reserve(tx.state); err != nil {
+		return nil, err
+	}
+	payloads, err := tx.encode(true)
+	if err != nil {
+		return nil, err
+	}
+	frames := make([]frame, 0, len(payloads))
+	for _, p := range payloads {
+		t, err := tx.s.journal.Ticket(len(p))
+		if err != nil {
+			for _, f := range frames {
+				f.ticket.Abort()
+			}
+			return nil, fmt.Errorf("blockstore: commit: %w", err)
+		}
+		frames = append(frames, frame{t, p})
+	}
+	return frames, nil
+}
+
+// encode turns the transaction's unemitted state into records; with commit the
+// last is the commit record.
+func (tx *Tx) encode(commit bool) ([][]byte, error) {
+	st := tx.state
+	flags := uint8(0)
+	if st.reseal {
+		flags = redoReseal
+	}
+	now := time.Now().UnixNano()
+	var out [][]byte
+	most := min(redoPayload, tx.s.journal.MaxPayload())
+	w := newRedoWriter(most)
+	part := func() {
+		f := flags
+		if st.parts == 0 {
+			f |= redoFirst
+		}
+		out = append(out, w.finish(redoPart, f, 0, now))
+		st.parts++
+		w = newRedoWriter(most)
+	}
+	for _, r := range st.ranges[st.emit:] {
+		if !w.fits(0) {
+			part()
+		}
+		w.op(opHole, r.first, r.n, nil)
+	}
+	st.emit = len(st.ranges)
+	if commit && st.size != tx.before {
+		if !w.fits(0) {
+			part()
+		}
+		w.op(opResize, uint64(st.size), 0, nil)
+	}
+	for _, b := range sortedBlocks(st.writes) {
+		v := st.writes[b]
+		if v.kind == verPage && v.page == nil {
+			continue // went out in a part
+		}
+		if !w.fits(len(v.page)) {
+			part()
+		}
+		switch v.kind {
+		case verLost:
+			w.op(opLost, b, 0, nil)
+		case verHole:
+			w.op(opHole, b, 1, nil)
+		default:
+			w.op(opImage, b, 0, v.page)
+		}
+	}
+	if commit {
+		f := flags
+		if st.parts == 0 {
+			f |= redoFirst
+		}
+		out = append(out, w.finish(redoCommit, f, st.parts, now))
+	} else if w.ops > 0 {
+		part()
+	}
+	for _, p := range out {
+		st.redo += int64(len(p))
+	}
+	return out, nil
+}
+
+func sortedBlocks(m map[uint64]write) []uint64 {
+	out := make([]uint64, 0, len(m))
+	for b := range m {
+		out = append(out, b)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// install makes the commit part of the appended head.
+func (tx *Tx) install(frames []frame) uint64 {
+	s := tx.s
+	seq := frames[len(frames)-1].ticket.Seq()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over.install(seq, tx.state)
+	if tx.span != nil {
+		s.endSpan(tx.span.first, seq)
+	} else if len(frames) > 1 {
+		s.spans = append(s.spans, txSpan{frames[0].ticket.Seq(), seq})
+	}
+	s.stats.commits.Add(1)
+	return seq
+}
+
+// handOver seals and appends the records, several at a time where there are several.
+func (s *Store) handOver(frames []frame) error {
+	if len(frames) == 1 {
+		return s.failed(frames[0].ticket.Commit(frames[0].payload))
+	}
+	var wg sync.WaitGroup
+	errs := make([]error, s.opts.Workers)
+	for w := range errs {
+		wg.Go(func() {
+			for i := w; i < len(frames); i += len(errs) {
+				if err := frames[i].ticket.Commit(frames[i].payload); err != nil {
+					errs[w] = err
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return s.failed(err)
+		}
+	}
+	return nil
+}
+
+// failed poisons the store where a commit that readers of the appended head
+// may have built on did not reach the journal.
+func (s *Store) failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return s.fail(fmt.Errorf("blockstore: commit: %w", err))
+}
+
+// spillOut writes the images a large transaction holds to the journal, as
+// part records, and to the spill file, so that its memory is bounded.
+func (tx *Tx) spillOut() error {
+	s, st := tx.s, tx.state
+	if err := s.reserve(st); err != nil {
+		return err
+	}
+	payloads, err := tx.encode(false)
+	if err != nil {
+		return err
+	}
+	for b, w := range st.writes {
+		if w.page == nil {
+			continue
+		}
+		ref, err := s.spill.put(w.page)
+		if err != nil {
+			return err
+		}
+		st.writes[b] = write{kind: verPage, spill: ref}
+		st.memory -= int64(len(w.page))
+	}
+	for _, p := range payloads {
+		t, err := s.journal.Ticket(len(p))
+		if err != nil {
+			return fmt.Errorf("blockstore: large transaction: %w", err)
+		}
+		if tx.span == nil {
+			tx.span = &txSpan{first: t.Seq()}
+			s.mu.Lock()
+			s.spans = append(s.spans, *tx.span)
+			s.mu.Unlock()
+		}
+		if err := t.Commit(p); err != nil {
+			return s.failed(err)
+		}
+	}
+	return nil
+}
+
+// abandon gives up what the transaction holds. Part records that went out have no commit and are ignored by replay.
+func (tx *Tx) abandon() {
+	tx.state.drop(tx.s.spill.release)
+	if tx.span == nil {
+		return
+	}
+	tx.s.mu.Lock()
+	defer tx.s.mu.Unlock()
+	tx.s.endSpan(tx.span.first, 0)
+}
+
+// endSpan closes the span that began at first: up to its commit, or without one. mu is held.
+func (s *Store) endSpan(first, last uint64) {
+	for i := range s.spans {
+		if s.spans[i].first == first {
+			if last == 0 {
+				s.spans = slices.Delete(s.spans, i, i+1)
+			} else {
+				s.spans[i].last = last
+			}
+			return
+		}
+	}
+}
+
+// insideWriter reports whether this goroutine holds the writer lock.
+func (s *Store) insideWriter() bool {
+	id := s.writerID.Load()
+	return id != 0 && id == goroutineID()
+}
+
+// goroutineID reads the number from the header of a stack trace, "goroutine N [...".
+// It serves only to turn a nested transaction from a deadlock into an error.
+func goroutineID() uint64 {
+	var buf [40]byte
+	n := runtime.Stack(buf[:], false)
+	num, _, _ := strings.Cut(strings.TrimPrefix(string(buf[:n]), "goroutine "), " ")
+	id, _ := strconv.ParseUint(num, 10, 64)
+	return id
+}

@@ -1,0 +1,395 @@
+package blockstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cofferdb/coffer/dek"
+	"github.com/cofferdb/coffer/internal/fault"
+)
+
+const (
+	// resealBytes is how much re-sealed data waits unsynced at most, over all
+	// workers, so that a foreground commit never syncs more than that for a conversion.
+	resealBytes = 256 << 10
+	// scrubGroups is how many tag blocks one checkpoint writes anew at the end.
+	scrubGroups = 512
+	// retryAfter is how long a conversion waits for snapshots that hold the checkpoint back.
+	retryAfter = 20 * time.Millisecond
+)
+
+func sortedSet(m map[uint64]struct{}) []uint64 {
+	out := make([]uint64, 0, len(m))
+	for b := range m {
+		out = append(out, b)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// run is the conversion: passes over all groups until the checkpointed records
+// prove that nothing stale is left, then the clean-up.
+func (v *Converter) run() {
+	for {
+		v.passed.Store(0)
+		if err := v.pass(); err != nil {
+			v.end(false, 0, v.cause(err))
+			return
+		}
+		if err := v.s.settleAll(v.ctx, checkpointRequest{}); err != nil {
+			v.end(false, 0, v.cause(err))
+			return
+		}
+		left, readable, err := v.remaining()
+		if err != nil {
+			v.end(false, 0, v.cause(err))
+			return
+		}
+		if left == 0 {
+			break
+		}
+		if readable == 0 && !v.accept {
+			v.end(false, 0, nil)
+			return
+		}
+		select {
+		case <-v.ctx.Done():
+		case <-time.After(retryAfter):
+		}
+	}
+	v.setState("finishing")
+	kept, err := v.finish()
+	v.end(err == nil, kept, v.cause(err))
+}
+
+func (v *Converter) cause(err error) error {
+	if err != nil && v.ctx.Err() != nil && v.s.failure.Load() == nil {
+		return fmt.Errorf("blockstore: the conversion was stopped, it can be resumed: %w", context.Canceled)
+	}
+	return err
+}
+
+func (v *Converter) isDamaged(block uint64) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	_, ok := v.damaged[block]
+	return ok
+}
+
+// pass hands the groups to the workers.
+func (v *Converter) pass() error {
+	groups := groupsFor(v.total.Load())
+	ctx, cancel := context.WithCancelCause(v.ctx)
+	defer cancel(nil)
+	var next atomic.Uint64
+	var wg sync.WaitGroup
+	for range v.work {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				g := next.Add(1) - 1
+				if g >= groups {
+					return
+				}
+				if err := v.group(ctx, g); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if v.ctx.Err() != nil {
+		return v.ctx.Err()
+	}
+	return context.Cause(ctx)
+}
+
+// wait holds a worker while the conversion is paused.
+func (v *Converter) wait(ctx context.Context) error {
+	v.mu.Lock()
+	paused := v.paused
+	v.mu.Unlock()
+	if paused == nil {
+		return ctx.Err()
+	}
+	select {
+	case <-paused:
+		return ctx.Err()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// group re-seals the stale blocks of one group.
+func (v *Converter) group(ctx context.Context, g uint64) error {
+	defer v.passed.Add(perGroup)
+	m, err := v.s.meta.get(metaKey{0, g})
+	if err != nil {
+		if !errors.Is(err, fault.Tampered) {
+			return err
+		}
+		v.report(g*perGroup, err)
+		return nil
+	}
+	if m == nil {
+		return nil
+	}
+	size := max(1, resealBytes/v.work/int(v.s.lay.blockSize))
+	var batch []placed
+	for i := range perGroup {
+		r, err := m.record(i)
+		if err != nil {
+			return err
+		}
+		if !v.stale(&r) {
+			continue
+		}
+		if batch = append(batch, placed{block: g*perGroup + uint64(i)}); len(batch) < size {
+			continue
+		}
+		if err := v.batch(ctx, batch); err != nil {
+			return err
+		}
+		batch = nil
+	}
+	return v.batch(ctx, batch)
+}
+
+// batch reads blocks of one group and writes them back as a lazy commit,
+// except those that somebody has written meanwhile.
+func (v *Converter) batch(ctx context.Context, batch []placed) error {
+	if err := v.wait(ctx); err != nil {
+		return err
+	}
+	batch, err := v.read(batch)
+	if err != nil || len(batch) == 0 {
+		return err
+	}
+	frames, seq, err := v.s.transact(func(tx *Tx) error { return v.reseal(tx, batch) }, true)
+	if err != nil || seq == 0 {
+		return err
+	}
+	if err := v.s.handOver(frames); err != nil {
+		return err
+	}
+	if err := v.s.await(seq); err != nil {
+		return err
+	}
+	return v.s.throttle()
+}
+
+// read opens what is stale in place. Blocks in the overlay go out under the new key anyway.
+func (v *Converter) read(batch []placed) ([]placed, error) {
+	s := v.s
+	if len(batch) == 0 {
+		return nil, nil
+	}
+	l := s.latch(batch[0].block)
+	l.RLock()
+	defer l.RUnlock()
+	kept := batch[:0]
+	for _, p := range batch {
+		if s.inOverlay(p.block) {
+			continue
+		}
+		r, err := s.meta.record(p.block)
+		if err != nil {
+			return nil, err
+		}
+		if v.stale(&r) {
+			kept = append(kept, placed{block: p.block, rec: r, dst: make([]byte, s.lay.blockSize)})
+		}
+	}
+	if err := s.openPlaced(kept, false); err != nil {
+		return nil, err
+	}
+	good := kept[:0]
+	for _, p := range kept {
+		if p.err != nil {
+			v.report(p.block, p.err)
+			if !v.accept {
+				continue
+			}
+		}
+		good = append(good, p)
+	}
+	return good, nil
+}
+
+// inOverlay reports whether a block was written since the last checkpoint.
+func (s *Store) inOverlay(block uint64) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	v, hole := s.over.find(block, latest)
+	return v != nil || hole
+}
+
+// reseal writes what was read, as a compare-and-swap on the block's record: the
+// overlay is looked at first, since a version leaves it only when its record is in place.
+func (v *Converter) reseal(tx *Tx, batch []placed) error {
+	for i := range batch {
+		p := &batch[i]
+		if v.s.inOverlay(p.block) || p.block >= tx.Blocks() {
+			v.skipped.Add(1)
+			continue
+		}
+		r, err := v.s.meta.record(p.block)
+		if err != nil {
+			return err
+		}
+		switch {
+		case r != p.rec:
+			v.skipped.Add(1)
+		case p.err != nil:
+			if err := tx.markLost(p.block); err != nil {
+				return err
+			}
+			v.lost.Add(1)
+		default:
+			if err := tx.Write(p.block, p.dst); err != nil {
+				return err
+			}
+			v.converted.Add(1)
+		}
+	}
+	return nil
+}
+
+func (v *Converter) report(block uint64, err error) {
+	v.mu.Lock()
+	_, known := v.damaged[block]
+	v.damaged[block] = struct{}{}
+	v.mu.Unlock()
+	if !known {
+		v.s.opts.Logger.Warn("coffer: a damaged block was left as it is", "volume", v.s.volume.String(), "block", block, "cause", err)
+	}
+}
+
+// remaining counts the stale records as of the last checkpoint, and those of
+// them not known to be damaged. A tag block that cannot be read counts as one.
+func (v *Converter) remaining() (left, readable uint64, err error) {
+	err = v.s.eachGroup(v.ctx, func(g uint64, m *metaBlock, err error) error {
+		if err != nil {
+			if !errors.Is(err, fault.Tampered) {
+				return err
+			}
+			left++
+			return nil
+		}
+		for i := range perGroup {
+			r, err := m.record(i)
+			if err != nil {
+				return err
+			}
+			if !v.stale(&r) {
+				continue
+			}
+			left++
+			if !v.isDamaged(g*perGroup + uint64(i)) {
+				readable++
+			}
+		}
+		return nil
+	})
+	return left, readable, err
+}
+
+// eachGroup calls fn for every group that was ever written, as of the
+// published root, or with the error that reading its tag block gave.
+func (s *Store) eachGroup(ctx context.Context, fn func(g uint64, m *metaBlock, err error) error) error {
+	for g := range groupsFor(s.lay.blocks(s.label.Load().size)) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		m, err := s.meta.get(metaKey{0, g})
+		if m == nil && err == nil {
+			continue
+		}
+		if err := fn(g, m, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finish, after the proof that no record is stale: overwrite the older slots
+// of the tag blocks, drop the old key from the label and the journal, and give it back.
+func (v *Converter) finish() (kept int, err error) {
+	s := v.s
+	var groups []uint64
+	scrub := func() error {
+		defer func() { groups = groups[:0] }()
+		if len(groups) == 0 {
+			return nil
+		}
+		return s.checkpoint(v.ctx, checkpointRequest{groups: groups})
+	}
+	err = s.eachGroup(v.ctx, func(g uint64, _ *metaBlock, err error) error {
+		if err != nil {
+			return err
+		}
+		if groups = append(groups, g); len(groups) == scrubGroups {
+			return scrub()
+		}
+		return nil
+	})
+	if err == nil {
+		err = scrub()
+	}
+	if err != nil {
+		return 0, err
+	}
+	if v.op == opNone {
+		return 0, v.dropEpochs()
+	}
+	return v.dropKey()
+}
+
+// dropKey takes the old slot out of the label and the old key out of the journal.
+func (v *Converter) dropKey() (kept int, err error) {
+	s := v.s
+	var from uint8
+	var key dek.ID
+	err = s.changeLabel(func(next *label) error {
+		from = next.conv.from
+		key = next.slots[from].key
+		next.slots[from] = keySlot{}
+		next.conv = conversion{}
+		next.macSlot = next.writeSlot
+		if next.write().suite == None {
+			next.journalKey = dek.ID{}
+			next.journalKeys = append(next.journalKeys, dek.ID{})
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	s.ciphers.drop(from)
+	if err := s.switchJournal(v.ctx, s.label.Load().journalKey); err != nil {
+		return 0, err
+	}
+	for {
+		if err := s.settleAll(v.ctx, checkpointRequest{discard: true, label: func(*label) {}}); err != nil {
+			return 0, err
+		}
+		if l := s.label.Load(); key == l.journalKey || !l.allowsJournalKey(key) {
+			break
+		}
+		select {
+		case <-v.ctx.Done():
+			return 0, v.ctx.Err()
+		case <-time.After(retryAfter):
+		}
+	}
+	for _, g := range s.journal.Segments() {
+		if g.Err == nil && g.Key == key && key != s.label.Load().journalKey {
+			kept++
+		}
+	}
+	return kept, nil
+}

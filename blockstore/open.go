@@ -1,0 +1,224 @@
+package blockstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/cofferdb/coffer/dek"
+	"github.com/cofferdb/coffer/internal/fault"
+	"github.com/cofferdb/coffer/internal/fsx"
+	"github.com/cofferdb/coffer/internal/seal"
+	"github.com/cofferdb/coffer/journal"
+)
+
+// Open opens a volume: exclusively, or, with Options.ReadOnly, beside other
+// readers. keys holds the keys that the volume and its journal need; it may be
+// nil for a volume under suite none.
+//
+// A read-write open after a crash replays the journal and makes durable what
+// it accepted before anything else; a read-only open replays into memory and
+// writes nothing. A volume whose write key is activated for decryption only
+// opens read-only.
+func Open(path string, keys *dek.Keyring, o *Options) (*Store, error) {
+	opts, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	file, err := openLocked(opts.FS, path, opts.ReadOnly)
+	if err != nil {
+		return nil, err
+	}
+	s, err := openStore(path, file, keys, opts)
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return s, nil
+}
+
+// openLocked opens and locks the file that path names. The name is looked at
+// again under the lock: another process may have put a new file in its place.
+func openLocked(fsys fsx.FS, path string, readOnly bool) (fsx.File, error) {
+	flag, mode := os.O_RDWR, fsx.Exclusive
+	if readOnly {
+		flag, mode = os.O_RDONLY, fsx.Shared
+	}
+	for range 10 {
+		f, err := fsys.Open(path, flag, 0)
+		if err != nil {
+			return nil, fmt.Errorf("blockstore: open: %w", err)
+		}
+		if err := f.Lock(mode); err != nil {
+			return nil, errors.Join(fmt.Errorf("blockstore: %s: %w", path, err), f.Close())
+		}
+		same, err := fsys.SameFile(path, f)
+		if err == nil && same {
+			return f, nil
+		}
+		if cerr := f.Close(); err != nil {
+			return nil, errors.Join(fmt.Errorf("blockstore: open: %w", err), cerr)
+		}
+	}
+	return nil, fmt.Errorf("blockstore: %s is replaced again and again: %w", path, fault.InUse)
+}
+
+// openStore is the list of steps of an open.
+func openStore(path string, file fsx.File, keys *dek.Keyring, opts Options) (_ *Store, err error) {
+	copies, err := readLabels(file)
+	if err != nil {
+		return nil, err
+	}
+	l, err := copies.choose()
+	if err != nil {
+		return nil, err
+	}
+	if err := checkPolicy(l, &opts); err != nil {
+		return nil, err
+	}
+	s := new(Store)
+	s.init(path, file, keys, opts, l)
+	defer func() {
+		if err != nil {
+			s.stop()
+			s.ciphers.close()
+			err = errors.Join(err, s.spill.close())
+		}
+	}()
+	if err := s.authenticate(copies.rawOf(l), l); err != nil {
+		return nil, err
+	}
+	for i, p := range copies.problems() {
+		if p != "" {
+			opts.Logger.Warn("coffer: a copy of the label is not what it should be", "volume", l.volume.String(), "copy", i+1, "problem", p)
+		}
+	}
+	rec, err := s.recover(l)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, closeRecovered(rec)) }()
+	if err := s.checkAnchor(l, rec); err != nil {
+		return nil, err
+	}
+	if s.opts.ReadOnly {
+		return s, nil
+	}
+	if err := s.begin(l, rec); err != nil {
+		return nil, err
+	}
+	if !s.opts.Tune.Inline {
+		s.done.Go(s.run)
+	}
+	return s, nil
+}
+
+func closeRecovered(r *replay) error {
+	if r.recovered == nil {
+		return nil
+	}
+	return r.recovered.Close()
+}
+
+// checkPolicy refuses what the opener did not ask for. It looks at the label
+// before it is authenticated and only ever refuses.
+func checkPolicy(l *label, o *Options) error {
+	if !o.ExpectUUID.IsZero() && o.ExpectUUID != l.volume {
+		return fmt.Errorf("blockstore: the volume is %v, expected was %v: %w", l.volume, o.ExpectUUID, fault.Tampered)
+	}
+	mac := &l.slots[l.macSlot]
+	if mac.suite == seal.SuiteNone && !o.AllowPlain {
+		return ErrPlain
+	}
+	if !o.ExpectKey.IsZero() && o.ExpectKey != l.write().key {
+		return fmt.Errorf("blockstore: the volume's write key is %v, expected was %v: %w", l.write().key, o.ExpectKey, fault.Tampered)
+	}
+	return nil
+}
+
+// authenticate takes the keys of all slots and checks the label's MAC.
+func (s *Store) authenticate(raw []byte, l *label) error {
+	if err := s.ciphers.lease(l.macSlot, &l.slots[l.macSlot]); err != nil {
+		return err
+	}
+	if err := checkMAC(raw, l, s.ciphers.key(l.macSlot)); err != nil {
+		return err
+	}
+	for i := range l.slots {
+		ks := &l.slots[i]
+		if ks.state != slotLive {
+			continue
+		}
+		if err := s.ciphers.lease(uint8(i), ks); err != nil {
+			return err
+		}
+		if key := s.ciphers.key(uint8(i)); key != nil && key.CheckValue(l.volume[:]) != ks.check {
+			return fmt.Errorf("blockstore: the key activated as %v is not the one the volume was written under: %w", ks.key, fault.WrongKey)
+		}
+	}
+	if !s.opts.ReadOnly && s.ciphers.decryptOnly(l.writeSlot) {
+		s.opts.ReadOnly = true
+		s.opts.Logger.Warn("coffer: opened read-only, the write key is activated for decryption only", "volume", l.volume.String(), "key", l.write().key.String())
+	}
+	return nil
+}
+
+// begin makes durable what was accepted, in the order of FORMAT.md "Opening":
+// the journal's accepted end, the label with a new session, a new segment.
+func (s *Store) begin(l *label, rec *replay) error {
+	s.session = NewUUID()
+	next := l.clone()
+	next.clean = false
+	next.begin(s.session, rec.end.Seq)
+	if next.conv.weakening() {
+		next.writeSlot = next.conv.from // only an explicit resume goes on towards plaintext
+	}
+	s.sealsUsed = next.write().current().reserved
+	if err := s.reserveSeals(next, 0); err != nil {
+		return err
+	}
+	if rec.recovered == nil {
+		return s.beginFresh(next, rec)
+	}
+	if err := rec.recovered.Settle(s.ctx); err != nil {
+		return fmt.Errorf("blockstore: make the journal durable: %w", err)
+	}
+	next.mustReach = max(next.mustReach, rec.end.Segment)
+	next.durableThrough = rec.end.Seq
+	if err := s.writeLabel(next); err != nil {
+		return err
+	}
+	j, err := rec.recovered.Continue(next.journalKey, next.generation, s.session)
+	if err != nil {
+		return fmt.Errorf("blockstore: begin a journal segment: %w", err)
+	}
+	s.journal = j
+	return nil
+}
+
+// beginFresh opens a volume that needs no journal: its first segment is
+// durable, and empty, before the label says that there is one.
+func (s *Store) beginFresh(next *label, rec *replay) error {
+	at := next.redo
+	if rec.discarded {
+		next.stream = NewUUID()
+	}
+	j, err := journal.Start(s.journalOptions(next), at, next.journalKey, s.label.Load().generation, s.session)
+	if err != nil {
+		if errors.Is(err, fault.State) && !rec.discarded {
+			return fault.Hint(fmt.Errorf("%w (%w)", ErrJournalGoesOn, err), discardHint)
+		}
+		return fmt.Errorf("blockstore: begin the journal: %w", err)
+	}
+	next.redo = j.Durable()
+	next.mustReach = next.redo.Segment
+	next.durableThrough = at.Seq
+	if err := s.writeLabel(next); err != nil {
+		return errors.Join(err, j.Close(context.Background()))
+	}
+	s.journal = j
+	j.SetGeneration(next.generation)
+	return nil
+}
+
+const discardHint = "put the journal folder that belongs to this volume back, or discard what it holds explicitly (in Go Options.DiscardJournal)"

@@ -1,0 +1,87 @@
+package blockstore
+
+import (
+	"fmt"
+
+	"github.com/cofferdb/coffer/internal/fault"
+)
+
+// reserve makes sure that the volume file has space for blocks written for the
+// first time and for the metadata over them, so that a checkpoint cannot fail
+// for want of it. The writer lock is held.
+func (s *Store) reserve(st *txState) error {
+	var from, to int64 // the run of bytes collected so far
+	for _, b := range sortedBlocks(st.writes) {
+		if st.writes[b].page == nil {
+			continue
+		}
+		have, err := s.allocated(b)
+		if err != nil {
+			return err
+		}
+		if have {
+			continue
+		}
+		off := s.lay.block(b)
+		if off != to {
+			if err := s.allocate(from, to); err != nil {
+				return err
+			}
+			from = off
+		}
+		to = off + s.lay.blockSize
+	}
+	return s.allocate(from, to)
+}
+
+func (s *Store) allocate(from, to int64) error {
+	if from == to {
+		return nil
+	}
+	if err := s.file.Allocate(from, to-from); err != nil {
+		return fault.Hint(fmt.Errorf("blockstore: reserve space for %d bytes: %w", to-from, err),
+			"free space on the disk; nothing was committed")
+	}
+	return nil
+}
+
+// allocated reports whether block b has its space. Where nothing in its group
+// was ever written it reserves the group's metadata.
+func (s *Store) allocated(b uint64) (bool, error) {
+	s.mu.RLock()
+	v := s.over.chains[b]
+	s.mu.RUnlock()
+	if v != nil && v.kind == verPage {
+		return true, nil
+	}
+	g := b / perGroup
+	m, err := s.meta.get(metaKey{0, g})
+	if err != nil {
+		return false, &BlockError{"write", b, err}
+	}
+	if m == nil {
+		return false, s.allocateMeta(g)
+	}
+	r, err := m.record(int(b % perGroup))
+	if err != nil {
+		return false, &BlockError{"write", b, err}
+	}
+	return r.kind == recordData, nil
+}
+
+func (s *Store) allocateMeta(g uint64) error {
+	if _, ok := s.metaSpace[g]; ok {
+		return nil
+	}
+	for level := uint8(0); level <= maxLevel; level++ {
+		off := s.lay.pair(metaKey{level, g / span[level]})
+		if err := s.allocate(off, off+pairSize); err != nil {
+			return err
+		}
+	}
+	if s.metaSpace == nil {
+		s.metaSpace = make(map[uint64]struct{})
+	}
+	s.metaSpace[g] = struct{}{}
+	return nil
+}

@@ -1,0 +1,66 @@
+package blockstore
+
+import (
+	"crypto/rand"
+	"fmt"
+
+	"github.com/cofferdb/coffer/internal/fault"
+	"github.com/cofferdb/coffer/internal/seal"
+)
+
+// newEpoch draws the salt of an epoch. Suite none has no subkeys and no salt.
+func newEpoch(suite Suite, number uint32, reserve uint64) epoch {
+	e := epoch{number: number, reserved: reserve}
+	if suite != seal.SuiteNone {
+		rand.Read(e.salt[:])
+	}
+	return e
+}
+
+// ensureSeals makes sure that n seals under the write slot's current epoch are
+// reserved in the durable label; ckptMu is held. The count of a process that
+// died is taken as used up to its reservation.
+func (s *Store) ensureSeals(n int) error {
+	l := s.label.Load()
+	if s.sealsUsed+uint64(n) <= l.write().current().reserved {
+		s.sealsUsed += uint64(n)
+		return nil
+	}
+	next := l.clone()
+	if err := s.reserveSeals(next, uint64(n)); err != nil {
+		return err
+	}
+	if err := s.writeLabel(next); err != nil {
+		return err
+	}
+	s.sealsUsed += uint64(n)
+	return nil
+}
+
+// reserveSeals changes next so that n more seals are covered, in a new epoch
+// where the budget of the current one does not suffice.
+func (s *Store) reserveSeals(next *label, n uint64) error {
+	ks := next.write()
+	e := ks.current()
+	want := s.sealsUsed + n + s.opts.Tune.SealReserve
+	if want <= s.opts.Tune.SealBudget || s.sealsUsed == 0 {
+		e.reserved = max(e.reserved, want)
+		return nil
+	}
+	if len(ks.epochs) == maxEpochs {
+		return fault.Hint(fmt.Errorf("all %d epochs of the write key are used up: %w", maxEpochs, fault.State),
+			"re-key the volume to a new key")
+	}
+	ks.epochs = append(ks.epochs, newEpoch(ks.suite, e.number+1, n+s.opts.Tune.SealReserve))
+	s.sealsUsed = 0
+	s.opts.Logger.Info("coffer: a new epoch begins", "volume", s.volume.String(), "epoch", e.number+1)
+	return nil
+}
+
+// topUp renews the reservation while the label is written anyway.
+func (s *Store) topUp(next *label) {
+	e := next.write().current()
+	if want := s.sealsUsed + s.opts.Tune.SealReserve; e.reserved < s.sealsUsed+s.opts.Tune.SealReserve/2 && want <= s.opts.Tune.SealBudget {
+		e.reserved = want
+	}
+}

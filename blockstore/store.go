@@ -1,0 +1,233 @@
+package blockstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cofferdb/coffer/dek"
+	"github.com/cofferdb/coffer/internal/fault"
+	"github.com/cofferdb/coffer/internal/fsx"
+	"github.com/cofferdb/coffer/journal"
+)
+
+const latchCount = 64
+
+// Store is an open volume. It may be used by many goroutines at once.
+//
+// Lock order: ckptMu, writer, then either mu or a latch; metaTree.mu and the
+// locks of cache and spill are leaves. mu is held during I/O only for images in
+// the spill file; a latch is held during the I/O on its own blocks, and mu may
+// be taken under it.
+type Store struct {
+	path   string
+	opts   Options
+	file   fsx.File
+	lay    layout
+	volume UUID
+	holder string
+
+	keys    *dek.Keyring
+	ciphers cipherSet
+	meta    *metaTree
+	cache   *pageCache
+	spill   *spillFile
+	journal *journal.Journal      // nil when read-only
+	label   atomic.Pointer[label] // the durable label; never changed in place
+	session UUID
+	ended   journal.Position // read-only: the recovered end
+	tail    *journal.Tail    // what recovery cut, nil if nothing
+
+	// latches keep a block in place from being read while a checkpoint
+	// overwrites it; a latch covers every latchCount-th group.
+	latches [latchCount]sync.RWMutex
+
+	writer   sync.Mutex    // held by the one write transaction until its commit has its place in the journal
+	writerID atomic.Uint64 // goroutine that holds writer, 0 if none
+	// metaSpace is the set of new groups whose metadata has its space; writer guards it.
+	metaSpace map[uint64]struct{}
+
+	mu    sync.RWMutex // guards the fields below
+	over  overlay
+	snaps map[*snapshot]struct{}
+	spans []txSpan // transactions of several frames, some of which may not be durable
+
+	ckptMu    sync.Mutex // one checkpoint or label change at a time; guards the fields below
+	sealsUsed uint64     // under the current epoch of the write slot
+
+	convMu sync.Mutex // guards conv
+	conv   *Converter // the conversion that runs, nil if none
+
+	failure    atomic.Pointer[error] // why writes are refused until the volume is opened again
+	gate       gate
+	background chan struct{} // asks for a checkpoint
+	done       sync.WaitGroup
+	stop       context.CancelFunc
+	ctx        context.Context
+	stats      counters
+}
+
+// snapshot is a point in the history that a reader looks at.
+type snapshot struct {
+	seq uint64
+	pos journal.Position
+}
+
+// txSpan is a transaction whose records take up more than one frame. last is 0
+// while it is still being written.
+type txSpan struct{ first, last uint64 }
+
+func (s *Store) latch(block uint64) *sync.RWMutex { return &s.latches[block/perGroup%latchCount] }
+
+// fail refuses all writes from now on. The first cause stays.
+func (s *Store) fail(err error) error {
+	if s.failure.CompareAndSwap(nil, &err) {
+		s.opts.Logger.Error("coffer: writes are refused until the volume is opened again", "volume", s.volume.String(), "cause", err)
+	}
+	return err
+}
+
+// usable returns why a write cannot begin, or nil.
+func (s *Store) usable() error {
+	switch p := s.failure.Load(); {
+	case s.opts.ReadOnly:
+		return ErrReadOnly
+	case p != nil:
+		return fault.Hint(fmt.Errorf("blockstore: an earlier write failed, nothing more is accepted until the volume is opened again: %w",
+			errors.Join(*p, fault.State)), "close the volume and open it again")
+	}
+	return nil
+}
+
+// UUID returns the volume's UUID.
+func (s *Store) UUID() UUID { return s.volume }
+
+// BlockSize returns the size of a block in bytes.
+func (s *Store) BlockSize() int { return int(s.lay.blockSize) }
+
+// Size returns the durable byte length.
+func (s *Store) Size() int64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.over.sizeAt(s.durableSeq())
+}
+
+// Blocks returns the number of blocks that hold Size bytes.
+func (s *Store) Blocks() uint64 { return s.lay.blocks(s.Size()) }
+
+func (s *Store) durableSeq() uint64 {
+	if s.journal == nil {
+		return s.ended.Seq
+	}
+	return s.journal.DurableSeq()
+}
+
+// acquire registers a snapshot of the durable head.
+func (s *Store) acquire() *snapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := &snapshot{pos: s.ended}
+	if s.journal != nil {
+		n.pos = s.journal.Durable()
+	}
+	n.seq = n.pos.Seq
+	s.snaps[n] = struct{}{}
+	return n
+}
+
+// release forgets a snapshot, and with it the versions that only it needed.
+func (s *Store) release(n *snapshot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.snaps, n)
+	if len(s.over.lingering) == 0 {
+		return
+	}
+	s.over.settle(s.label.Load().redo.Seq, s.oldest(), nil, s.freeVersion)
+}
+
+// oldest returns the sequence of the oldest snapshot; mu is held.
+func (s *Store) oldest() uint64 {
+	o := ^uint64(0)
+	for n := range s.snaps {
+		o = min(o, n.seq)
+	}
+	return o
+}
+
+func (s *Store) freeVersion(v *version) {
+	if v.spill != nil {
+		s.spill.release(v.spill)
+	}
+}
+
+// journalDir returns the folder of a volume's journal.
+func journalDir(path string) string { return path + ".journal" }
+
+func (s *Store) journalOptions(l *label) journal.Options {
+	return journal.Options{FS: s.opts.FS, Dir: journalDir(s.path), Keys: s.keys, Volume: l.volume, Stream: l.stream,
+		SegmentBytes: s.opts.SegmentBytes, Retain: s.opts.RetainSegments, Logger: s.opts.Logger,
+		Holder: "journal of " + s.holder, Inline: s.opts.Tune.Inline}
+}
+
+func (s *Store) init(path string, file fsx.File, keys *dek.Keyring, o Options, l *label) {
+	o.SegmentBytes = max(o.SegmentBytes, 8*int64(l.blockSize)) // a segment holds a few images at least
+	s.path, s.opts, s.file, s.keys = path, o, file, keys
+	s.volume, s.lay = l.volume, l.layout()
+	s.holder = fmt.Sprintf("volume %v", l.volume)
+	s.meta = newMetaTree(file, l)
+	s.cache = newPageCache(o.CacheBytes, l.blockSize)
+	s.spill = newSpillFile(o.FS, filepath.Dir(path), l.blockSize)
+	s.over = newOverlay(l.size)
+	s.snaps = make(map[*snapshot]struct{})
+	s.ended = l.redo
+	s.label.Store(l)
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	s.ciphers.init(keys, l.volume, s.holder)
+	s.background = make(chan struct{}, 1)
+	s.gate.idle = make(chan struct{})
+}
+
+// gate counts the calls under way, so that Close can wait for them.
+type gate struct {
+	mu     sync.Mutex // guards the fields below
+	active int
+	closed bool
+	idle   chan struct{} // closed when closed is set and active is 0
+}
+
+// enter admits a call, which must leave. It fails once the store is closing.
+func (g *gate) enter() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return ErrClosed
+	}
+	g.active++
+	return nil
+}
+
+func (g *gate) leave() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.active--; g.closed && g.active == 0 {
+		close(g.idle)
+	}
+}
+
+// shut lets nobody in any more and waits until everybody has left. It reports
+// whether this call was the one that closed the gate.
+func (g *gate) shut() bool {
+	g.mu.Lock()
+	first := !g.closed
+	g.closed = true
+	if first && g.active == 0 {
+		close(g.idle)
+	}
+	g.mu.Unlock()
+	<-g.idle
+	return first
+}

@@ -1,0 +1,265 @@
+package blockstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cofferdb/coffer/dek"
+	"github.com/cofferdb/coffer/internal/fault"
+)
+
+// VerifyOptions of a verification.
+type VerifyOptions struct {
+	// Workers is how many goroutines read and check; 0 is the store's number.
+	Workers int
+	// Progress, where set, is told now and then how many of how many blocks were looked at.
+	Progress func(done, total uint64)
+}
+
+// maxProblems bounds the list of a report; Report.Found counts all.
+const maxProblems = 10000
+
+// Problem is one thing that is not as it should be.
+type Problem struct {
+	Kind   string `json:"kind"`            // label, tree, tag, block or journal
+	Block  uint64 `json:"block,omitempty"` // number of the block; of the first one below a tree or tag block
+	Detail string `json:"detail"`
+	// Unsettled: the volume was not closed cleanly, and without keys it cannot
+	// be told whether the block merely runs ahead of its record.
+	Unsettled bool `json:"unsettled,omitempty"`
+	err       error
+}
+
+// Report is the result of a verification.
+type Report struct {
+	WithKeys  bool      `json:"with_keys"` // authenticated; otherwise checksums and hashes only
+	Clean     bool      `json:"clean"`     // the volume's mark
+	Blocks    uint64    `json:"blocks"`
+	Checked   uint64    `json:"checked"`  // images
+	Holes     uint64    `json:"holes"`    // blocks never written or trimmed
+	Lost      uint64    `json:"lost"`     // given up earlier, by explicit acceptance
+	Replayed  uint64    `json:"replayed"` // images that only the journal holds so far
+	Unsettled uint64    `json:"unsettled"`
+	Found     uint64    `json:"found"` // problems, unsettled ones not counted
+	Problems  []Problem `json:"problems"`
+	TailBytes int64     `json:"tail_bytes"` // cut off the journal's end, as after a power failure
+
+	mu sync.Mutex
+}
+
+// OK reports whether nothing is wrong; what is unsettled or lost by acceptance does not count.
+func (r *Report) OK() bool { return r.Found == 0 }
+
+// Err returns nil where nothing is wrong, else an error with the markers of the first problem.
+func (r *Report) Err() error {
+	if r.OK() {
+		return nil
+	}
+	for _, p := range r.Problems {
+		if !p.Unsettled {
+			return fmt.Errorf("blockstore: verify found %d problems, the first: %w", r.Found, p.err)
+		}
+	}
+	return fmt.Errorf("blockstore: verify found %d problems: %w", r.Found, fault.Damaged)
+}
+
+func (r *Report) add(p Problem) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p.Detail = p.err.Error()
+	if p.Unsettled {
+		r.Unsettled++
+	} else {
+		r.Found++
+	}
+	if len(r.Problems) < maxProblems {
+		r.Problems = append(r.Problems, p)
+	}
+}
+
+// Verify reads and authenticates everything the volume holds as it is on disk:
+// both labels, every tree and tag block and every block. It runs beside readers and the writer.
+func (s *Store) Verify(ctx context.Context, o VerifyOptions) (*Report, error) {
+	if s.insideWriter() {
+		return nil, ErrNested
+	}
+	if err := s.gate.enter(); err != nil {
+		return nil, err
+	}
+	defer s.gate.leave()
+	setDefault(&o.Workers, s.opts.Workers)
+	r := &Report{WithKeys: true, Clean: s.journal == nil && s.label.Load().clean, Blocks: s.Blocks()}
+	if s.tail != nil {
+		r.TailBytes = s.tail.Bytes
+	}
+	if err := s.verifyLabels(r); err != nil {
+		return nil, err
+	}
+	if err := s.verifyGroups(ctx, o, r); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (s *Store) verifyLabels(r *Report) error {
+	s.ckptMu.Lock() // no label is written meanwhile
+	defer s.ckptMu.Unlock()
+	copies, err := readLabels(s.file)
+	if err != nil {
+		return err
+	}
+	l := s.label.Load()
+	for i, p := range copies.problems() {
+		if p == "" && copies.l[i] != nil {
+			if err := checkMAC(copies.raw[i], copies.l[i], s.ciphers.key(copies.l[i].macSlot)); err != nil && copies.l[i].generation == l.generation {
+				r.add(Problem{Kind: "label", err: fmt.Errorf("copy %d: %w", i+1, err)})
+			}
+			continue
+		}
+		r.add(Problem{Kind: "label", err: fmt.Errorf("copy %d: %s: %w", i+1, p, fault.Both(fault.Tampered, fault.Damaged))})
+	}
+	return nil
+}
+
+// verifyGroups checks tree blocks, tag blocks and data blocks, group by group.
+func (s *Store) verifyGroups(ctx context.Context, o VerifyOptions, r *Report) error {
+	groups := groupsFor(r.Blocks)
+	for level := uint8(1); level <= maxLevel; level++ {
+		for i := uint64(0); i*span[level] < groups; i++ {
+			if err := s.verifyMeta(metaKey{level, i}, r); err != nil {
+				return err
+			}
+		}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var next, done atomic.Uint64
+	var wg sync.WaitGroup
+	for range o.Workers {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				g := next.Add(1) - 1
+				if g >= groups {
+					return
+				}
+				if err := s.verifyGroup(g, r); err != nil {
+					cancel(err)
+				}
+				if o.Progress != nil {
+					o.Progress(min(done.Add(perGroup), r.Blocks), r.Blocks)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// verifyMeta checks a metadata block as it lies on disk now.
+func (s *Store) verifyMeta(k metaKey, r *Report) error {
+	err := s.meta.fresh(k)
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, fault.Tampered) && !errors.Is(err, fault.Damaged) {
+		return err
+	}
+	kind := "tree"
+	if k.level == 0 {
+		kind = "tag"
+	}
+	r.add(Problem{Kind: kind, Block: k.index * span[k.level] * perGroup, err: err})
+	return nil
+}
+
+// fresh reads a metadata block from disk, past the cache.
+func (t *metaTree) fresh(k metaKey) error {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if k.level > t.height || k.index*span[k.level] >= span[t.height] {
+		return nil
+	}
+	ref, err := t.ref(k)
+	if err != nil || !ref.present {
+		return nil // what is wrong above is reported there
+	}
+	_, err = t.load(k, ref)
+	return err
+}
+
+// verifyGroup opens every block of a group, in batches.
+func (s *Store) verifyGroup(g uint64, r *Report) error {
+	if err := s.verifyMeta(metaKey{0, g}, r); err != nil {
+		return err
+	}
+	end := min((g+1)*perGroup, r.Blocks)
+	for b := g * perGroup; b < end; b += readBatch {
+		if err := s.verifyBatch(b, min(b+readBatch, end), r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) verifyBatch(first, end uint64, r *Report) error {
+	l := s.latch(first)
+	l.RLock()
+	defer l.RUnlock()
+	var batch []placed
+	var holes, lost, replayed uint64
+	for b := first; b < end; b++ {
+		if s.inOverlay(b) {
+			replayed++
+			continue
+		}
+		rec, err := s.meta.record(b)
+		switch {
+		case err != nil:
+			if !errors.Is(err, fault.Tampered) && !errors.Is(err, fault.Damaged) {
+				return err
+			}
+		case rec.kind == recordNever, rec.kind == recordHole:
+			holes++
+		case rec.kind == recordLost:
+			lost++
+		default:
+			batch = append(batch, placed{block: b, rec: rec, dst: make([]byte, s.lay.blockSize)})
+		}
+	}
+	if err := s.openPlaced(batch, false); err != nil {
+		return err
+	}
+	for i := range batch {
+		if batch[i].err != nil {
+			r.add(Problem{Kind: "block", Block: batch[i].block, err: batch[i].err})
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Holes, r.Lost, r.Replayed, r.Checked = r.Holes+holes, r.Lost+lost, r.Replayed+replayed, r.Checked+uint64(len(batch))
+	return nil
+}
+
+// VerifyFile verifies a volume that nobody has open for writing, and writes
+// nothing. With keys everything is authenticated, in the state that a replay of
+// the journal in memory gives. With nil keys checksums and the tree's hashes
+// are checked; a volume under suite none has no more than that.
+func VerifyFile(ctx context.Context, path string, keys *dek.Keyring, o *Options, v VerifyOptions) (*Report, error) {
+	if keys == nil {
+		return verifyKeyless(ctx, path, o, v)
+	}
+	opts, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	opts.ReadOnly = true
+	s, err := Open(path, keys, &opts)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.Verify(ctx, v)
+	return r, errors.Join(err, s.Close())
+}

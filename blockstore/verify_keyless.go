@@ -1,0 +1,154 @@
+package blockstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cofferdb/coffer/internal/fault"
+	"github.com/cofferdb/coffer/internal/fsx"
+	"github.com/cofferdb/coffer/internal/seal"
+	"github.com/cofferdb/coffer/journal"
+)
+
+// keyless is a verification without keys.
+type keyless struct {
+	file  fsx.File
+	l     *label
+	lay   layout
+	tree  *metaTree
+	r     *Report
+	clean bool
+}
+
+func verifyKeyless(ctx context.Context, path string, o *Options, v VerifyOptions) (r *Report, err error) {
+	opts, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	file, err := openLocked(opts.FS, path, true)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	copies, err := readLabels(file)
+	if err != nil {
+		return nil, err
+	}
+	l, err := copies.choose()
+	if err != nil {
+		return nil, err
+	}
+	k := &keyless{file: file, l: l, lay: l.layout(), tree: newMetaTree(file, l), r: &Report{Clean: l.clean, Blocks: l.blocks()}}
+	for i, p := range copies.problems() {
+		if p != "" {
+			k.r.add(Problem{Kind: "label", err: fmt.Errorf("copy %d: %s: %w", i+1, p, fault.Damaged)})
+		}
+	}
+	if err := k.groups(ctx, v); err != nil {
+		return nil, err
+	}
+	return k.r, k.journal(ctx, opts.FS, path)
+}
+
+func (k *keyless) groups(ctx context.Context, v VerifyOptions) error {
+	groups := groupsFor(k.r.Blocks)
+	for level := uint8(1); level <= k.l.height; level++ {
+		for i := uint64(0); i*span[level] < groups; i++ {
+			if err := k.meta(metaKey{level, i}, "tree"); err != nil {
+				return err
+			}
+		}
+	}
+	buf := make([]byte, readBatch*k.lay.blockSize)
+	for g := range groups {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := k.group(g, buf); err != nil {
+			return err
+		}
+		if v.Progress != nil {
+			v.Progress(min((g+1)*perGroup, k.r.Blocks), k.r.Blocks)
+		}
+	}
+	return nil
+}
+
+func (k *keyless) meta(key metaKey, kind string) error {
+	err := k.tree.fresh(key)
+	if err == nil || !errors.Is(err, fault.Tampered) && !errors.Is(err, fault.Damaged) {
+		return err
+	}
+	k.r.add(Problem{Kind: kind, Block: key.index * span[key.level] * perGroup, err: err})
+	return nil
+}
+
+func (k *keyless) group(g uint64, buf []byte) error {
+	if err := k.meta(metaKey{0, g}, "tag"); err != nil {
+		return err
+	}
+	end := min((g+1)*perGroup, k.r.Blocks)
+	m, err := k.tree.get(metaKey{0, g})
+	if err != nil {
+		if errors.Is(err, fault.Tampered) || errors.Is(err, fault.Damaged) {
+			return nil // reported above, at the highest block that is wrong
+		}
+		return err
+	}
+	if m == nil {
+		k.r.Holes += end - g*perGroup
+		return nil
+	}
+	for b := g * perGroup; b < end; b++ {
+		if err := k.block(b, m, buf[:k.lay.blockSize]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k *keyless) block(b uint64, m *metaBlock, buf []byte) error {
+	rec, err := m.record(int(b % perGroup))
+	if err != nil {
+		k.r.add(Problem{Kind: "tag", Block: b, err: err})
+		return nil
+	}
+	switch rec.kind {
+	case recordNever, recordHole:
+		k.r.Holes++
+		return nil
+	case recordLost:
+		k.r.Lost++
+		return nil
+	}
+	k.r.Checked++
+	err = readFull(k.file, buf, k.lay.block(b))
+	if err == nil && seal.Checksum(buf) != rec.crc {
+		err = fmt.Errorf("checksum of the ciphertext is wrong: %w", fault.Damaged)
+	} else if err != nil && !errors.Is(err, fault.Damaged) {
+		return &BlockError{"verify", b, err}
+	}
+	if err != nil {
+		k.r.add(Problem{Kind: "block", Block: b, Unsettled: !k.l.clean, err: &BlockError{"verify", b, err}})
+	}
+	return nil
+}
+
+// journal checks the checksums of the segments.
+func (k *keyless) journal(ctx context.Context, fsys fsx.FS, path string) error {
+	rep, err := journal.Scrub(ctx, fsys, journalDir(path), k.l.volume, k.l.redo.Segment)
+	if err != nil {
+		return fmt.Errorf("blockstore: scrub the journal: %w", err)
+	}
+	for _, bad := range rep.Bad {
+		k.r.add(Problem{Kind: "journal", err: &bad})
+	}
+	for _, t := range rep.Unsettled {
+		k.r.TailBytes += t.Bytes
+	}
+	if !k.l.clean && rep.Segments == 0 {
+		k.r.add(Problem{Kind: "journal", err: ErrJournalMissing})
+	}
+	return nil
+}

@@ -1,0 +1,42 @@
+package seal
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/cofferdb/coffer/dek"
+	"github.com/cofferdb/coffer/internal/secmem"
+)
+
+// labelInfo is HKDF's info for the label's key, and the prefix of a plain label's hash.
+const labelInfo = "coffer/1 label mac"
+
+// LabelMAC authenticates a volume's label: HMAC-SHA256 over the label under
+// HKDF-SHA256(key, salt = volume, info = "coffer/1 label mac"), 32 bytes.
+//
+// Without a key (suite none) it is SHA-256 over that info, a zero byte, volume
+// and label, which anyone can compute. Compare in constant time
+// (crypto/hmac.Equal). It fails only when the key was destroyed.
+func LabelMAC(key *dek.Key, volume [16]byte, label []byte) (mac [32]byte, err error) {
+	if key == nil {
+		h := sha256.New()
+		h.Write([]byte(labelInfo + "\x00"))
+		h.Write(volume[:])
+		h.Write(label)
+		h.Sum(mac[:0])
+		return mac, nil
+	}
+	buf, err := secmem.New(sha256.Size)
+	if err != nil {
+		return mac, fmt.Errorf("seal: memory for a subkey: %w", err)
+	}
+	defer buf.Release()
+	if err := key.Derive(buf.Bytes(), volume[:], labelInfo); err != nil {
+		return mac, fmt.Errorf("seal: derive the label's key: %w", err)
+	}
+	h := hmac.New(sha256.New, buf.Bytes())
+	h.Write(label)
+	h.Sum(mac[:0])
+	return mac, nil
+}

@@ -1,0 +1,48 @@
+package seal
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What is kept between calls holds no plaintext.
+func TestScratchKeepsNoPlaintext(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector makes sync.Pool drop items at random")
+	}
+	for _, v := range variants() {
+		c := newCipher(t, v, testScope(v))
+		batch, plain := plainBatch(1, 4096, false)
+		require.NoError(t, c.Seal(batch))
+		turn(batch, false)
+		require.NoError(t, c.Open(batch))
+		s := c.(*sealer).pool.Get().(*scratch)
+		if v.suite.Encrypted() {
+			require.NotNil(t, s.buf)
+		}
+		for i := 0; i < len(plain[0]); i += BlockUnit {
+			require.False(t, bytes.Contains(s.buf[:cap(s.buf)], plain[0][i:i+BlockUnit]), "%v unit %d", v, i)
+		}
+		require.Equal(t, xtsScratch{}, s.xts, "tweaks are wiped")
+	}
+}
+
+func TestSubkeysAreWiped(t *testing.T) {
+	c := newTestFrame(t, 256).(*frameCipher)
+	work := c.work.(*keyedFrame)
+	require.Len(t, work.chainKey.Bytes(), 32)
+	c.Close()
+	require.Nil(t, work.chainKey.Bytes())
+
+	sc := testScope(variant{SuiteGCM, 256})
+	d := deriver{key: testKey(t, sc.Key, 1, 256), scope: &sc, suite: SuiteGCM, salt: sc.Salt[:]}
+	var lent []byte
+	require.NoError(t, d.with("gcm", 32, func(subkey []byte) error {
+		require.NotEqual(t, make([]byte, 32), subkey)
+		lent = subkey
+		return nil
+	}))
+	require.Equal(t, make([]byte, 32), lent, "wiped when given back") // nobody else asks for memory now
+}

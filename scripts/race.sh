@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# The race detector over every package of the library, in short form: everything but the command and the repository's rules.
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+all=$(go list ./...)
+packages=()
+while read -r package; do
+	case "$package" in
+	*/cmd | */cmd/* | */internal/layers) ;;
+	*) packages+=("$package") ;;
+	esac
+done <<<"$all"
+[ "${#packages[@]}" -gt 0 ] || die "found no packages"
+
+CGO_ENABLED=1 go test -race -short -timeout 20m "${packages[@]}"

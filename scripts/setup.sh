@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# setup.sh go|test: what the target needs on this machine, installed where that is possible and named where it is not.
+# Idempotent; where everything is there it does nothing and asks no network.
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+command -v go >/dev/null || die "Go is missing: install Go 1.26 or newer, https://go.dev/dl"
+# A toolchain that is too old and may not fetch a newer one says so here, once, in Go's own words.
+go list -m >/dev/null || die "this Go cannot build the module: see go.mod for the version it needs"
+[ "${1:-test}" = test ] || exit 0
+
+# missing prints the packages of the commands that are not there.
+missing() {
+	local packages=()
+	command -v sqlite3 >/dev/null || packages+=(sqlite3)            # judges databases that went through encrypt and decrypt
+	command -v openssl >/dev/null || packages+=(openssl)            # the independent implementation the suites are compared with
+	command -v "${CC:-gcc}" >/dev/null || packages+=(gcc libc6-dev) # the race detector links with cgo
+	echo "${packages[*]}"
+}
+
+wanted=$(missing)
+[ -n "$wanted" ] || exit 0
+
+hint="apt-get install -y --no-install-recommends $wanted"
+command -v apt-get >/dev/null || die "missing: $wanted. Install them with this system's package manager (on Debian: $hint)"
+[ "$(id -u)" -eq 0 ] || die "missing: $wanted. As root: $hint"
+
+echo "setup: installing $wanted"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq || die "apt-get update failed; the tests need: $wanted"
+read -ra packages <<<"$wanted"
+apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2 || die "could not install: $hint"
+wanted=$(missing)
+[ -z "$wanted" ] || die "installed, but the commands are still not found: $wanted (CC=${CC:-})"
