@@ -47,7 +47,7 @@ func (s *Store) settleAll(ctx context.Context, req checkpointRequest) error {
 		return err
 	}
 	if err := s.journal.Sync(ctx); err != nil {
-		return s.fail(fmt.Errorf("blockstore: checkpoint: %w", err))
+		return s.failUnlessStopped(ctx, fmt.Errorf("blockstore: checkpoint: %w", err))
 	}
 	return s.checkpoint(ctx, req)
 }
@@ -91,6 +91,7 @@ func (s *Store) run() {
 			if err := s.checkpoint(s.ctx, checkpointRequest{}); err != nil && s.ctx.Err() == nil {
 				s.opts.Logger.Warn("coffer: checkpoint in the background failed", "volume", s.volume.String(), "cause", err)
 			}
+			s.resealEpochs()
 		}
 	}
 }
@@ -161,7 +162,7 @@ func (s *Store) wholePosition(ctx context.Context) (journal.Position, error) {
 	s.writer.Lock()
 	defer s.writer.Unlock()
 	if err := s.journal.Sync(ctx); err != nil {
-		return journal.Position{}, s.fail(fmt.Errorf("blockstore: checkpoint: %w", err))
+		return journal.Position{}, s.failUnlessStopped(ctx, fmt.Errorf("blockstore: checkpoint: %w", err))
 	}
 	pos, ok := s.tryWhole()
 	if !ok {
@@ -289,7 +290,7 @@ func (s *Store) settle(p *plan, edit *metaEdit, next *label) {
 func (s *Store) releaseJournal(ctx context.Context, p *plan, req checkpointRequest) error {
 	l := s.label.Load()
 	s.journal.SetGeneration(l.generation)
-	if err := s.journal.Release(ctx, l.redo, req.discard); err != nil {
+	if err := s.journal.Release(context.WithoutCancel(ctx), l.redo, req.discard); err != nil {
 		return s.fail(fmt.Errorf("blockstore: release journal segments: %w", err))
 	}
 	end := s.lay.end(s.lay.blocks(p.size))

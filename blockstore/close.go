@@ -20,6 +20,7 @@ func (s *Store) Close() error {
 	}
 	s.stop()
 	s.done.Wait()
+	s.stopConversion() // one that began while the gate was closing
 	var err error
 	if s.journal != nil {
 		err = s.closeJournal()

@@ -157,6 +157,9 @@ func (s *Store) startConversion(ctx context.Context, target func(*label) (Conver
 	defer s.gate.leave()
 	s.convMu.Lock()
 	defer s.convMu.Unlock()
+	if s.conv != nil && s.conv.op == opNone {
+		s.conv.Stop() // re-sealing an old epoch; the conversion does that too
+	}
 	if s.conv != nil && !s.conv.finished() {
 		return nil, s.conversionError(s.label.Load(), true)
 	}

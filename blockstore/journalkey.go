@@ -67,7 +67,7 @@ func (s *Store) setJournalKey(ctx context.Context, id dek.ID) error {
 
 func (s *Store) switchJournal(ctx context.Context, id dek.ID) error {
 	if err := s.journal.Switch(ctx, id); err != nil {
-		return s.fail(fmt.Errorf("blockstore: switch the journal: %w", err))
+		return s.failUnlessStopped(ctx, fmt.Errorf("blockstore: switch the journal: %w", err))
 	}
 	return nil
 }

@@ -30,8 +30,8 @@ func ParseUUID(s string) (UUID, error) {
 
 // Limits of the label's tables.
 const (
-	maxSlots       = 16
-	maxEpochs      = 4
+	maxSlots       = 8
+	maxEpochs      = 9
 	maxJournalKeys = 32
 	maxLineage     = 64
 	noSlot         = 0xff

@@ -15,7 +15,7 @@ const (
 	labelVersion = 1
 
 	offSlots       = 256
-	slotBytes      = 256
+	slotBytes      = 512
 	epochBytes     = 48
 	offJournalKeys = offSlots + maxSlots*slotBytes      // 4352
 	offLineage     = offJournalKeys + maxJournalKeys*16 // 4864

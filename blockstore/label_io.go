@@ -82,11 +82,20 @@ func (c *labelCopies) problems() [2]string {
 		switch other := c.l[1-i]; {
 		case c.err[i] != nil:
 			out[i] = c.err[i].Error()
-		case other != nil && c.l[i].generation+1 < other.generation, i == 0 && other != nil && c.l[0].generation < other.generation:
+		case other != nil && c.l[i].generation+1 < other.generation:
 			out[i] = "older than a crash can leave it"
 		}
 	}
 	return out
+}
+
+// behind returns the copy to be written first: one that is not intact or is
+// older, since the other is then the only one that counts.
+func (c *labelCopies) behind() int {
+	if c.l[0] != nil && (c.l[1] == nil || c.l[1].generation < c.l[0].generation) {
+		return 1
+	}
+	return 0
 }
 
 // rawOf returns the bytes of the copy that l was decoded from.
@@ -114,8 +123,9 @@ func checkMAC(raw []byte, l *label, key *dek.Key) error {
 	return fmt.Errorf("blockstore: the label does not authenticate: %w", fault.Tampered)
 }
 
-// writeLabel makes next the durable label: generation, MAC, first copy, sync,
-// second copy, sync. ckptMu is held. After an error nothing is known about
+// writeLabel makes next the durable label: generation, MAC, one copy, sync, the
+// other copy, sync. The first is the first copy, unless recovery found the
+// second one behind. ckptMu is held. After an error nothing is known about
 // which label a later open finds, so writes stop.
 func (s *Store) writeLabel(next *label) error {
 	next.generation = s.label.Load().generation + 1
@@ -126,14 +136,15 @@ func (s *Store) writeLabel(next *label) error {
 	if _, err := decodeLabel(raw); err != nil {
 		return s.fail(fmt.Errorf("blockstore: refused to write a malformed label: %w", err))
 	}
-	for i, off := range labelOffsets {
-		if _, err := s.file.WriteAt(raw, off); err != nil {
+	for _, i := range [2]int{s.firstCopy, 1 - s.firstCopy} {
+		if _, err := s.file.WriteAt(raw, labelOffsets[i]); err != nil {
 			return s.fail(fmt.Errorf("blockstore: write label %d: %w", i+1, err))
 		}
 		if err := s.file.SyncData(); err != nil {
 			return s.fail(fmt.Errorf("blockstore: sync label %d: %w", i+1, err))
 		}
 	}
+	s.firstCopy = 0
 	s.label.Store(next)
 	s.stats.labels.Add(1)
 	if s.journal != nil {

@@ -88,6 +88,7 @@ func openStore(path string, file fsx.File, keys *dek.Keyring, opts Options) (_ *
 	if err := s.authenticate(copies.rawOf(l), l); err != nil {
 		return nil, err
 	}
+	s.firstCopy = copies.behind()
 	for i, p := range copies.problems() {
 		if p != "" {
 			opts.Logger.Warn("coffer: a copy of the label is not what it should be", "volume", l.volume.String(), "copy", i+1, "problem", p)

@@ -2,7 +2,7 @@ package blockstore
 
 // epochLimit is how many epochs the write key may have before the oldest are
 // re-sealed in the background, so that one is always free.
-const epochLimit = 3
+const epochLimit = 5
 
 // resealEpochs starts, where it is due and nothing else runs, the conversion
 // that moves every block to the write key's current epoch. It is not a

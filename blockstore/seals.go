@@ -48,12 +48,26 @@ func (s *Store) reserveSeals(next *label, n uint64) error {
 		return nil
 	}
 	if len(ks.epochs) == maxEpochs {
-		return fault.Hint(fmt.Errorf("all %d epochs of the write key are used up: %w", maxEpochs, fault.State),
-			"re-key the volume to a new key")
+		return s.overdraw(e, want)
 	}
 	ks.epochs = append(ks.epochs, newEpoch(ks.suite, e.number+1, n+s.opts.Tune.SealReserve))
 	s.sealsUsed = 0
 	s.opts.Logger.Info("coffer: a new epoch begins", "volume", s.volume.String(), "epoch", e.number+1)
+	return nil
+}
+
+// overdrawFactor is how far beyond its budget the last epoch that fits the
+// label may go while older ones are re-sealed: 16 times 2^28 is the 2^32 of
+// SP 800-38D, section 8.3.
+const overdrawFactor = 16
+
+func (s *Store) overdraw(e *epoch, want uint64) error {
+	if want > overdrawFactor*s.opts.Tune.SealBudget {
+		return fault.Hint(fmt.Errorf("all %d epochs of the write key are used up: %w", maxEpochs, fault.State),
+			"re-key the volume to a new key")
+	}
+	s.opts.Logger.Warn("coffer: the write key's last epoch goes beyond its budget, re-key soon", "volume", s.volume.String())
+	e.reserved = want
 	return nil
 }
 

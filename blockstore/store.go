@@ -57,6 +57,7 @@ type Store struct {
 
 	ckptMu    sync.Mutex // one checkpoint or label change at a time; guards the fields below
 	sealsUsed uint64     // under the current epoch of the write slot
+	firstCopy int        // copy of the label to be written first
 
 	convMu sync.Mutex // guards conv
 	conv   *Converter // the conversion that runs, nil if none
@@ -88,6 +89,15 @@ func (s *Store) fail(err error) error {
 		s.opts.Logger.Error("coffer: writes are refused until the volume is opened again", "volume", s.volume.String(), "cause", err)
 	}
 	return err
+}
+
+// failUnlessStopped is fail for calls that a context may have ended: that
+// leaves the journal as it is and is no failure.
+func (s *Store) failUnlessStopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+		return err
+	}
+	return s.fail(err)
 }
 
 // usable returns why a write cannot begin, or nil.

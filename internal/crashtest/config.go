@@ -1,0 +1,88 @@
+package crashtest
+
+import (
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/cofferdb/coffer/blockstore"
+	"github.com/cofferdb/coffer/dek"
+	"github.com/cofferdb/coffer/internal/fsx"
+	"github.com/cofferdb/coffer/internal/tune"
+)
+
+const (
+	path     = "vol"
+	keyCount = 3
+)
+
+// config is how a program's volume is made and opened.
+type config struct {
+	suite     blockstore.Suite
+	blockSize int
+	blocks    int
+	options   blockstore.Options
+	steps     int
+}
+
+func randomConfig(rng *rand.Rand) config {
+	suites := []blockstore.Suite{blockstore.AESGCM, blockstore.AESGCM, blockstore.AESCBC, blockstore.AESXTS, blockstore.None}
+	sizes := []int{1, 3, 10, 40, 180, 350} // a group holds 168
+	c := config{suite: suites[rng.IntN(len(suites))], blockSize: 4096, blocks: sizes[rng.IntN(len(sizes))], steps: 10 + rng.IntN(30)}
+	if rng.IntN(8) == 0 {
+		c.blockSize, c.blocks = 8192, min(c.blocks, 40)
+	}
+	c.options = blockstore.Options{
+		AllowPlain:      true,
+		CacheBytes:      int64(1+rng.IntN(64)) * int64(c.blockSize) * 16,
+		CheckpointBytes: int64(32<<10) << rng.IntN(5),
+		SegmentBytes:    64 << 10,
+		RetainSegments:  []int{0, 0, 0, 2, -1}[rng.IntN(5)],
+		Workers:         1 + rng.IntN(2),
+		Tune: tune.Store{Inline: rng.IntN(2) == 0, SealBudget: uint64(max(64, 4*c.blocks)) << rng.IntN(4), SealReserve: 16,
+			TxMemory: int64(32<<10) << rng.IntN(6)},
+	}
+	return c
+}
+
+func (c config) String() string {
+	o := c.options
+	return fmt.Sprintf("suite=%v block=%d blocks=%d cache=%d checkpoint=%d retain=%d workers=%d inline=%v budget=%d txmemory=%d",
+		c.suite, c.blockSize, c.blocks, o.CacheBytes, o.CheckpointBytes, o.RetainSegments, o.Workers, o.Tune.Inline, o.Tune.SealBudget, o.Tune.TxMemory)
+}
+
+func (c config) on(fs fsx.FS) *blockstore.Options {
+	o := c.options
+	o.FS = fs
+	return &o
+}
+
+// keys are a program's keys, from which each open gets a keyring of its own.
+type keys []*dek.Key
+
+func newKeys() (keys, error) {
+	var ks keys
+	for i := range keyCount {
+		k, err := dek.Generate([]int{256, 128, 256}[i])
+		if err != nil {
+			return nil, err
+		}
+		ks = append(ks, k)
+	}
+	return ks, nil
+}
+
+func (ks keys) ring() (*dek.Keyring, error) {
+	r := dek.NewKeyring()
+	for _, k := range ks {
+		if err := r.Activate(k, dek.Database, dek.Active); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+func (ks keys) destroy() {
+	for _, k := range ks {
+		k.Destroy()
+	}
+}

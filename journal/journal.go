@@ -1,0 +1,325 @@
+package journal
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cofferdb/coffer/dek"
+	"github.com/cofferdb/coffer/internal/fault"
+	"github.com/cofferdb/coffer/internal/guid"
+)
+
+// Journal is a journal open for writing. All methods may be called from many goroutines.
+//
+// Lock order: admin, then slot.io, then mu. Sealing holds none of them.
+type Journal struct {
+	o          Options
+	generation atomic.Uint64
+	durableSeq atomic.Uint64
+
+	// admin guards which slots there are and what they are for: the fields of this group.
+	admin    sync.Mutex
+	names    map[int]bool // numbers of slots that exist
+	prepared *slot        // the next segment's, made ahead
+	spare    []*slot      // to be recycled
+	kept     []*segment   // below the redo position, by number
+	junk     []*found     // slots needed by nobody, found in the folder
+	removed  bool
+
+	// mu guards the rest, and what segments say it guards.
+	mu      sync.Mutex
+	segs    []*segment // from the redo position on, by number; the last one takes tickets
+	writing *segment   // the one whose frames are written now
+	queue   queue      // tickets not yet written, by sequence number
+	nextSeq uint64     // of the next ticket
+	handed  uint64     // highest sequence number handed over
+	backlog int64      // bytes handed over and not yet written
+	written Position   // the last frame written
+	durable Position   // the last frame synced
+	leading bool       // somebody writes; who does owns batch and the end of the segment being written
+	waiters int
+	wake    chan struct{} // closed when anything a waiter may wait for has changed
+	err     error         // poisoned
+	closed  bool
+
+	batch    []entry // the leader's
+	batchBuf []byte  // the leader's
+
+	kick chan struct{} // to the goroutine that works ahead
+	stop chan struct{}
+	idle sync.WaitGroup
+}
+
+func newJournal(o Options) *Journal {
+	return &Journal{
+		o: o, names: map[int]bool{}, wake: make(chan struct{}),
+		kick: make(chan struct{}, 1), stop: make(chan struct{}),
+	}
+}
+
+// Start begins a journal behind position at, with segment number at.Segment+1
+// whose header names at.Seq and at.Chain as its predecessor's end. Header, file
+// and folder are durable on return, and [Journal.Durable] is
+// {at.Segment+1, at.Seq, at.Chain}. The zero key makes plain segments;
+// generation is what both copies of the caller's label durably have; session
+// names this opening.
+//
+// It is for a volume that needs no recovery. It refuses ([ErrState]) where the
+// folder holds frames of this stream behind at, and removes segments of the
+// stream above at.Segment that hold none. Other errors: [ErrNotActivated],
+// [ErrUsage], [ErrVersion], the file system's.
+func Start(o Options, at Position, key dek.ID, generation uint64, session [16]byte) (*Journal, error) {
+	o, err := o.check()
+	if err != nil {
+		return nil, err
+	}
+	j := newJournal(o)
+	s, err := j.compose(predecessor{number: at.Segment, end: at.Seq, chain: at.Chain}, key, generation, session)
+	if err != nil {
+		return nil, err
+	}
+	if err := j.claim(at); err != nil {
+		s.free()
+		return nil, err
+	}
+	if err := j.begin(s); err != nil {
+		return nil, err
+	}
+	return j, nil
+}
+
+// claim makes the folder and sees to it that nothing in it goes on from at.
+func (j *Journal) claim(at Position) error {
+	if err := makeFolder(j.o.FS, j.o.Dir); err != nil {
+		return err
+	}
+	slots, err := readFolder(j.o.FS, j.o.Dir)
+	if err != nil {
+		return err
+	}
+	defer closeFound(slots)
+	var ahead []*found
+	for _, s := range slots {
+		if s.err != nil && !headerIsForeign(&s.hdr, s.err, &j.o) {
+			return &SegmentError{Segment: s.hdr.number, Slot: s.name, Err: s.err}
+		}
+		if s.err != nil || !s.hdr.ours(&j.o) || s.hdr.number < at.Segment {
+			continue
+		}
+		last, err := lastFrame(s)
+		if err != nil {
+			return err
+		}
+		if last > at.Seq {
+			return fmt.Errorf("journal: segment %d holds frame %d, after %d: %w", s.hdr.number, last, at.Seq, fault.State)
+		}
+		if s.hdr.number > at.Segment {
+			ahead = append(ahead, s)
+		}
+	}
+	for _, s := range ahead {
+		if err := j.o.FS.Remove(filepath.Join(j.o.Dir, s.name)); err != nil {
+			return fmt.Errorf("journal: remove empty segment: %w", err)
+		}
+		s.gone = true
+	}
+	if err := j.o.FS.SyncDir(j.o.Dir); err != nil {
+		return fmt.Errorf("journal: sync folder: %w", err)
+	}
+	j.inherit(slots, at.Segment+1, nil)
+	return nil
+}
+
+// lastFrame returns the sequence number of the last whole frame in a slot, by checksum alone.
+func lastFrame(s *found) (uint64, error) {
+	w := newWalker(&s.hdr, imagesOf([]*found{s}), nil)
+	for {
+		f, err := w.next()
+		if err != nil && !errors.Is(err, ErrTampered) {
+			return 0, fmt.Errorf("journal: read %s: %w", s.name, err)
+		}
+		if f == nil || err != nil {
+			return w.seq - 1, nil
+		}
+	}
+}
+
+// inherit takes over what is in the folder: segments read by a recovery, and slots below start.
+func (j *Journal) inherit(slots []*found, start uint64, segs []*segment) {
+	j.segs = segs
+	for _, s := range segs {
+		s.begun, s.done = true, true
+		s.note()
+	}
+	for _, f := range slots {
+		if f.gone {
+			continue
+		}
+		n, _ := slotNumber(f.name)
+		j.names[n] = true
+		switch {
+		case f.err != nil:
+			j.junk = append(j.junk, f)
+		case f.hdr.volume != j.o.Volume: // somebody else's: left alone
+		case !f.hdr.ours(&j.o):
+			j.junk = append(j.junk, f)
+		case f.hdr.number < start:
+			j.kept = addImage(j.kept, f)
+		case f.hdr.number-start < uint64(len(segs)):
+			s := segs[f.hdr.number-start]
+			s.slots = append(s.slots, &slot{name: f.name})
+		}
+	}
+	slices.SortStableFunc(j.kept, func(a, b *segment) int { return cmp.Compare(a.hdr.number, b.hdr.number) })
+}
+
+// addImage adds a slot below the redo position to the segments kept.
+func addImage(kept []*segment, f *found) []*segment {
+	for _, s := range kept {
+		if s.hdr == f.hdr {
+			s.slots = append(s.slots, &slot{name: f.name})
+			return kept
+		}
+	}
+	return append(kept, &segment{hdr: f.hdr, slots: []*slot{{name: f.name}}, begun: true, done: true})
+}
+
+// compose makes the next segment, without a slot.
+func (j *Journal) compose(pred predecessor, key dek.ID, generation uint64, session [16]byte) (*segment, error) {
+	s := &segment{hdr: header{
+		unit: uint32(j.o.Unit), number: pred.number + 1, segment: guid.New(), volume: j.o.Volume, stream: j.o.Stream,
+		session: session, key: key, generation: generation, first: pred.end + 1, pred: pred,
+		created: time.Now().Unix(), capacity: uint64(j.o.SegmentBytes),
+	}}
+	s.end, s.last, s.chain = int64(j.o.Unit), pred.end, pred.chain
+	if err := s.unlock(&j.o); err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	if err := s.mayWrite(); err != nil {
+		s.free()
+		return nil, err
+	}
+	return s, nil
+}
+
+// begin puts the first segment of this opening into a slot and starts the work ahead.
+func (j *Journal) begin(s *segment) error {
+	head := rawFrame{data: s.hdr.encode(s.cipher)}
+	place, err := makeSlot(&j.o, j.names, min(firstFill, j.o.SegmentBytes), head)
+	if err != nil {
+		s.free()
+		return fmt.Errorf("journal: %w", err)
+	}
+	place.used, place.key, s.begun = true, s.hdr.key, true
+	s.slots = []*slot{place}
+	j.generation.Store(s.hdr.generation)
+	j.segs = append(j.segs, s)
+	j.writing, j.nextSeq, j.handed = s, s.hdr.first, s.last
+	j.written = Position{Segment: s.hdr.number, Seq: s.last, Chain: s.chain}
+	j.durable = j.written
+	j.durableSeq.Store(s.last)
+	j.queue.reset(s.hdr.first)
+	if !j.o.Inline {
+		j.idle.Add(1)
+		go j.workAhead()
+	}
+	return nil
+}
+
+// MaxPayload is the longest record in bytes: Options.MaxFramePayload, or less where a segment holds less.
+func (j *Journal) MaxPayload() int { return j.o.MaxFramePayload }
+
+// SetGeneration sets what frames and headers carry from now on: the generation that both copies of the caller's label durably have.
+func (j *Journal) SetGeneration(g uint64) { j.generation.Store(g) }
+
+// Durable is the durable end. After a switch it names the new segment as soon as that one's header is durable.
+func (j *Journal) Durable() Position {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.durable
+}
+
+// DurableSeq is Durable().Seq without a lock.
+func (j *Journal) DurableSeq() uint64 { return j.durableSeq.Load() }
+
+// Head is the durable end with the session of this opening: what an anchor is made of.
+func (j *Journal) Head() Head {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return Head{Position: j.durable, Session: j.writing.hdr.session}
+}
+
+// Appended is the highest sequence number up to which every ticket was handed over.
+func (j *Journal) Appended() uint64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.queue.ready()
+}
+
+// Key is the key of the segment that takes tickets; zero where it is plain.
+func (j *Journal) Key() dek.ID {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.taking().hdr.key
+}
+
+// Err is nil, or why the journal accepts nothing more ([ErrOutcomeUnknown]).
+func (j *Journal) Err() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.err
+}
+
+// taking is the segment that takes tickets. mu is held.
+func (j *Journal) taking() *segment { return j.segs[len(j.segs)-1] }
+
+// poison makes the journal refuse everything from now on. mu is held.
+func (j *Journal) poison(err error) {
+	if j.err == nil {
+		j.err = fmt.Errorf("journal: %w: %w", fault.OutcomeUnknown, err)
+		j.o.Logger.Error("journal: write failed, nothing more is accepted until it is reopened", "dir", j.o.Dir, "error", err)
+	}
+	j.broadcast()
+}
+
+// broadcast wakes everybody who waits. mu is held.
+func (j *Journal) broadcast() {
+	if j.waiters > 0 {
+		close(j.wake)
+		j.wake = make(chan struct{})
+		j.waiters = 0
+	}
+}
+
+// Close waits for open tickets, makes everything durable, and gives leases and
+// files back. It removes nothing. Where ctx ends first, or the journal is
+// poisoned, the error says so; what was not durable then is lost or not, and
+// everything is given back all the same. Closing again does nothing.
+func (j *Journal) Close(ctx context.Context) error {
+	j.mu.Lock()
+	if j.closed {
+		j.mu.Unlock()
+		return nil
+	}
+	j.closed = true
+	last := j.nextSeq - 1
+	err := j.await(ctx, last, 0)
+	for j.leading {
+		_ = j.sleep(context.Background())
+	}
+	if j.err == nil && j.durable.Seq < last {
+		j.poison(ErrClosed) // late committers learn of it
+	}
+	j.mu.Unlock()
+	close(j.stop)
+	j.idle.Wait()
+	j.giveBack()
+	return err
+}

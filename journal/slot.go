@@ -1,0 +1,153 @@
+package journal
+
+import (
+	"bytes"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/cofferdb/coffer/internal/fsx"
+)
+
+const slotPrefix = "segment-"
+
+func slotName(n int) string { return fmt.Sprintf("%s%06d", slotPrefix, n) }
+
+// slotNumber returns the number in a slot's name; other files in the folder are none of ours.
+func slotNumber(name string) (int, bool) {
+	digits, ok := strings.CutPrefix(name, slotPrefix)
+	n, err := strconv.Atoi(digits)
+	return n, ok && err == nil && n > 0 && slotName(n) == name
+}
+
+// found is a slot file as it was found in the folder, open for reading.
+type found struct {
+	name string
+	file fsx.File
+	size int64
+	hdr  header
+	err  error // why there is no header; nil where there is
+	gone bool  // removed meanwhile
+	slot *slot // to remove it with, where there is one
+}
+
+// readFolder opens every slot of a folder and reads its header. An unreadable
+// header is noted in the slot, a failing disk ends it. The caller closes the files.
+func readFolder(fsys fsx.FS, dir string) (slots []*found, err error) {
+	names, err := fsys.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("journal: read folder: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			closeFound(slots)
+		}
+	}()
+	for _, name := range names {
+		if _, ok := slotNumber(name); !ok {
+			continue
+		}
+		s, err := openFound(fsys, dir, name)
+		if err != nil {
+			return slots, fmt.Errorf("journal: read %s: %w", name, err)
+		}
+		slots = append(slots, s)
+	}
+	return slots, nil
+}
+
+func openFound(fsys fsx.FS, dir, name string) (*found, error) {
+	f, err := fsys.Open(filepath.Join(dir, name), os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	s := &found{name: name, file: f}
+	if s.size, err = f.Size(); err == nil {
+		err = s.readHeader()
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *found) readHeader() error {
+	b := make([]byte, MinUnit)
+	n, err := readFull(s.file, b, 0)
+	if err != nil {
+		return err
+	}
+	if unit, ok := headerUnit(b[:n]); ok && unit > MinUnit {
+		b = make([]byte, unit)
+		if n, err = readFull(s.file, b, 0); err != nil {
+			return err
+		}
+	}
+	s.hdr, s.err = decodeHeader(b[:n])
+	return nil
+}
+
+func closeFound(slots []*found) {
+	for _, s := range slots {
+		if s.file != nil {
+			_ = s.file.Close()
+			s.file = nil
+		}
+	}
+}
+
+// info describes the slot for a listing.
+func (s *found) info() SegmentInfo {
+	i := s.hdr.info()
+	i.Slot, i.FileBytes, i.Err = s.name, s.size, s.err
+	if s.err != nil {
+		i.State = StateDamaged
+	}
+	return i
+}
+
+// readFull is io.ReaderAt.ReadAt for which a file that ends early is no error.
+func readFull(r io.ReaderAt, b []byte, off int64) (int, error) {
+	n, err := r.ReadAt(b, off)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return n, err
+}
+
+// makeFolder makes dir and its name durable.
+func makeFolder(fsys fsx.FS, dir string) error {
+	if err := fsys.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("journal: make folder: %w", err)
+	}
+	if err := fsys.SyncDir(filepath.Dir(filepath.Clean(dir))); err != nil {
+		return fmt.Errorf("journal: sync parent folder: %w", err)
+	}
+	return nil
+}
+
+// zeros is what files are filled with, a chunk at a time. Nobody writes to it.
+var zeros = make([]byte, 256<<10)
+
+func allZero(b []byte) bool {
+	for len(b) > len(zeros) {
+		if !bytes.Equal(b[:len(zeros)], zeros) {
+			return false
+		}
+		b = b[len(zeros):]
+	}
+	return bytes.Equal(b, zeros[:len(b)])
+}
+
+func nonZero(b []byte) int64 { return int64(len(b) - bytes.Count(b, []byte{0})) }
+
+func sameMAC(a, b [32]byte) bool { return subtle.ConstantTimeCompare(a[:], b[:]) == 1 }
+
+func roundUp(n, unit int64) int64 { return (n + unit - 1) &^ (unit - 1) }
