@@ -192,7 +192,8 @@ func (tx *Tx) encode(commit bool) ([][]byte, error) {
 	now := time.Now().UnixNano()
 	var out [][]byte
 	most := min(redoPayload, tx.s.journal.MaxPayload())
-	w := newRedoWriter(most)
+	want := st.memory + int64(len(st.writes)+len(st.ranges)-st.emit+1)*redoOpHeader
+	w := newRedoWriter(most, want)
 	part := func() {
 		f := flags
 		if st.parts == 0 {
@@ -200,7 +201,8 @@ func (tx *Tx) encode(commit bool) ([][]byte, error) {
 		}
 		out = append(out, w.finish(redoPart, f, 0, now))
 		st.parts++
-		w = newRedoWriter(most)
+		want -= int64(len(w.buf))
+		w = newRedoWriter(most, max(want, 0))
 	}
 	for _, r := range st.ranges[st.emit:] {
 		if !w.fits(0) {

@@ -179,6 +179,7 @@ func (v *Converter) batch(ctx context.Context, batch []placed) error {
 	if err := v.s.await(seq); err != nil {
 		return err
 	}
+	v.s.nudge()
 	return v.s.throttle()
 }
 

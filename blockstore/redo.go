@@ -50,7 +50,11 @@ type redoWriter struct {
 	max int // bytes
 }
 
-func newRedoWriter(max int) *redoWriter { return &redoWriter{buf: make([]byte, redoHeader), max: max} }
+// newRedoWriter makes a writer for records of at most max bytes, or one longer
+// operation, of which about want are still to come.
+func newRedoWriter(max int, want int64) *redoWriter {
+	return &redoWriter{buf: make([]byte, redoHeader, redoHeader+min(int64(max), want)), max: max}
+}
 
 func (w *redoWriter) fits(data int) bool {
 	return w.ops == 0 || len(w.buf)+redoOpHeader+data <= w.max

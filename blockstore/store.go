@@ -179,8 +179,14 @@ func journalDir(path string) string { return path + ".journal" }
 
 func (s *Store) journalOptions(l *label) journal.Options {
 	return journal.Options{FS: s.opts.FS, Dir: journalDir(s.path), Keys: s.keys, Volume: l.volume, Stream: l.stream,
-		SegmentBytes: s.opts.SegmentBytes, Retain: s.opts.RetainSegments, Logger: s.opts.Logger,
+		SegmentBytes: s.opts.SegmentBytes, Retain: s.opts.RetainSegments, Spare: s.spareSegments(), Logger: s.opts.Logger,
 		Holder: "journal of " + s.holder, Inline: s.opts.Tune.Inline}
+}
+
+// spareSegments is how many segments a checkpoint may free at once: all of them
+// are recycled, so that a steady load makes no new files.
+func (s *Store) spareSegments() int {
+	return int(min(2*s.opts.CheckpointBytes/s.opts.SegmentBytes+1, 64))
 }
 
 func (s *Store) init(path string, file fsx.File, keys *dek.Keyring, o Options, l *label) {

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding"
-	"encoding/gob"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -32,7 +31,6 @@ var (
 	_ json.Marshaler           = Key{}
 	_ encoding.TextMarshaler   = Key{}
 	_ encoding.BinaryMarshaler = Key{}
-	_ gob.GobEncoder           = Key{}
 )
 
 // ValidBits reports whether a key may have this length in bits: 128, 192 or 256.

@@ -171,3 +171,5 @@ func TestID(t *testing.T) {
 		}
 	}
 }
+
+var _ gob.GobEncoder = Key{} // here, so that no program links gob for it

@@ -290,7 +290,7 @@ func TestReleaseRetainsAndRecycles(t *testing.T) {
 			}
 			kept := map[int]int{0: 0, 2: 2, -1: 6}[retain]
 			require.Equal(t, kept, states[StateKept])
-			require.Equal(t, min(mostSpare, 6-kept), states[StateFree])
+			require.Equal(t, min(DefaultSpare, 6-kept), states[StateFree])
 			require.Equal(t, 1, states[StateLive])
 			before := len(files(t, o))
 			put(t, j, "record")

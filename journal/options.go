@@ -40,6 +40,8 @@ type Options struct {
 	MaxFramePayload int
 	// Retain is the number of segments kept below the position given to [Journal.Release]; 0 none, -1 all.
 	Retain int
+	// Spare is how many free slots are kept to be recycled, so that commits need no new files; 0 means [DefaultSpare].
+	Spare int
 	// Logger gets what is worth an operator's eye; nil means nothing is logged.
 	Logger *slog.Logger
 	// Holder names this journal in the refusal to deactivate a key it needs; empty means "journal of volume GUID".
@@ -78,6 +80,12 @@ func (o Options) check() (Options, error) {
 	o.MaxFramePayload = int(min(int64(o.MaxFramePayload), o.SegmentBytes-2*int64(o.Unit)-frameHeaderSize))
 	if o.Retain < -1 {
 		return usage("Retain is below -1")
+	}
+	if o.Spare == 0 {
+		o.Spare = DefaultSpare
+	}
+	if o.Spare < 0 {
+		return usage("Spare is negative")
 	}
 	if o.FS == nil {
 		o.FS = fsx.OS()

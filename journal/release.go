@@ -11,8 +11,8 @@ import (
 	"github.com/cofferdb/coffer/internal/fault"
 )
 
-// mostSpare is how many free slots are kept to be recycled.
-const mostSpare = 2
+// DefaultSpare is [Options.Spare] where it is 0.
+const DefaultSpare = 2
 
 // Release says that a recovery will start at position at or behind it, durably:
 // segments wholly before at.Segment are needed no more. Their leases end. As many
@@ -47,7 +47,7 @@ func (j *Journal) Release(ctx context.Context, at Position, discard bool) error 
 	drop := j.junk
 	for _, s := range j.surplus() {
 		for _, p := range s.slots {
-			if !discard && len(j.spare) < mostSpare && p.mine && len(s.slots) == 1 && p.key == key && p.filled.Load() == j.o.SegmentBytes {
+			if !discard && len(j.spare) < j.o.Spare && p.mine && len(s.slots) == 1 && p.key == key && p.filled.Load() == j.o.SegmentBytes {
 				j.spare = append(j.spare, p)
 			} else {
 				drop = append(drop, &found{name: p.name, hdr: s.hdr, slot: p})

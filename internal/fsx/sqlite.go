@@ -1,12 +1,5 @@
 package fsx
 
-// SQLite's lock bytes (sqlite.org/fileformat2.html, section 1.5, and os_unix.c):
-// PENDING, RESERVED, and 510 bytes of SHARED.
-const (
-	sqliteLockStart = 0x40000000
-	sqliteLockLen   = 512
-)
-
 // sqliteLocker is a file that can hold SQLite's own locks.
 type sqliteLocker interface {
 	lockSQLite() (unlock func() error, err error)

@@ -8,6 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// SQLite's lock bytes (sqlite.org/fileformat2.html, section 1.5, and os_unix.c):
+// PENDING, RESERVED, and 510 bytes of SHARED.
+const (
+	sqliteLockStart = 0x40000000
+	sqliteLockLen   = 512
+)
+
 var _ sqliteLocker = (*osFile)(nil)
 
 func (o *osFile) lockSQLite() (func() error, error) {

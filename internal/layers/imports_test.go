@@ -15,7 +15,7 @@ import (
 // that raw key bytes never cross a package border (DESIGN.md, "seal takes keys, not bytes").
 var layers = [][]string{
 	{"cmd/coffer", "internal/crashtest/cmd", "internal/layers"},
-	{"bench", "internal/crashtest"},
+	{"bench", "internal/crashtest", "internal/formattest"},
 	{"sqlitevfs", "pebblefs", "nbd", "internal/plainfile"},
 	{"kmip", "kms"},
 	{"element"},
@@ -30,6 +30,7 @@ var layers = [][]string{
 	{"internal/secmem"},
 	{"internal/guid"},
 	{"internal/fault"},
+	{"internal/tune"},
 }
 
 // rank returns the package's row; packages below a listed one belong to its row.
@@ -94,7 +95,7 @@ type ban struct {
 
 // engine is what an embedding program links: it must stay small and silent.
 var engine = []string{"blockstore", "journal", "element", "dek", "keyfile", "internal/seal", "fips", "internal/aes",
-	"internal/fsx", "internal/secmem", "internal/guid", "internal/fault"}
+	"internal/fsx", "internal/secmem", "internal/guid", "internal/fault", "internal/tune"}
 
 var library = append([]string{"kmip", "kms", "sqlitevfs", "pebblefs", "nbd", "bench", "internal/plainfile"}, engine...)
 

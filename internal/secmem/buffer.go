@@ -2,7 +2,6 @@ package secmem
 
 import (
 	"encoding"
-	"encoding/gob"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -33,7 +32,6 @@ var (
 	_ json.Marshaler           = (*Buffer)(nil)
 	_ encoding.TextMarshaler   = (*Buffer)(nil)
 	_ encoding.BinaryMarshaler = (*Buffer)(nil)
-	_ gob.GobEncoder           = (*Buffer)(nil)
 )
 
 // New returns a zeroed buffer of n bytes, aligned to 64 bytes. It fails only

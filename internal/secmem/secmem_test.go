@@ -198,3 +198,5 @@ func Example() {
 	fmt.Println(key.Len(), key)
 	// Output: 35 secmem.Buffer(redacted)
 }
+
+var _ gob.GobEncoder = (*Buffer)(nil) // here, so that no program links gob for it
