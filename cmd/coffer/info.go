@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cofferdb/coffer/blockstore"
+	"github.com/cofferdb/coffer/dek"
+)
+
+func (p *program) infoCmd() *cobra.Command {
+	var asJSON bool
+	c := p.verb("info VOLUME [--json]", "Say what a volume is; needs no key", cobra.ExactArgs(1),
+		func(_ context.Context, args []string) error {
+			info, err := inspect(args[0])
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return p.printJSON(info)
+			}
+			return p.printInfo(args[0], info)
+		})
+	c.Long = "Say what a volume is. No key is needed, and so nothing of it is proved: coffer verify does that."
+	jsonFlag(c, &asJSON)
+	return c
+}
+
+func (p *program) printInfo(path string, info *blockstore.Info) error {
+	t := p.table()
+	t.row("volume", path)
+	t.row("UUID", info.UUID)
+	t.row("suite", info.Suite)
+	t.row("write key", keyName(info.WriteKey))
+	t.row("journal key", keyName(info.JournalKey))
+	for _, id := range info.JournalKeys {
+		if id != info.JournalKey {
+			t.row("journal also needs", keyName(id))
+		}
+	}
+	t.row("block size", info.BlockSize)
+	t.row("size", fmt.Sprintf("%d bytes (%s), %d blocks", info.Size, humanBytes(info.Size), info.Blocks))
+	t.row("generation", info.Generation)
+	t.row("closed cleanly", yesNo(info.Clean))
+	for i, state := range info.Labels {
+		t.row(fmt.Sprintf("label copy %d", i+1), state)
+	}
+	if c := info.Conversion; c != nil {
+		t.row("conversion", conversionText(c))
+	}
+	if err := t.flush(); err != nil {
+		return err
+	}
+	if err := p.printVolumeKeys(info.Keys); err != nil {
+		return err
+	}
+	return p.printSegments(info.Segments)
+}
+
+// keyName shows no key as "none".
+func keyName(id dek.ID) string {
+	if id.IsZero() {
+		return "none"
+	}
+	return id.String()
+}
+
+func conversionText(c *blockstore.ConversionInfo) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "unfinished %s from %s to %s, suite %s", c.Operation, keyName(c.From), keyName(c.To), c.ToSuite)
+	if c.Operation == "decrypt" {
+		b.WriteString("; an ordinary open does not go on with it")
+	}
+	return b.String()
+}
+
+func (p *program) printVolumeKeys(keys []blockstore.KeyInfo) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	t := p.table()
+	t.row("KEY", "SUITE", "BITS", "WRITE", "EPOCHS", "SEALS")
+	for _, k := range keys {
+		t.row(keyName(k.ID), k.Suite, k.Bits, yesNo(k.Write), k.Epochs, k.Seals)
+	}
+	return t.flush()
+}
+
+func (p *program) printSegments(segments []blockstore.SegmentInfo) error {
+	if len(segments) == 0 {
+		return nil
+	}
+	t := p.table()
+	t.row("SEGMENT", "FILE", "STATE", "KEY", "FIRST", "LAST", "BYTES", "PROBLEM")
+	for _, s := range segments {
+		t.row(s.Number, s.Slot, s.State, keyName(s.Key), s.First, s.Last, s.Bytes, s.Problem)
+	}
+	return t.flush()
+}

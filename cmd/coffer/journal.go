@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+)
+
+func (p *program) journalCmd() *cobra.Command {
+	return p.group("journal", "Show and switch the journal of a volume",
+		p.journalListCmd(), p.journalSwitchCmd(), p.journalSetKeyCmd())
+}
+
+func (p *program) journalListCmd() *cobra.Command {
+	var asJSON bool
+	c := p.verb("list VOLUME [--json]", "List the journal's segments with their keys; needs no key", cobra.ExactArgs(1),
+		func(_ context.Context, args []string) error {
+			info, err := inspect(args[0])
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return p.printJSON(info.Segments)
+			}
+			if len(info.Segments) == 0 {
+				p.note("%s has no journal segments", args[0])
+				return nil
+			}
+			return p.printSegments(info.Segments)
+		})
+	jsonFlag(c, &asJSON)
+	return c
+}
+
+func (p *program) journalSwitchCmd() *cobra.Command {
+	var v volumeFlags
+	c := p.verb("switch VOLUME", "Close the journal's segment and begin the next", cobra.ExactArgs(1),
+		func(ctx context.Context, args []string) error {
+			return p.withVolume(ctx, args[0], &v, false, func(s *volume) error { return s.SwitchJournal(ctx) })
+		})
+	v.register(c)
+	return c
+}
+
+func (p *program) journalSetKeyCmd() *cobra.Command {
+	var v volumeFlags
+	c := p.verb("set-key VOLUME ID", "Put the journal under another key, and switch", cobra.ExactArgs(2),
+		func(ctx context.Context, args []string) error {
+			id, err := parseID(args[1])
+			if err != nil {
+				return err
+			}
+			return p.withVolume(ctx, args[0], &v, false, func(s *volume) error {
+				return explainKeys(s.SetJournalKey(ctx, id), len(s.keys.files))
+			})
+		})
+	v.register(c)
+	return c
+}

@@ -1,0 +1,229 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cofferdb/coffer/blockstore"
+	"github.com/cofferdb/coffer/dek"
+	"github.com/cofferdb/coffer/internal/fault"
+)
+
+// rekeyFlags are those of rekey.
+type rekeyFlags struct {
+	keys        keyFlags
+	anchor      string
+	toKey       string
+	newKey      bool
+	bits        int
+	description string
+	cipher      string
+	work        workFlags
+}
+
+func (p *program) rekeyCmd() *cobra.Command {
+	var o rekeyFlags
+	c := p.verb("rekey VOLUME (--to-key ID | --new-key)", "Put a volume and its journal under another key", cobra.ExactArgs(1),
+		func(ctx context.Context, args []string) error { return stoppedHint(p.rekey(ctx, args[0], &o)) })
+	c.Long = `Put every block of a volume, and its journal, under another key. Afterwards
+nothing in the volume needs the old key, and coffer info no longer names it.
+Both keys must be in the key files given.
+
+--new-key makes a key, puts it into the first key file before any block changes,
+and prints its ID. An interrupted re-key goes on when the command is run again,
+to the key it began with. Older copies and backups of the volume stay under the
+old key.`
+	o.keys.register(c, true)
+	o.work.register(c)
+	f := c.Flags()
+	f.StringVar(&o.anchor, "expect-anchor", "", "refuse any history but the one this `TOKEN` (see coffer anchor) names")
+	f.StringVar(&o.toKey, "to-key", "", "`ID` of the new key")
+	f.BoolVar(&o.newKey, "new-key", false, "make a new key in the first key file and print its ID")
+	f.IntVar(&o.bits, "bits", 0, "length of the new key: 128, 192 or 256; else that of the old key")
+	f.StringVar(&o.description, "description", "", "what the new key is for")
+	f.StringVar(&o.cipher, "cipher", "", "suite to convert to: aes-gcm, aes-cbc or aes-xts; else it stays")
+	completeSuites(c)
+	c.MarkFlagsMutuallyExclusive("to-key", "new-key")
+	c.MarkFlagsOneRequired("to-key", "new-key")
+	return c
+}
+
+// rekeyTarget is what a re-key goes to.
+type rekeyTarget struct {
+	suite   blockstore.Suite // 0: it stays
+	key     dek.ID           // zero: a new one is made
+	resumes bool             // it is recorded in the volume
+}
+
+func (o *rekeyFlags) target() (t rekeyTarget, err error) {
+	if t.suite, err = parseSuite(o.cipher); err != nil {
+		return t, err
+	}
+	if t.suite == blockstore.None {
+		return t, fault.Hint(usagef("suite none needs no key"), "coffer decrypt --to-volume takes the encryption away.")
+	}
+	if o.toKey != "" {
+		if t.key, err = parseID(o.toKey); err != nil {
+			return t, err
+		}
+	}
+	if o.bits != 0 {
+		return t, checkBits(o.bits)
+	}
+	return t, nil
+}
+
+func (p *program) rekey(ctx context.Context, path string, o *rekeyFlags) error {
+	target, err := o.target()
+	if err != nil {
+		return err
+	}
+	info, err := inspect(path)
+	if err != nil {
+		return err
+	}
+	if _, err := target.against(path, info); err != nil { // before anybody types a password
+		return err
+	}
+	v := volumeFlags{keys: o.keys, anchor: o.anchor}
+	return p.withVolume(ctx, path, &v, false, func(s *volume) error {
+		if info, err = s.Info(); err != nil { // what it says now is authentic
+			return err
+		}
+		t, err := target.against(path, info)
+		if err != nil {
+			return err
+		}
+		return p.rekeyOpen(ctx, path, s, info, t, o)
+	})
+}
+
+// against completes a target with what the volume has recorded.
+func (t rekeyTarget) against(path string, info *blockstore.Info) (rekeyTarget, error) {
+	switch c := info.Conversion; {
+	case c != nil && c.Operation != "rekey":
+		return t, otherConversion(path, c)
+	case c != nil:
+		if err := sameTarget(c, t.suite, t.key); err != nil {
+			return t, err
+		}
+		suite, err := blockstore.ParseSuite(c.ToSuite)
+		return rekeyTarget{suite, c.To, true}, err
+	case !info.Encrypted:
+		return t, fault.Hint(statef("%s is not encrypted", path), "coffer encrypt encrypts it.")
+	}
+	return t, nil
+}
+
+// rekeyOpen re-keys an open volume.
+func (p *program) rekeyOpen(ctx context.Context, path string, s *volume, info *blockstore.Info, t rekeyTarget, o *rekeyFlags) error {
+	if t.resumes {
+		p.note("going on with the interrupted re-key of %s to %s", path, t.key)
+	}
+	if t.key.IsZero() {
+		id, err := newKey(s.keys, info, t, o)
+		if err != nil {
+			return err
+		}
+		t.key = id
+	}
+	if o.newKey && !o.work.json {
+		if err := p.print("%s", t.key); err != nil {
+			return err
+		}
+	}
+	res, err := p.rekeyBlocks(ctx, s, info, t, o)
+	if err != nil {
+		return explainKeys(err, len(s.keys.files))
+	}
+	now, err := journalUnder(ctx, s, t.key)
+	if err != nil {
+		return err
+	}
+	if res.Converted > 0 || t.resumes {
+		p.note("%s: %d blocks converted", path, res.Converted)
+	}
+	if old := oldKey(info, t.key); !old.IsZero() {
+		p.note("key %s is still in its key file: older copies and backups of the volume need it", old)
+	}
+	if o.work.json {
+		return p.printJSON(conversionResult{Path: path, Done: "rekeyed", Suite: now.Suite, Key: &t.key,
+			Converted: res.Converted, Lost: res.Lost})
+	}
+	return nil
+}
+
+// newKey puts a new key into the first key file, durably, and activates it.
+func newKey(ks *keys, info *blockstore.Info, t rekeyTarget, o *rekeyFlags) (dek.ID, error) {
+	if len(ks.files) == 0 {
+		return dek.ID{}, usagef("--new-key needs a key file to put the key into")
+	}
+	suite, bits := t.suite, o.bits
+	if suite == 0 {
+		var err error
+		if suite, err = blockstore.ParseSuite(info.Suite); err != nil {
+			return dek.ID{}, err
+		}
+	}
+	for _, k := range info.Keys {
+		if bits == 0 && k.ID == info.WriteKey {
+			bits = k.Bits
+		}
+	}
+	if err := suite.Valid(bits); err != nil {
+		return dek.ID{}, usagef("%w", err)
+	}
+	f := ks.files[0]
+	id, err := f.AddKey(bits, o.description)
+	if err != nil {
+		return id, err
+	}
+	k, err := f.Key(id)
+	if err != nil {
+		return id, err
+	}
+	defer k.Destroy()
+	return id, ks.ring.Activate(k, dek.Database, dek.Active)
+}
+
+func (p *program) rekeyBlocks(ctx context.Context, s *volume, info *blockstore.Info, t rekeyTarget, o *rekeyFlags) (blockstore.Result, error) {
+	done := !t.resumes && info.WriteKey == t.key && (t.suite == 0 || t.suite.String() == info.Suite)
+	if done {
+		p.note("every block is under %s already", t.key)
+		return blockstore.Result{Complete: true}, nil
+	}
+	return p.convert(ctx, "rekey", p.meter(o.work.style), func(ctx context.Context) (*blockstore.Converter, error) {
+		if t.resumes && !o.work.acceptLoss {
+			return s.ResumeConversion(ctx)
+		}
+		return s.Convert(ctx, blockstore.Conversion{
+			Suite: t.suite, Key: t.key, Workers: o.work.workers, AcceptLoss: o.work.acceptLoss,
+		})
+	})
+}
+
+// journalUnder puts the journal under the key too, and returns what the volume is now.
+func journalUnder(ctx context.Context, s *volume, key dek.ID) (*blockstore.Info, error) {
+	info, err := s.Info()
+	if err != nil || info.JournalKey == key {
+		return info, err
+	}
+	if err := s.SetJournalKey(ctx, key); err != nil {
+		return nil, fmt.Errorf("the journal's key: %w", err)
+	}
+	return info, nil
+}
+
+// oldKey is the key that the volume no longer needs.
+func oldKey(before *blockstore.Info, now dek.ID) dek.ID {
+	old := before.WriteKey
+	if before.Conversion != nil {
+		old = before.Conversion.From
+	}
+	if old == now {
+		return dek.ID{}
+	}
+	return old
+}

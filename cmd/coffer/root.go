@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+)
+
+const about = `Coffer keeps database files encrypted under keys that you control.
+
+A volume is one file of encrypted blocks. A key file holds the keys, for
+administrators with passwords. The journal of a volume is the folder
+VOLUME.journal beside it; after a clean exit it is gone and the volume file
+alone is complete.
+
+Keys come from key files: --keyfile FILE --admin NAME --password-file FILE,
+which may be repeated (the n-th administrator and password belong to the n-th
+key file), or from COFFER_KEYFILE, COFFER_ADMIN and COFFER_PASSWORD_FILE. A
+password that is given nowhere is asked for.
+
+Exit codes: 0 done; 1 I/O error, disk full, no permission; 2 usage, not a
+volume or key file, out of range; 3 wrong password, unknown administrator, key
+not activated; 4 damaged, altered, rolled back; 5 refused by state, in use,
+exists already; 6 not supported here; 130 stopped by SIGINT.`
+
+// root is the whole tree of commands.
+func (p *program) root() *cobra.Command {
+	root := &cobra.Command{
+		Use: "coffer", Short: "Encrypted volumes and their keys", Long: about,
+		SilenceErrors: true, SilenceUsage: true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
+	}
+	root.AddCommand(
+		p.demoCmd(), p.versionCmd(), p.keyfileCmd(),
+		p.createCmd(), p.encryptCmd(), p.decryptCmd(), p.rekeyCmd(),
+		p.resizeCmd(), p.eraseCmd(), p.infoCmd(), p.verifyCmd(), p.labelCmd(),
+		p.catCmd(), p.putCmd(), p.anchorCmd(), p.journalCmd(), p.manCmd(),
+	)
+	return root
+}
+
+// manCmd writes the manual pages. It is for those who package the program.
+func (p *program) manCmd() *cobra.Command {
+	c := p.verb("man DIR", "Write the manual pages into a folder", cobra.ExactArgs(1), nil)
+	c.Hidden = true
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		p.began = true
+		return p.man(cmd.Context(), cmd.Root(), args[0])
+	}
+	return c
+}
+
+func (p *program) man(_ context.Context, root *cobra.Command, dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	root.DisableAutoGenTag = true
+	h := &doc.GenManHeader{Title: "COFFER", Section: "1", Source: "Coffer " + version(), Manual: "Coffer"}
+	if err := doc.GenManTree(root, h, dir); err != nil {
+		return fmt.Errorf("manual pages: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/cofferdb/coffer/internal/fault"
+)
+
+// program is one run: where it reads from, where it writes to. Verbs are its methods.
+type program struct {
+	stdin  io.Reader
+	stdout io.Writer // results
+	stderr io.Writer // everything else
+	getenv func(string) string
+	began  bool // a verb's own code ran: what fails from then on is no mistake in the command line
+}
+
+// run executes one command line and returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) int {
+	p := &program{stdin: stdin, stdout: stdout, stderr: stderr, getenv: getenv}
+	root := p.root()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	if !p.began {
+		err = fault.Hint(usagef("%w", err), "See coffer --help.")
+	}
+	code := exitCode(ctx, err)
+	p.explain(ctx, err, code)
+	return code
+}
+
+// explain prints one line that says what went wrong and, where there is one, a
+// second that says what to do.
+func (p *program) explain(ctx context.Context, err error, code int) {
+	message := oneLine(err.Error())
+	if code == exitInterrupted || code == exitTerminated {
+		message = "stopped"
+		if s, ok := interrupted(ctx); ok {
+			message = s.Error()
+		}
+	}
+	fmt.Fprintln(p.stderr, "coffer: "+strings.TrimPrefix(message, "coffer: "))
+	if hint := fault.HintOf(err); hint != "" {
+		fmt.Fprintln(p.stderr, "hint: "+hint)
+	}
+}
+
+// note tells people something that is no result.
+func (p *program) note(format string, args ...any) {
+	fmt.Fprintf(p.stderr, "note: "+format+"\n", args...)
+}
+
+// warn tells people of a danger.
+func (p *program) warn(format string, args ...any) {
+	fmt.Fprintf(p.stderr, "warning: "+format+"\n", args...)
+}
+
+// action is the body of a verb.
+type action func(ctx context.Context, args []string) error
+
+// verb makes a command that does do.
+func (p *program) verb(use, short string, args cobra.PositionalArgs, do action) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Args: args, DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p.began = true
+			return do(cmd.Context(), args)
+		},
+	}
+}
+
+// group makes a command that only has verbs.
+func (p *program) group(use, short string, verbs ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{
+		Use: use, Short: short,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())
+			}
+			return fmt.Errorf("%s needs a command: %s", cmd.CommandPath(), strings.Join(names(cmd), ", "))
+		},
+	}
+	c.AddCommand(verbs...)
+	return c
+}
+
+func names(cmd *cobra.Command) []string {
+	var ns []string
+	for _, c := range cmd.Commands() {
+		ns = append(ns, c.Name())
+	}
+	return ns
+}
+
+// terminal returns the terminal that r or w is, if it is one.
+func terminal(rw any) (*os.File, bool) {
+	f, ok := rw.(*os.File)
+	return f, ok && term.IsTerminal(int(f.Fd()))
+}

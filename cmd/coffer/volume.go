@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cofferdb/coffer/blockstore"
+	"github.com/cofferdb/coffer/dek"
+	"github.com/cofferdb/coffer/internal/fault"
+	"github.com/cofferdb/coffer/internal/fsx"
+)
+
+// newVolumeFlags say what volume is made.
+type newVolumeFlags struct {
+	keys      keyFlags
+	cipher    string
+	key       string
+	blockSize byteSize
+}
+
+func (n *newVolumeFlags) register(c *cobra.Command) {
+	n.keys.register(c, true)
+	f := c.Flags()
+	f.StringVar(&n.cipher, "cipher", "", "suite: aes-gcm (the default), aes-cbc, aes-xts or none")
+	f.StringVar(&n.key, "key", "", "`ID` of the key to encrypt under; else the default key of the first key file")
+	f.Var(&n.blockSize, "block-size", "a power of two from 4096 to 65536")
+	completeSuites(c)
+}
+
+// parse checks the flags without asking for anything.
+func (n *newVolumeFlags) parse() (suite blockstore.Suite, key dek.ID, err error) {
+	if suite, err = parseSuite(n.cipher); err != nil {
+		return 0, key, err
+	}
+	if n.key != "" {
+		if key, err = parseID(n.key); err != nil {
+			return 0, key, err
+		}
+	}
+	if b := n.blockSize; b != 0 && (b < 4096 || b > 65536 || b&(b-1) != 0) {
+		return 0, key, usagef("a block size is a power of two from 4096 to 65536, not %d", b)
+	}
+	return suite, key, nil
+}
+
+func (p *program) createCmd() *cobra.Command {
+	var n newVolumeFlags
+	var size byteSize
+	c := p.verb("create VOLUME --size BYTES", "Make an empty volume", cobra.ExactArgs(1),
+		func(ctx context.Context, args []string) error { return p.create(ctx, args[0], int64(size), &n) })
+	n.register(c)
+	c.Flags().Var(&size, "size", "length of the volume; K, M, G and T are powers of 1024")
+	_ = c.MarkFlagRequired("size") // fails only for an unknown flag
+	return c
+}
+
+func (p *program) create(ctx context.Context, path string, size int64, n *newVolumeFlags) error {
+	suite, key, err := n.parse()
+	if err != nil {
+		return err
+	}
+	if err := mustNotExist(path); err != nil {
+		return err
+	}
+	ks, err := p.activate(ctx, &n.keys)
+	if err != nil {
+		return err
+	}
+	defer ks.close()
+	if err := needKey(ks, suite); err != nil {
+		return err
+	}
+	s, err := blockstore.Create(path, ks.ring, blockstore.CreateOptions{
+		Options: blockstore.Options{AllowPlain: suite == blockstore.None, Logger: p.logger()},
+		Size:    size, BlockSize: int(n.blockSize), Suite: suite, Key: key,
+	})
+	if err != nil {
+		return explainKeys(err, len(ks.files))
+	}
+	uuid := s.UUID()
+	if err := s.Close(); err != nil {
+		return err
+	}
+	if suite == blockstore.None {
+		p.warn("%s is not encrypted", path)
+	}
+	return p.print("%s", uuid)
+}
+
+// needKey refuses to make something encrypted without any key.
+func needKey(ks *keys, suite blockstore.Suite) error {
+	if _, ok := ks.ring.Default(); ok || suite == blockstore.None {
+		return nil
+	}
+	return fault.Hint(fmt.Errorf("there is no key to encrypt under: %w", fault.NotActivated),
+		"Give a key file: --keyfile FILE --admin NAME --password-file FILE. coffer keyfile create makes one.")
+}
+
+func (p *program) resizeCmd() *cobra.Command {
+	var v volumeFlags
+	var size byteSize
+	c := p.verb("resize VOLUME --size BYTES", "Grow a volume, or cut it off", cobra.ExactArgs(1),
+		func(ctx context.Context, args []string) error {
+			return p.withVolume(ctx, args[0], &v, false, func(s *volume) error {
+				return s.Update(func(tx *blockstore.Tx) error { return tx.Resize(int64(size)) })
+			})
+		})
+	v.register(c)
+	v.registerDiscard(c)
+	c.Flags().Var(&size, "size", "new length; what is added reads as zeros; K, M, G and T are powers of 1024")
+	_ = c.MarkFlagRequired("size") // fails only for an unknown flag
+	return c
+}
+
+func (p *program) eraseCmd() *cobra.Command {
+	var yes bool
+	c := p.verb("erase VOLUME", "Destroy a volume: its label and its journal", cobra.ExactArgs(1),
+		func(ctx context.Context, args []string) error { return p.erase(ctx, args[0], yes) })
+	c.Long = `Destroy a volume for good, also for those who have its key. The label, which
+holds what the blocks' keys are derived from, and the journal are overwritten
+and removed; the encrypted blocks stay, unreadable, in the file.
+
+A flash disk may keep older copies of what was overwritten. Whoever reads its
+chips and has the key could read the volume from them: delete the key as well.`
+	yesFlag(c, &yes)
+	return c
+}
+
+func (p *program) erase(ctx context.Context, path string, yes bool) error {
+	question := fmt.Sprintf("Destroy volume %s, whose label is damaged?", path)
+	switch info, err := inspect(path); {
+	case err == nil:
+		question = fmt.Sprintf("Destroy volume %s (%s, %s)?", path, info.UUID, humanBytes(info.Size))
+		if !info.Encrypted {
+			p.warn("%s is not encrypted: its content stays readable in the file after its label is gone", path)
+		}
+	case !errors.Is(err, fault.Damaged): // a damaged volume can be erased too
+		return err
+	}
+	if err := notInUse(path); err != nil {
+		return err
+	}
+	if err := p.confirm(ctx, yes, question); err != nil {
+		return err
+	}
+	if err := blockstore.Erase(path, nil); err != nil {
+		return err
+	}
+	p.note("%s cannot be opened any more, with any key", path)
+	p.warn("a flash disk may keep older copies of the label; copies and backups of the volume are not touched. " +
+		"If the key is used for nothing else, delete it too: coffer keyfile delete-key")
+	return nil
+}
+
+// notInUse refuses a volume that is open somewhere, before anything is asked.
+func notInUse(path string) error {
+	f, err := fsx.OpenLocked(fsx.OS(), path, os.O_RDWR, 0, fsx.Exclusive)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
