@@ -22,7 +22,19 @@ var (
 func (s *Store) File() *File { return &File{s} }
 
 // Size returns the length in bytes.
-func (f *File) Size() int64 { return f.s.laterSize() }
+func (f *File) Size() int64 {
+	f.s.mu.RLock()
+	defer f.s.mu.RUnlock()
+	return f.s.over.sizeAt(f.head())
+}
+
+// head is what reads see: every write so far, or, after a failed sync, only what is durable.
+func (f *File) head() uint64 {
+	if f.s.failure.Load() != nil {
+		return f.s.durableSeq()
+	}
+	return latest
+}
 
 // Sync makes every write so far durable.
 func (f *File) Sync() error { return f.s.Sync(context.Background()) }
@@ -63,12 +75,12 @@ func (f *File) read(p []byte, off int64) error {
 		var n int64
 		if in == 0 && int64(len(p)) >= bs {
 			n = int64(len(p)) / bs * bs
-			if err := f.s.readRun(latest, b, p[:n]); err != nil {
+			if err := f.s.readRun(f.head(), b, p[:n]); err != nil {
 				return err
 			}
 		} else {
 			page := make([]byte, bs)
-			if err := f.s.readRun(latest, b, page); err != nil {
+			if err := f.s.readRun(f.head(), b, page); err != nil {
 				return err
 			}
 			n = int64(copy(p, page[in:]))

@@ -28,6 +28,9 @@ func (s *Store) SetJournalKey(ctx context.Context, id dek.ID) error {
 	if id.IsZero() {
 		return fmt.Errorf("blockstore: the journal of an encrypted volume is never plain: %w", fault.Usage)
 	}
+	if l := s.label.Load(); l.conv.op != opNone && l.slots[l.conv.from].key == id {
+		return fmt.Errorf("blockstore: the volume is being converted away from key %v: %w", id, s.conversionError(l, true))
+	}
 	return s.setJournalKey(ctx, id)
 }
 

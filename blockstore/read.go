@@ -3,6 +3,7 @@ package blockstore
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/cofferdb/coffer/internal/fault"
 	"github.com/cofferdb/coffer/internal/seal"
@@ -175,10 +176,18 @@ func (s *Store) openPlaced(batch []placed, keep bool) error {
 	return nil
 }
 
+// rawPool holds buffers for ciphertext on its way in.
+var rawPool = sync.Pool{New: func() any { return new([]byte) }}
+
 // openRun reads adjacent blocks under one cipher.
 func (s *Store) openRun(run []placed) error {
 	bs := s.lay.blockSize
-	raw := make([]byte, int64(len(run))*bs)
+	buf := rawPool.Get().(*[]byte)
+	defer rawPool.Put(buf)
+	if int64(cap(*buf)) < int64(len(run))*bs {
+		*buf = make([]byte, int64(len(run))*bs)
+	}
+	raw := (*buf)[:int64(len(run))*bs]
 	if err := readFull(s.file, raw, s.lay.block(run[0].block)); err != nil {
 		if !errors.Is(err, fault.Damaged) {
 			return &BlockError{"read", run[0].block, err}

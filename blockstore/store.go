@@ -196,7 +196,11 @@ func (s *Store) init(path string, file fsx.File, keys *dek.Keyring, o Options, l
 	s.holder = fmt.Sprintf("volume %v", l.volume)
 	s.meta = newMetaTree(file, l)
 	s.cache = newPageCache(o.CacheBytes, l.blockSize)
-	s.spill = newSpillFile(o.FS, filepath.Dir(path), l.blockSize)
+	spillDir := filepath.Dir(path)
+	if o.ReadOnly {
+		spillDir = "" // the system's: the volume's may not be writable
+	}
+	s.spill = newSpillFile(o.FS, spillDir, l.blockSize)
 	s.over = newOverlay(l.size)
 	s.snaps = make(map[*snapshot]struct{})
 	s.ended = l.redo
