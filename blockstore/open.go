@@ -37,30 +37,20 @@ func Open(path string, keys *dek.Keyring, o *Options) (*Store, error) {
 	return s, nil
 }
 
-// openLocked opens and locks the file that path names. The name is looked at
-// again under the lock: another process may have put a new file in its place.
+// openLocked opens and locks the file that path names.
 func openLocked(fsys fsx.FS, path string, readOnly bool) (fsx.File, error) {
 	flag, mode := os.O_RDWR, fsx.Exclusive
 	if readOnly {
 		flag, mode = os.O_RDONLY, fsx.Shared
 	}
-	for range 10 {
-		f, err := fsys.Open(path, flag, 0)
-		if err != nil {
-			return nil, fmt.Errorf("blockstore: open: %w", err)
-		}
-		if err := f.Lock(mode); err != nil {
-			return nil, errors.Join(fmt.Errorf("blockstore: %s: %w", path, err), f.Close())
-		}
-		same, err := fsys.SameFile(path, f)
-		if err == nil && same {
-			return f, nil
-		}
-		if cerr := f.Close(); err != nil {
-			return nil, errors.Join(fmt.Errorf("blockstore: open: %w", err), cerr)
-		}
+	f, err := fsx.OpenLocked(fsys, path, flag, 0, mode)
+	if errors.Is(err, fault.InUse) {
+		return nil, fault.Hint(fmt.Errorf("blockstore: %w", err), "another process, or another Store in this one, has the volume open")
 	}
-	return nil, fmt.Errorf("blockstore: %s is replaced again and again: %w", path, fault.InUse)
+	if err != nil {
+		return nil, fmt.Errorf("blockstore: open: %w", err)
+	}
+	return f, nil
 }
 
 // openStore is the list of steps of an open.
