@@ -1,9 +1,11 @@
 package blockstore
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/cofferdb/coffer/dek"
+	"github.com/cofferdb/coffer/internal/fault"
 )
 
 // scrubGroups is how many tag blocks one checkpoint writes anew at the end.
@@ -53,6 +55,9 @@ func (v *Converter) dropKey() (kept int, err error) {
 		next.slots[from] = keySlot{}
 		next.conv = conversion{}
 		next.macSlot = next.writeSlot
+		if len(next.journalKeys) == maxJournalKeys {
+			return fmt.Errorf("blockstore: the journal needs %d keys already: %w", maxJournalKeys, fault.State)
+		}
 		if next.write().suite == None {
 			next.journalKey = dek.ID{}
 			next.journalKeys = append(next.journalKeys, dek.ID{})

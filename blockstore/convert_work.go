@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/cofferdb/coffer/internal/fault"
@@ -80,16 +79,15 @@ func (v *Converter) isDamaged(block uint64) bool {
 
 // pass hands the groups to the workers.
 func (v *Converter) pass() error {
-	groups := groupsFor(v.total.Load())
+	walk := &groupWalk{tree: v.s.meta, end: groupsFor(v.total.Load()), skipped: func(_, n uint64) { v.passed.Add(n * perGroup) }}
 	ctx, cancel := context.WithCancelCause(v.ctx)
 	defer cancel(nil)
-	var next atomic.Uint64
 	var wg sync.WaitGroup
 	for range v.work {
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				g := next.Add(1) - 1
-				if g >= groups {
+				g, ok := walk.take()
+				if !ok {
 					return
 				}
 				if err := v.group(ctx, g); err != nil {
@@ -299,7 +297,8 @@ func (v *Converter) remaining() (left, readable uint64, err error) {
 // eachGroup calls fn for every group that was ever written, as of the
 // published root, or with the error that reading its tag block gave.
 func (s *Store) eachGroup(ctx context.Context, fn func(g uint64, m *metaBlock, err error) error) error {
-	for g := range groupsFor(s.lay.blocks(s.label.Load().size)) {
+	walk := &groupWalk{tree: s.meta, end: groupsFor(s.lay.blocks(s.label.Load().size))}
+	for g, ok := walk.take(); ok; g, ok = walk.take() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
