@@ -47,7 +47,6 @@ func TestRandomAlterations(t *testing.T) {
 				t.Logf("seed %d: %v", seed, r.outcomes)
 				require.Positive(t, r.outcomes["read in full"])
 				require.Positive(t, r.outcomes["read in part"])
-				require.Positive(t, r.outcomes["refused"])
 			})
 		}
 	}
@@ -169,7 +168,7 @@ func (r *randomAttack) look(readOnly bool) string {
 	rep, err := s.Verify(context.Background(), VerifyOptions{Workers: 1})
 	require.NoError(r.t, err)
 	if len(got) < attackBlocks {
-		require.False(r.t, rep.OK(), "%v", r.steps)
+		require.False(r.t, rep.OK, "%v", r.steps)
 	}
 	if err := s.Close(); err != nil {
 		r.requireMarked(err)

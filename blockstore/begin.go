@@ -13,6 +13,8 @@ import (
 // the journal's accepted end, the label with a new session, a new segment.
 func (s *Store) begin(l *label, rec *replay) error {
 	s.session = NewUUID()
+	l = l.clone()
+	l.stepBack()
 	s.sealsUsed = l.write().current().reserved // what a process that died had reserved counts as used
 	if rec.recovered == nil {
 		return s.beginFresh(l, rec)
@@ -23,10 +25,7 @@ func (s *Store) begin(l *label, rec *replay) error {
 	if err := s.keepLineage(l, rec); err != nil {
 		return err
 	}
-	next, err := s.nextSession(rec)
-	if err != nil {
-		return err
-	}
+	next := s.nextSession(rec)
 	next.mustReach = max(next.mustReach, rec.end.Segment)
 	next.durableThrough = max(next.durableThrough, rec.end.Seq)
 	if err := s.writeLabel(next); err != nil {
@@ -41,15 +40,12 @@ func (s *Store) begin(l *label, rec *replay) error {
 }
 
 // nextSession returns the label of the session that begins.
-func (s *Store) nextSession(rec *replay) (*label, error) {
+func (s *Store) nextSession(rec *replay) *label {
 	next := s.label.Load().clone()
 	next.clean = false
 	next.begin(s.session, rec.end.Seq)
-	if next.conv.weakening() && next.writeSlot != next.conv.from {
-		next.writeSlot = next.conv.from // only an explicit resume goes on towards plaintext
-		s.sealsUsed = next.write().current().reserved
-	}
-	return next, s.reserveSeals(next, 0)
+	next.stepBack()
+	return next
 }
 
 // keepLineage runs a checkpoint where the label is about to forget a session
@@ -87,10 +83,7 @@ func (s *Store) beginFresh(l *label, rec *replay) error {
 		}
 		return fmt.Errorf("blockstore: begin the journal: %w", err)
 	}
-	next, err := s.nextSession(rec)
-	if err != nil {
-		return errors.Join(err, j.Close(context.Background()))
-	}
+	next := s.nextSession(rec)
 	next.redo = j.Durable()
 	next.mustReach = next.redo.Segment
 	next.durableThrough = same.redo.Seq

@@ -31,7 +31,7 @@ type plan struct {
 // Checkpoint brings everything durable to its place and shortens the journal.
 // It runs beside readers and the writer.
 func (s *Store) Checkpoint(ctx context.Context) error {
-	if s.insideWriter() {
+	if s.insideTx() {
 		return ErrNested
 	}
 	if err := s.gate.enter(); err != nil {
@@ -75,14 +75,23 @@ func (s *Store) throttle() error {
 	return s.checkpoint(s.ctx, checkpointRequest{})
 }
 
+// maxRanges is how many ranges of holes may wait for a checkpoint: reads search them one by one.
+const maxRanges = 512
+
+// redo returns what the journal holds since the last checkpoint, in bytes; too
+// many ranges count as too much of it.
 func (s *Store) redo() int64 {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	if n := int64(len(s.over.holes)); n > maxRanges {
+		return max(s.redoLocked(), n*s.opts.CheckpointBytes/maxRanges)
+	}
 	return s.redoLocked()
 }
 
 // run is the goroutine that makes checkpoints in the background.
 func (s *Store) run() {
+	s.resealEpochs()
 	for {
 		select {
 		case <-s.ctx.Done():
@@ -113,6 +122,14 @@ func (s *Store) checkpoint(ctx context.Context, req checkpointRequest) error {
 	if p.pos == old.redo && !req.clean && req.label == nil && len(req.groups) == 0 {
 		return nil
 	}
+	if p.saving {
+		if err := s.saveImages(p); err != nil {
+			s.mu.Lock()
+			s.over.frozen = false
+			s.mu.Unlock()
+			return fmt.Errorf("blockstore: checkpoint: save images for a snapshot: %w", err)
+		}
+	}
 	start := time.Now()
 	if err := s.runCheckpoint(p, req); err != nil {
 		return s.fail(fmt.Errorf("blockstore: checkpoint: %w", err))
@@ -137,20 +154,22 @@ func (s *Store) plan(ctx context.Context) (*plan, error) {
 	if p.oldest < pos.Seq {
 		if s.redoLocked() <= 2*s.opts.CheckpointBytes {
 			p.pos = s.oldestWhole(redo)
-		} else if p.pos = s.beforeHoles(pos, p.oldest); p.pos.Seq > p.oldest {
+		} else {
 			p.saving = true
 		}
 	}
+	s.over.frozen = p.saving
+	p.size = s.over.sizeAt(p.pos.Seq)
 	if p.pos.Seq <= redo.Seq && p.pos.Segment <= redo.Segment {
-		p.pos = redo
+		p.pos, p.size, p.saving, s.over.frozen = redo, s.over.sizeAt(redo.Seq), false, false
+		return p, nil
 	}
 	p.blocks = s.over.blocksUpTo(redo.Seq, p.pos.Seq)
 	for _, h := range s.over.holes {
-		if h.seq <= p.pos.Seq {
+		if h.seq > redo.Seq && h.seq <= p.pos.Seq {
 			p.holes = append(p.holes, h)
 		}
 	}
-	p.size = s.over.sizeAt(p.pos.Seq)
 	return p, nil
 }
 
@@ -213,18 +232,6 @@ func (s *Store) oldestWhole(redo journal.Position) journal.Position {
 	return pos
 }
 
-// beforeHoles limits a checkpoint that passes snapshots: a range that became
-// holes after the oldest of them stays in the journal, since the images under
-// it are not saved one by one. mu is held.
-func (s *Store) beforeHoles(pos journal.Position, oldest uint64) journal.Position {
-	for _, h := range s.over.holes {
-		if h.seq > oldest && h.seq <= pos.Seq {
-			return s.oldestWhole(s.label.Load().redo)
-		}
-	}
-	return pos
-}
-
 // runCheckpoint writes blocks, metadata and label; ckptMu is held.
 func (s *Store) runCheckpoint(p *plan, req checkpointRequest) error {
 	if err := s.ensureSeals(len(p.blocks)); err != nil {
@@ -273,6 +280,12 @@ func (s *Store) runCheckpoint(p *plan, req checkpointRequest) error {
 // settle makes the checkpoint what readers see; its label is durable.
 func (s *Store) settle(p *plan, edit *metaEdit, next *label) {
 	edit.publish(next.root, next.height)
+	if p.saving && len(p.holes) > 0 {
+		for i := range s.latches { // who read in place before the images were saved has put them into the cache by then
+			s.latches[i].Lock()
+			s.latches[i].Unlock() //nolint:staticcheck // a barrier
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, h := range p.holes {
@@ -286,23 +299,45 @@ func (s *Store) settle(p *plan, edit *metaEdit, next *label) {
 		}
 		s.cache.put(b, v.page)
 	}
-	s.over.settle(p.pos.Seq, s.oldest(), p.blocks, s.freeVersion)
+	s.over.settle(p.pos.Seq, s.snapshots(), p.blocks, s.freeVersion)
 }
 
 // releaseJournal tells the journal what recovery needs no more, and cuts the
 // file where the volume became shorter.
 func (s *Store) releaseJournal(ctx context.Context, p *plan, req checkpointRequest) error {
 	l := s.label.Load()
-	s.journal.SetGeneration(l.generation)
 	if err := s.journal.Release(context.WithoutCancel(ctx), l.redo, req.discard); err != nil {
-		return s.fail(fmt.Errorf("blockstore: release journal segments: %w", err))
+		return fmt.Errorf("blockstore: release journal segments: %w", err) // nothing is lost, the next checkpoint tries again
 	}
-	end := s.lay.end(s.lay.blocks(p.size))
 	if len(p.holes) == 0 {
 		return nil
 	}
-	if size, err := s.file.Size(); err != nil || size <= end || s.laterSize() > p.size {
-		return err
+	return s.cutFile(p.size)
+}
+
+// cutFile shortens the file to what size needs. The writer waits, so that no
+// space it reserves beyond is cut off; all latches keep out who still reads
+// there by a record from before the checkpoint.
+func (s *Store) cutFile(size int64) error {
+	s.writer.Lock()
+	defer s.writer.Unlock()
+	blocks := s.lay.blocks(size)
+	end := s.lay.end(blocks)
+	have, err := s.file.Size()
+	if err != nil {
+		return fmt.Errorf("blockstore: size of the volume file: %w", err)
+	}
+	if have <= end || s.laterSize() > size {
+		return nil
+	}
+	for i := range s.latches {
+		s.latches[i].Lock()
+		defer s.latches[i].Unlock()
+	}
+	for g := range s.metaSpace {
+		if g >= groupsFor(blocks) {
+			delete(s.metaSpace, g)
+		}
 	}
 	if err := s.file.Truncate(end); err != nil {
 		return s.fail(fmt.Errorf("blockstore: cut the volume file: %w", err))

@@ -11,7 +11,7 @@ import (
 // volume clean and removes the journal segments nobody needs: the volume file
 // alone is then complete. After a failure nothing is written; the next open recovers.
 func (s *Store) Close() error {
-	if s.insideWriter() {
+	if s.insideTx() {
 		return ErrNested
 	}
 	s.stopConversion()

@@ -16,7 +16,7 @@ import (
 // View runs fn on a snapshot of the durable state. It never blocks a writer
 // and never sees half a commit. Transactions do not nest.
 func (s *Store) View(fn func(*Tx) error) error {
-	if s.insideWriter() {
+	if s.insideTx() {
 		return ErrNested
 	}
 	if err := s.gate.enter(); err != nil {
@@ -25,19 +25,28 @@ func (s *Store) View(fn func(*Tx) error) error {
 	defer s.gate.leave()
 	n := s.acquire()
 	defer s.release(n)
-	s.mu.RLock()
+	id := goroutineID()
+	s.mu.Lock()
 	tx := &Tx{s: s, snap: n.seq, size: s.over.sizeAt(n.seq)}
-	s.mu.RUnlock()
-	defer func() { tx.finished = true }()
+	s.readers[id]++
+	s.mu.Unlock()
+	defer func() {
+		tx.finished = true
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.readers[id]--; s.readers[id] == 0 {
+			delete(s.readers, id)
+		}
+	}()
 	return fn(tx)
 }
 
 // Update runs fn as the one writer and makes what it wrote one atomic commit,
-// durable when Update returns nil. An error of fn, or a panic, undoes
+// durable when Update returns nil, with everything that fn has read. An error of fn, or a panic, undoes
 // everything. [ErrOutcomeUnknown] means that a sync failed: the commit may or
 // may not be there when the volume is opened again.
 func (s *Store) Update(fn func(*Tx) error) error {
-	if s.insideWriter() {
+	if s.insideTx() {
 		return ErrNested
 	}
 	if err := s.gate.enter(); err != nil {
@@ -45,8 +54,14 @@ func (s *Store) Update(fn func(*Tx) error) error {
 	}
 	defer s.gate.leave()
 	seq, err := s.update(fn, false)
-	if err != nil || seq == 0 {
+	if err != nil {
 		return err
+	}
+	if seq == 0 { // nothing written; but what fn has read may be of lazy commits
+		if err := s.journal.Sync(context.Background()); err != nil {
+			return s.fail(fmt.Errorf("blockstore: commit: %w", err))
+		}
+		return nil
 	}
 	return s.await(seq)
 }
@@ -63,7 +78,7 @@ func (s *Store) await(seq uint64) error {
 // later durable commit brings it. Readers see it only then; after a crash it
 // is there whole, or not at all.
 func (s *Store) UpdateLazy(fn func(*Tx) error) error {
-	if s.insideWriter() {
+	if s.insideTx() {
 		return ErrNested
 	}
 	if err := s.gate.enter(); err != nil {
@@ -92,7 +107,7 @@ func (s *Store) Sync(ctx context.Context) error {
 	}
 	defer s.gate.leave()
 	if err := s.journal.Sync(ctx); err != nil {
-		return fmt.Errorf("blockstore: sync: %w", err)
+		return s.failUnlessStopped(ctx, fmt.Errorf("blockstore: sync: %w", err))
 	}
 	return nil
 }
@@ -170,6 +185,7 @@ func (tx *Tx) records() ([]frame, error) {
 	if err != nil {
 		return nil, err
 	}
+	s := tx.s
 	frames := make([]frame, 0, len(payloads))
 	for _, p := range payloads {
 		t, err := tx.s.journal.Ticket(len(p))
@@ -177,7 +193,7 @@ func (tx *Tx) records() ([]frame, error) {
 			for _, f := range frames {
 				f.ticket.Abort()
 			}
-			return nil, fmt.Errorf("blockstore: commit: %w", err)
+			return nil, s.refused(fmt.Errorf("blockstore: commit: %w", err))
 		}
 		frames = append(frames, frame{t, p})
 	}
@@ -247,7 +263,7 @@ func (tx *Tx) encode(commit bool) ([][]byte, error) {
 		part()
 	}
 	for _, p := range out {
-		st.redo += int64(len(p))
+		st.redo += redoCost(len(p))
 	}
 	return out, nil
 }
@@ -302,6 +318,15 @@ func (s *Store) handOver(frames []frame) error {
 	return nil
 }
 
+// refused poisons the store where the journal that refused a ticket is
+// poisoned itself; a full disk, for one, is no such case.
+func (s *Store) refused(err error) error {
+	if s.journal.Err() != nil {
+		return s.fail(err)
+	}
+	return err
+}
+
 // failed poisons the store where a commit that readers of the appended head
 // may have built on did not reach the journal.
 func (s *Store) failed(err error) error {
@@ -336,7 +361,7 @@ func (tx *Tx) spillOut() error {
 	for _, p := range payloads {
 		t, err := s.journal.Ticket(len(p))
 		if err != nil {
-			return fmt.Errorf("blockstore: large transaction: %w", err)
+			return s.refused(fmt.Errorf("blockstore: large transaction: %w", err))
 		}
 		if tx.span == nil {
 			tx.span = &txSpan{first: t.Seq()}
@@ -344,6 +369,7 @@ func (tx *Tx) spillOut() error {
 			s.spans = append(s.spans, *tx.span)
 			s.mu.Unlock()
 		}
+		tx.span.last = t.Seq()
 		if err := t.Commit(p); err != nil {
 			return s.failed(err)
 		}
@@ -359,27 +385,29 @@ func (tx *Tx) abandon() {
 	}
 	tx.s.mu.Lock()
 	defer tx.s.mu.Unlock()
-	tx.s.endSpan(tx.span.first, 0)
+	tx.s.endSpan(tx.span.first, tx.span.last) // a checkpoint that began inside would leave parts without their beginning
+	tx.s.over.grow(tx.span.last, tx.state.redo)
 }
 
-// endSpan closes the span that began at first: up to its commit, or without one. mu is held.
+// endSpan closes the span that began at first with the last of its frames. mu is held.
 func (s *Store) endSpan(first, last uint64) {
 	for i := range s.spans {
 		if s.spans[i].first == first {
-			if last == 0 {
-				s.spans = slices.Delete(s.spans, i, i+1)
-			} else {
-				s.spans[i].last = last
-			}
+			s.spans[i].last = last
 			return
 		}
 	}
 }
 
-// insideWriter reports whether this goroutine holds the writer lock.
-func (s *Store) insideWriter() bool {
-	id := s.writerID.Load()
-	return id != 0 && id == goroutineID()
+// insideTx reports whether this goroutine runs the function of a transaction.
+func (s *Store) insideTx() bool {
+	id := goroutineID()
+	if s.writerID.Load() == id {
+		return true
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.readers[id] > 0
 }
 
 // goroutineID reads the number from the header of a stack trace, "goroutine N [...".

@@ -198,7 +198,7 @@ func (s *Store) takeUp(l *label) error {
 	return s.changeLabel(func(next *label) error {
 		next.writeSlot = next.conv.to
 		s.sealsUsed = next.write().current().reserved
-		return s.reserveSeals(next, 0)
+		return nil
 	})
 }
 

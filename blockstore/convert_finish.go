@@ -41,6 +41,11 @@ func (v *Converter) finish() (kept int, err error) {
 	if v.op == opNone {
 		return 0, v.dropEpochs()
 	}
+	if v.op != opDecrypt {
+		if err := v.wipeFree(); err != nil {
+			return 0, err
+		}
+	}
 	return v.dropKey()
 }
 

@@ -41,7 +41,7 @@ func (v *Converter) run() {
 			v.end(false, 0, v.cause(err))
 			return
 		}
-		left, readable, err := v.remaining()
+		left, stuck, err := v.remaining()
 		if err != nil {
 			v.end(false, 0, v.cause(err))
 			return
@@ -49,7 +49,7 @@ func (v *Converter) run() {
 		if left == 0 {
 			break
 		}
-		if readable == 0 && !v.accept {
+		if left == stuck {
 			v.end(false, 0, nil)
 			return
 		}
@@ -200,9 +200,7 @@ func (v *Converter) read(batch []placed) ([]placed, error) {
 			kept = append(kept, placed{block: p.block, rec: r, dst: make([]byte, s.lay.blockSize)})
 		}
 	}
-	if err := s.openPlaced(kept, false); err != nil {
-		return nil, err
-	}
+	s.openPlaced(kept, false)
 	good := kept[:0]
 	for _, p := range kept {
 		if p.err != nil {
@@ -240,6 +238,8 @@ func (v *Converter) reseal(tx *Tx, batch []placed) error {
 		switch {
 		case r != p.rec:
 			v.skipped.Add(1)
+		case p.err != nil && !isBad(p.err):
+			// a disk that does not answer, or a key that is gone: no reason to give the block up
 		case p.err != nil:
 			if err := tx.markLost(p.block); err != nil {
 				return err
@@ -266,14 +266,15 @@ func (v *Converter) report(block uint64, err error) {
 }
 
 // remaining counts the stale records as of the last checkpoint, and those of
-// them not known to be damaged. A tag block that cannot be read counts as one.
-func (v *Converter) remaining() (left, readable uint64, err error) {
+// them that will stay: known to be bad, and not about to be replaced by what
+// the overlay holds. A tag block that cannot be read counts as one of both.
+func (v *Converter) remaining() (left, stuck uint64, err error) {
 	err = v.s.eachGroup(v.ctx, func(g uint64, m *metaBlock, err error) error {
 		if err != nil {
-			if !errors.Is(err, fault.Tampered) {
+			if !isBad(err) {
 				return err
 			}
-			left++
+			left, stuck = left+1, stuck+1
 			return nil
 		}
 		for i := range perGroup {
@@ -285,13 +286,13 @@ func (v *Converter) remaining() (left, readable uint64, err error) {
 				continue
 			}
 			left++
-			if !v.isDamaged(g*perGroup + uint64(i)) {
-				readable++
+			if b := g*perGroup + uint64(i); v.isDamaged(b) && !v.s.inOverlay(b) {
+				stuck++
 			}
 		}
 		return nil
 	})
-	return left, readable, err
+	return left, stuck, err
 }
 
 // eachGroup calls fn for every group that was ever written, as of the

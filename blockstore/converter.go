@@ -23,7 +23,7 @@ type Result struct {
 // Progress of a conversion.
 type Progress struct {
 	Operation      string        `json:"operation"`
-	State          string        `json:"state"` // running, paused, finishing, done, stopped, failed
+	State          string        `json:"state"` // running, paused, finishing, done, incomplete, stopped, failed
 	Total          uint64        `json:"total"` // blocks
 	Done           uint64        `json:"done"`
 	Damaged        uint64        `json:"damaged"`
@@ -33,16 +33,17 @@ type Progress struct {
 
 // Converter is a conversion under way. Its methods may be called from any goroutine.
 type Converter struct {
-	s      *Store
-	op     operation
-	to     uint8
-	accept bool
-	stale  func(r *record) bool // whether a record is to be re-sealed
-	begun  time.Time
-	cancel context.CancelFunc
-	ctx    context.Context
-	over   chan struct{}
-	work   int
+	s       *Store
+	op      operation
+	to      uint8
+	accept  bool
+	stale   func(r *record) bool // whether a record is to be re-sealed
+	current uint32               // of an epoch's re-seal: the epoch it seals under; later ones are not its business
+	begun   time.Time
+	cancel  context.CancelFunc
+	ctx     context.Context
+	over    chan struct{}
+	work    int
 
 	passed    atomic.Uint64 // blocks looked at in this pass
 	total     atomic.Uint64
@@ -62,6 +63,7 @@ func (s *Store) newConverter(op operation, to uint8, c Conversion) *Converter {
 	v := &Converter{s: s, op: op, to: to, accept: c.AcceptLoss, begun: time.Now(), over: make(chan struct{}),
 		work: c.Workers, state: "running", damaged: make(map[uint64]struct{})}
 	setDefault(&v.work, s.opts.Workers)
+	v.work = min(v.work, resealBytes/int(s.lay.blockSize))
 	v.ctx, v.cancel = context.WithCancel(s.ctx)
 	v.total.Store(s.lay.blocks(s.laterSize()))
 	return v
@@ -82,7 +84,11 @@ func (v *Converter) Done() <-chan struct{} { return v.over }
 // Wait returns when the conversion has ended. A stopped one returns an error
 // that wraps [context.Canceled]; the volume then works with both keys, and the
 // conversion can be resumed.
+// Inside a transaction, which the conversion may wait for, it is refused.
 func (v *Converter) Wait() (Result, error) {
+	if v.s.insideTx() {
+		return Result{}, ErrNested
+	}
 	<-v.over
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -90,9 +96,12 @@ func (v *Converter) Wait() (Result, error) {
 }
 
 // Stop ends the conversion where it is and waits until it has ended.
+// Inside a transaction it does not wait.
 func (v *Converter) Stop() {
 	v.cancel()
-	<-v.over
+	if !v.s.insideTx() {
+		<-v.over
+	}
 }
 
 // Pause halts the workers after the batches under way.
@@ -142,6 +151,8 @@ func (v *Converter) end(complete bool, kept int, err error) {
 		Complete: complete, KeptSegments: kept}
 	v.err = err
 	switch {
+	case err == nil && !complete:
+		v.state = "incomplete"
 	case err == nil:
 		v.state = "done"
 	case errors.Is(err, context.Canceled):

@@ -38,6 +38,9 @@ func Create(path string, keys *dek.Keyring, o CreateOptions) (*Store, error) {
 	}
 	s, err := Open(path, keys, &o.Options)
 	if err != nil {
+		if errors.Is(err, fault.InUse) {
+			return nil, err // somebody opened it already: it is theirs
+		}
 		return nil, errors.Join(err, opts.FS.Remove(path))
 	}
 	return s, nil

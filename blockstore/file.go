@@ -53,12 +53,16 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	defer f.s.gate.leave()
-	size := f.Size()
+	snap := f.s.acquireHead()
+	defer f.s.release(snap)
+	f.s.mu.RLock()
+	size := f.s.over.sizeAt(snap.seq)
+	f.s.mu.RUnlock()
 	if off >= size {
 		return 0, io.EOF
 	}
 	want := min(int64(len(p)), size-off)
-	if err := f.read(p[:want], off); err != nil {
+	if err := f.read(snap.seq, p[:want], off); err != nil {
 		return 0, err
 	}
 	if want < int64(len(p)) {
@@ -68,19 +72,19 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // read reads whole blocks straight into p and the ends through a block of its own.
-func (f *File) read(p []byte, off int64) error {
+func (f *File) read(snap uint64, p []byte, off int64) error {
 	bs := f.s.lay.blockSize
 	for len(p) > 0 {
 		b, in := uint64(off/bs), off%bs
 		var n int64
 		if in == 0 && int64(len(p)) >= bs {
 			n = int64(len(p)) / bs * bs
-			if err := f.s.readRun(f.head(), b, p[:n]); err != nil {
+			if err := f.s.readRun(snap, b, p[:n]); err != nil {
 				return err
 			}
 		} else {
 			page := make([]byte, bs)
-			if err := f.s.readRun(f.head(), b, page); err != nil {
+			if err := f.s.readRun(snap, b, page); err != nil {
 				return err
 			}
 			n = int64(copy(p, page[in:]))

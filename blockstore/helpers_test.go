@@ -93,3 +93,10 @@ func read1(t testing.TB, s *Store, block uint64) []byte {
 	}))
 	return got
 }
+
+// elsewhere runs fn on another goroutine: transactions do not nest.
+func elsewhere(fn func()) {
+	done := make(chan struct{})
+	go func() { defer close(done); fn() }()
+	<-done
+}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cofferdb/coffer/dek"
+	"github.com/cofferdb/coffer/internal/fsx"
 	"github.com/cofferdb/coffer/journal"
 )
 
@@ -52,7 +53,7 @@ type Info struct {
 	Size       int64     `json:"size"` // bytes
 	Blocks     uint64    `json:"blocks"`
 	Generation uint64    `json:"generation"`
-	Clean      bool      `json:"clean"`
+	Clean      bool      `json:"closed_cleanly"`
 	Created    time.Time `json:"created"`
 	WriteKey   dek.ID    `json:"write_key"`
 	Keys       []KeyInfo `json:"keys"`
@@ -106,6 +107,7 @@ func Inspect(path string, o *Options) (info *Info, err error) {
 	if err != nil {
 		return nil, err
 	}
+	path = fsx.Resolve(opts.FS, path)
 	f, err := opts.FS.Open(path, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, fmt.Errorf("blockstore: open: %w", err)

@@ -38,7 +38,7 @@ func (s *Store) enterWrite() error {
 	if err := s.usable(); err != nil {
 		return err
 	}
-	if s.insideWriter() {
+	if s.insideTx() {
 		return ErrNested
 	}
 	return s.gate.enter()

@@ -148,6 +148,14 @@ func (l *label) blocks() uint64 { return l.layout().blocks(l.size) }
 
 func (l *label) write() *keySlot { return &l.slots[l.writeSlot] }
 
+// stepBack makes the source of a weakening conversion the write slot again:
+// only an explicit resume goes on towards plaintext.
+func (l *label) stepBack() {
+	if l.conv.weakening() {
+		l.writeSlot = l.conv.from
+	}
+}
+
 // freeSlot returns an unused slot, or noSlot.
 func (l *label) freeSlot() uint8 {
 	for i := range l.slots {

@@ -235,6 +235,9 @@ func (l *label) check(b []byte) error {
 		(l.conv.op == opEncrypt || l.conv.op == opRekey) && (l.macSlot != l.conv.to || l.writeSlot != l.conv.to):
 		return fmt.Errorf("malformed conversion record")
 	}
+	if err := l.checkDirection(); err != nil {
+		return err
+	}
 	if err := l.checkCounters(); err != nil {
 		return err
 	}
@@ -243,6 +246,19 @@ func (l *label) check(b []byte) error {
 		if err := allZero(r); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// checkDirection holds that a conversion leads where its operation says: a
+// label without a key must not pass for one on the way from a key.
+func (l *label) checkDirection() error {
+	none := func(s uint8) bool { return l.slots[s].suite == seal.SuiteNone }
+	switch c := l.conv; {
+	case c.op == opEncrypt && (!none(c.from) || none(c.to)),
+		c.op == opDecrypt && (none(c.from) || !none(c.to)),
+		c.op == opRekey && (none(c.from) || none(c.to)):
+		return fmt.Errorf("a conversion that does not lead where it says")
 	}
 	return nil
 }

@@ -128,6 +128,7 @@ func Erase(path string, o *Options) (err error) {
 	if err != nil {
 		return err
 	}
+	path = fsx.Resolve(opts.FS, path)
 	f, err := openLocked(opts.FS, path, false)
 	if err != nil {
 		return err
@@ -140,15 +141,16 @@ func Erase(path string, o *Options) (err error) {
 	if copies.l[0] == nil && copies.l[1] == nil && !errors.Is(copies.none(), fault.Damaged) {
 		return copies.none()
 	}
+	// The journal first: while a label is there, an interrupted erase can be run again.
+	if err := journal.Destroy(opts.FS, journalDir(path)); err != nil {
+		return fmt.Errorf("blockstore: erase the journal: %w", err)
+	}
 	zeros := make([]byte, dataStart)
 	if _, err := f.WriteAt(zeros, 0); err != nil {
 		return fmt.Errorf("blockstore: erase the label: %w", err)
 	}
 	if err := f.Sync(); err != nil {
 		return fmt.Errorf("blockstore: erase the label: %w", err)
-	}
-	if err := journal.Destroy(opts.FS, journalDir(path)); err != nil {
-		return fmt.Errorf("blockstore: erase the journal: %w", err)
 	}
 	return nil
 }

@@ -46,8 +46,11 @@ func TestNesting(t *testing.T) {
 		wg.Wait()
 		return nil
 	}))
-	require.NoError(t, s.View(func(tx *Tx) error {
-		return s.View(func(*Tx) error { return s.Update(func(tx *Tx) error { return tx.Write(3, page(3)) }) })
+	require.NoError(t, s.View(func(*Tx) error {
+		require.ErrorIs(t, s.View(func(*Tx) error { return nil }), ErrNested)
+		require.ErrorIs(t, s.Update(func(*Tx) error { return nil }), ErrNested)
+		require.ErrorIs(t, s.Close(), ErrNested)
+		return nil
 	}))
 	var kept *Tx
 	require.NoError(t, s.View(func(tx *Tx) error { kept = tx; return nil }))

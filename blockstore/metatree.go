@@ -114,7 +114,7 @@ func readFull(f io.ReaderAt, b []byte, off int64) error {
 		return nil
 	}
 	if errors.Is(err, io.EOF) {
-		return fmt.Errorf("file ends at %d, before offset %d: %w", off+int64(n), off+int64(len(b)),
+		return fmt.Errorf("the file is cut short: %d of %d bytes at offset %d: %w", n, len(b), off,
 			fault.Both(fault.Tampered, fault.Damaged))
 	}
 	return err
@@ -147,6 +147,29 @@ func (e *metaEdit) block(k metaKey, create bool) (*metaBlock, error) {
 	default:
 		m = newMetaBlock(k, e.tree.volume)
 	}
+	e.dirty[k] = m
+	return m, nil
+}
+
+// blank returns an empty block to take the place of what is there, which is not
+// looked at; nil where nothing is.
+func (e *metaEdit) blank(k metaKey) (*metaBlock, error) {
+	if m := e.dirty[k]; m != nil {
+		clear(m.data[offMetaBody:])
+		return m, nil
+	}
+	t := e.tree
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if k.level > t.height || k.index*span[k.level] >= span[t.height] {
+		return nil, nil
+	}
+	ref, err := t.ref(k)
+	if err != nil || !ref.present {
+		return nil, err
+	}
+	m := newMetaBlock(k, t.volume)
+	m.slot = ref.slot ^ 1
 	e.dirty[k] = m
 	return m, nil
 }

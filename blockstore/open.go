@@ -24,6 +24,7 @@ func Open(path string, keys *dek.Keyring, o *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	path = fsx.Resolve(opts.FS, path)
 	file, err := openLocked(opts.FS, path, opts.ReadOnly)
 	if err != nil {
 		return nil, err
@@ -169,7 +170,9 @@ func (s *Store) authenticate(raw []byte, l *label) error {
 			return fmt.Errorf("blockstore: the key activated as %v is not the one the volume was written under: %w", ks.key, fault.WrongKey)
 		}
 	}
-	if !s.opts.ReadOnly && s.ciphers.decryptOnly(l.writeSlot) {
+	w := l.clone()
+	w.stepBack()
+	if !s.opts.ReadOnly && s.ciphers.decryptOnly(w.writeSlot) {
 		s.opts.ReadOnly = true
 		s.opts.Logger.Warn("coffer: opened read-only, the write key is activated for decryption only", "volume", l.volume.String(), "key", l.write().key.String())
 	}

@@ -12,13 +12,22 @@ const (
 )
 
 // version is the state of one block as of one commit, newer than what lies in
-// place. Versions are immutable but for the place of their image.
+// place. Of a version only older changes, under the store's mu: when images are
+// saved below it, and when what is below it is dropped.
 type version struct {
 	seq   uint64 // of the commit; 0 for an image saved from its place for an old snapshot
 	kind  verKind
 	page  []byte    // nil when spilled or not an image
 	spill *spillRef // set when page is nil and kind is verPage
 	older *version
+}
+
+// tail returns the oldest version of a chain, nil of an empty one.
+func (v *version) tail() *version {
+	for v != nil && v.older != nil {
+		v = v.older
+	}
+	return v
 }
 
 // rangeHole makes a run of blocks holes as of one commit.
@@ -48,6 +57,8 @@ type overlay struct {
 	bytes     int64               // redo appended in this session, or replayed at its beginning
 	settled   int64               // of those, what the last checkpoint made unnecessary
 	memory    int64               // bytes of images held in memory
+	base      uint64              // sequence up to which what lies in place is published
+	frozen    bool                // a checkpoint that passes snapshots is under way: what it found in place may be overwritten
 	lingering map[uint64]struct{} // blocks whose chains reach below the checkpoint for old snapshots
 }
 
@@ -98,7 +109,12 @@ func (o *overlay) install(seq uint64, t *txState) {
 	if t.size != o.sizes[len(o.sizes)-1].size {
 		o.sizes = append(o.sizes, sizeVer{seq, t.size})
 	}
-	o.bytes += t.redo
+	o.grow(seq, t.redo)
+}
+
+// grow counts redo up to and with frame seq.
+func (o *overlay) grow(seq uint64, redo int64) {
+	o.bytes += redo
 	o.commits = append(o.commits, pending{seq, o.bytes})
 }
 
@@ -144,14 +160,19 @@ func (o *overlay) count(first, end uint64) (n uint64) {
 	return n
 }
 
-// settle drops what a checkpoint at p made unnecessary for snapshots at or
-// after oldest; free is called for every version dropped.
-func (o *overlay) settle(p, oldest uint64, blocks []uint64, free func(*version)) {
+// settle drops what a checkpoint at p made unnecessary for the snapshots, given
+// in order; free is called for every version dropped.
+func (o *overlay) settle(p uint64, snaps []uint64, blocks []uint64, free func(*version)) {
+	o.base, o.frozen = p, false
+	oldest := uint64(latest)
+	if len(snaps) > 0 {
+		oldest = snaps[0]
+	}
 	for _, b := range blocks {
-		o.trim(b, p, oldest, free)
+		o.trim(b, p, snaps, free)
 	}
 	for b := range o.lingering {
-		o.trim(b, p, oldest, free)
+		o.trim(b, p, snaps, free)
 	}
 	limit := min(p, oldest)
 	n := 0
@@ -169,31 +190,43 @@ func (o *overlay) settle(p, oldest uint64, blocks []uint64, free func(*version))
 	o.commits = append(o.commits[:0:0], o.commits[n:]...)
 }
 
-// trim drops the versions of a block at or below p unless a snapshot older
-// than the newest of them still looks further down.
-func (o *overlay) trim(b, p, oldest uint64, free func(*version)) {
-	head := o.chains[b]
+// trim drops the versions of a block at or below p that nobody can see: all of
+// them, where every snapshot sees the newest; else all but that one and those
+// that a snapshot sees.
+func (o *overlay) trim(b, p uint64, snaps []uint64, free func(*version)) {
 	var above *version
-	v := head
+	v := o.chains[b]
 	for v != nil && v.seq > p {
 		above, v = v, v.older
 	}
-	if v == nil {
+	if v == nil || len(snaps) == 0 || snaps[0] >= v.seq {
 		delete(o.lingering, b)
+		if above != nil {
+			above.older = nil
+		} else {
+			delete(o.chains, b)
+		}
+		for ; v != nil; v = v.older {
+			o.memory -= int64(len(v.page))
+			free(v)
+		}
 		return
 	}
-	if oldest < v.seq {
-		o.lingering[b] = struct{}{}
-		return
+	o.lingering[b] = struct{}{}
+	newer := v // stays: what lies in place by now, for who sees past the older ones
+	for w := v.older; w != nil; w = w.older {
+		if seen(snaps, w.seq, newer.seq) {
+			newer.older, newer = w, w
+			continue
+		}
+		o.memory -= int64(len(w.page))
+		free(w)
 	}
-	delete(o.lingering, b)
-	if above == nil {
-		delete(o.chains, b)
-	} else {
-		above.older = nil
-	}
-	for ; v != nil; v = v.older {
-		o.memory -= int64(len(v.page))
-		free(v)
-	}
+	newer.older = nil
+}
+
+// seen reports whether a snapshot lies in [from, before).
+func seen(snaps []uint64, from, before uint64) bool {
+	i := sort.Search(len(snaps), func(i int) bool { return snaps[i] >= from })
+	return i < len(snaps) && snaps[i] < before
 }

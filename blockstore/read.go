@@ -1,11 +1,8 @@
 package blockstore
 
 import (
-	"errors"
-	"fmt"
 	"sync"
 
-	"github.com/cofferdb/coffer/internal/fault"
 	"github.com/cofferdb/coffer/internal/seal"
 )
 
@@ -42,6 +39,9 @@ func (s *Store) readMemory(snap, block uint64, dst []byte) (bool, error) {
 		defer s.mu.RUnlock()
 		return true, s.copyVersion(dst, block, v.kind, nil, v.spill, false)
 	}
+	// Under mu too: a checkpoint that passes this snapshot puts newer pages into
+	// the cache and older ones into the overlay in one step.
+	page, ok := s.cache.get(block)
 	s.mu.RUnlock()
 	if v != nil {
 		return true, s.copyVersion(dst, block, v.kind, v.page, nil, false)
@@ -50,7 +50,6 @@ func (s *Store) readMemory(snap, block uint64, dst []byte) (bool, error) {
 		clear(dst)
 		return true, nil
 	}
-	page, ok := s.cache.get(block)
 	if ok {
 		s.stats.hits.Add(1)
 		copy(dst, page)
@@ -98,9 +97,7 @@ func (s *Store) readPlace(snap, first uint64, dst []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := s.openPlaced(batch, true); err != nil {
-		return err
-	}
+	s.openPlaced(batch, true)
 	return firstError(batch)
 }
 
@@ -151,18 +148,16 @@ func firstError(batch []placed) error {
 	return nil
 }
 
-// openPlaced reads and opens blocks in place, in order of block. Failures of
-// single blocks are in their err; keep puts what opened into the cache.
-func (s *Store) openPlaced(batch []placed, keep bool) error {
+// openPlaced reads and opens blocks in place, in order of block. Failures are in
+// the err of the blocks; keep puts what opened into the cache.
+func (s *Store) openPlaced(batch []placed, keep bool) {
 	for i := 0; i < len(batch); {
 		j := i + 1
 		for j < len(batch) && batch[j].block == batch[j-1].block+1 && batch[j].block/perGroup == batch[i].block/perGroup &&
 			batch[j].rec.slot == batch[i].rec.slot && batch[j].rec.epoch == batch[i].rec.epoch {
 			j++
 		}
-		if err := s.openRun(batch[i:j]); err != nil {
-			return err
-		}
+		s.openRun(batch[i:j])
 		i = j
 	}
 	s.stats.misses.Add(uint64(len(batch)))
@@ -173,14 +168,14 @@ func (s *Store) openPlaced(batch []placed, keep bool) error {
 			}
 		}
 	}
-	return nil
 }
 
 // rawPool holds buffers for ciphertext on its way in.
 var rawPool = sync.Pool{New: func() any { return new([]byte) }}
 
-// openRun reads adjacent blocks under one cipher.
-func (s *Store) openRun(run []placed) error {
+// openRun reads adjacent blocks under one cipher. Where the read fails it is
+// tried block by block, so that one bad sector takes no other block along.
+func (s *Store) openRun(run []placed) {
 	bs := s.lay.blockSize
 	buf := rawPool.Get().(*[]byte)
 	defer rawPool.Put(buf)
@@ -189,26 +184,21 @@ func (s *Store) openRun(run []placed) error {
 	}
 	raw := (*buf)[:int64(len(run))*bs]
 	if err := readFull(s.file, raw, s.lay.block(run[0].block)); err != nil {
-		if !errors.Is(err, fault.Damaged) {
-			return &BlockError{"read", run[0].block, err}
-		}
 		if len(run) == 1 {
 			run[0].err = &BlockError{"read", run[0].block, err}
-			return nil
+			return
 		}
-		for i := range run { // cut short: find out which
-			if err := s.openRun(run[i : i+1]); err != nil {
-				return err
-			}
+		for i := range run {
+			s.openRun(run[i : i+1])
 		}
-		return nil
+		return
 	}
 	cipher, err := s.ciphers.get(s.label.Load(), run[0].rec.slot, run[0].rec.epoch)
 	if err != nil {
 		for i := range run {
 			run[i].err = &BlockError{"read", run[i].block, err}
 		}
-		return nil
+		return
 	}
 	blocks := make([]seal.Block, len(run))
 	for i := range run {
@@ -216,12 +206,11 @@ func (s *Store) openRun(run []placed) error {
 		blocks[i] = seal.Block{Position: run[i].block, Src: raw[int64(i)*bs:][:bs], Dst: run[i].dst, Nonce: r.nonce, Tag: r.tag, CRC: r.crc}
 	}
 	if cipher.Open(blocks) == nil {
-		return nil
+		return
 	}
 	for i := range blocks {
 		if blocks[i].Err != nil {
-			run[i].err = &BlockError{"read", run[i].block, fmt.Errorf("%w", blocks[i].Err)}
+			run[i].err = &BlockError{"read", run[i].block, blocks[i].Err}
 		}
 	}
-	return nil
 }

@@ -50,6 +50,10 @@ type redoWriter struct {
 	max int // bytes
 }
 
+// redoCost is what a record takes up in the journal at most: with its frame's
+// header, up to the end of a unit of the device.
+func redoCost(payload int) int64 { return (int64(payload) + 160 + 4095) &^ 4095 }
+
 // newRedoWriter makes a writer for records of at most max bytes, or one longer
 // operation, of which about want are still to come.
 func newRedoWriter(max int, want int64) *redoWriter {

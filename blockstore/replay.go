@@ -81,7 +81,7 @@ func (r *replay) apply(f journal.Frame) error {
 		r.pending = newTxState(r.s.over.sizeAt(latest))
 	}
 	t := r.pending
-	t.redo += int64(len(f.Payload))
+	t.redo += redoCost(len(f.Payload))
 	for _, op := range rec.ops {
 		if err := r.op(t, op); err != nil {
 			return err

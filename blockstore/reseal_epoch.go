@@ -24,6 +24,7 @@ func (s *Store) resealEpochs() {
 func (s *Store) epochConverter(l *label) *Converter {
 	slot, current := l.writeSlot, l.write().current().number
 	v := s.newConverter(opNone, slot, Conversion{Workers: 1})
+	v.current = current
 	v.stale = func(r *record) bool { return r.kind == recordData && r.slot == slot && r.epoch < current }
 	return v
 }
@@ -51,10 +52,9 @@ func (v *Converter) dropEpochs() error {
 	}
 	return v.s.changeLabel(func(next *label) error {
 		ks := &next.slots[v.to]
-		current := ks.current().number
 		kept := ks.epochs[:0]
 		for _, e := range ks.epochs {
-			if used[e.number] || e.number >= current {
+			if used[e.number] || e.number >= v.current {
 				kept = append(kept, e)
 			}
 		}

@@ -11,6 +11,9 @@ import (
 // for want of it. The writer lock is held.
 func (s *Store) reserve(st *txState) error {
 	var from, to int64 // the run of bytes collected so far
+	if err := s.readable(st); err != nil {
+		return err
+	}
 	for _, b := range sortedBlocks(st.writes) {
 		if st.writes[b].page == nil {
 			continue
@@ -34,6 +37,38 @@ func (s *Store) reserve(st *txState) error {
 	return s.allocate(from, to)
 }
 
+// readable refuses a transaction that a checkpoint could not bring to its
+// place: one that changes single records of a tag block that cannot be read.
+func (s *Store) readable(st *txState) error {
+	check := func(b uint64) error {
+		if _, err := s.meta.get(metaKey{0, b / perGroup}); err != nil {
+			return &BlockError{"write", b, err}
+		}
+		return nil
+	}
+	for b, w := range st.writes {
+		if w.kind == verPage {
+			continue // allocated looks at it
+		}
+		if err := check(b); err != nil {
+			return err
+		}
+	}
+	for _, r := range st.ranges {
+		if end := r.first + r.n; end%perGroup != 0 {
+			if err := check(end - 1); err != nil {
+				return err
+			}
+		}
+		if r.first%perGroup != 0 {
+			if err := check(r.first); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func (s *Store) allocate(from, to int64) error {
 	if from == to {
 		return nil
@@ -49,10 +84,10 @@ func (s *Store) allocate(from, to int64) error {
 // was ever written it reserves the group's metadata.
 func (s *Store) allocated(b uint64) (bool, error) {
 	s.mu.RLock()
-	v := s.over.chains[b]
+	v, _ := s.over.find(b, latest)
 	s.mu.RUnlock()
 	if v != nil && v.kind == verPage {
-		return true, nil
+		return true, nil // looked at when that was written
 	}
 	g := b / perGroup
 	m, err := s.meta.get(metaKey{0, g})

@@ -42,7 +42,16 @@ func (s *Store) ensureSeals(n int) error {
 func (s *Store) reserveSeals(next *label, n uint64) error {
 	ks := next.write()
 	e := ks.current()
-	want := s.sealsUsed + n + s.opts.Tune.SealReserve
+	if ks.suite == seal.SuiteNone { // no nonces, no budget
+		e.reserved = s.sealsUsed + n
+		return nil
+	}
+	reserve := s.opts.Tune.SealReserve
+	if !s.reserved { // little at first: a process that dies soon leaves little unused
+		reserve /= 64
+	}
+	s.reserved = true
+	want := s.sealsUsed + n + reserve
 	if want <= s.opts.Tune.SealBudget || s.sealsUsed == 0 {
 		e.reserved = max(e.reserved, want)
 		return nil
@@ -50,7 +59,7 @@ func (s *Store) reserveSeals(next *label, n uint64) error {
 	if len(ks.epochs) == maxEpochs {
 		return s.overdraw(e, want)
 	}
-	ks.epochs = append(ks.epochs, newEpoch(ks.suite, e.number+1, n+s.opts.Tune.SealReserve))
+	ks.epochs = append(ks.epochs, newEpoch(ks.suite, e.number+1, n+reserve))
 	s.sealsUsed = 0
 	s.opts.Logger.Info("coffer: a new epoch begins", "volume", s.volume.String(), "epoch", e.number+1)
 	return nil
@@ -73,6 +82,9 @@ func (s *Store) overdraw(e *epoch, want uint64) error {
 
 // topUp renews the reservation while the label is written anyway.
 func (s *Store) topUp(next *label) {
+	if next.write().suite == seal.SuiteNone || !s.reserved {
+		return
+	}
 	e := next.write().current()
 	if want := s.sealsUsed + s.opts.Tune.SealReserve; e.reserved < s.sealsUsed+s.opts.Tune.SealReserve/2 && want <= s.opts.Tune.SealBudget {
 		e.reserved = want

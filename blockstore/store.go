@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -53,10 +54,13 @@ type Store struct {
 	mu    sync.RWMutex // guards the fields below
 	over  overlay
 	snaps map[*snapshot]struct{}
-	spans []txSpan // transactions of several frames, some of which may not be durable
+	// readers are the goroutines inside View, with how many times.
+	readers map[uint64]int
+	spans   []txSpan // transactions of several frames, some of which may not be durable
 
 	ckptMu    sync.Mutex // one checkpoint or label change at a time; guards the fields below
 	sealsUsed uint64     // under the current epoch of the write slot
+	reserved  bool       // seals were reserved in this session
 	firstCopy int        // copy of the label to be written first
 
 	convMu sync.Mutex // guards conv
@@ -148,15 +152,40 @@ func (s *Store) acquire() *snapshot {
 	return n
 }
 
+// acquireHead registers a snapshot of the appended head: everything committed,
+// durable or not. After a failure it is the durable one.
+func (s *Store) acquireHead() *snapshot {
+	n := s.acquire()
+	if s.failure.Load() != nil || s.journal == nil {
+		return n
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.over.commits; len(c) > 0 {
+		n.seq = max(n.seq, c[len(c)-1].seq)
+	}
+	return n
+}
+
 // release forgets a snapshot, and with it the versions that only it needed.
 func (s *Store) release(n *snapshot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.snaps, n)
-	if len(s.over.lingering) == 0 {
-		return
+	if len(s.over.lingering) == 0 || s.over.frozen {
+		return // the checkpoint under way drops what is not needed when it is done
 	}
-	s.over.settle(s.label.Load().redo.Seq, s.oldest(), nil, s.freeVersion)
+	s.over.settle(s.over.base, s.snapshots(), nil, s.freeVersion)
+}
+
+// snapshots returns the sequences of all snapshots in order; mu is held.
+func (s *Store) snapshots() []uint64 {
+	out := make([]uint64, 0, len(s.snaps))
+	for n := range s.snaps {
+		out = append(out, n.seq)
+	}
+	slices.Sort(out)
+	return out
 }
 
 // oldest returns the sequence of the oldest snapshot; mu is held.
@@ -202,7 +231,9 @@ func (s *Store) init(path string, file fsx.File, keys *dek.Keyring, o Options, l
 	}
 	s.spill = newSpillFile(o.FS, spillDir, l.blockSize)
 	s.over = newOverlay(l.size)
+	s.over.base = l.redo.Seq
 	s.snaps = make(map[*snapshot]struct{})
+	s.readers = make(map[uint64]int)
 	s.ended = l.redo
 	s.label.Store(l)
 	s.ctx, s.stop = context.WithCancel(context.Background())

@@ -117,12 +117,25 @@ func TestSnapshotOutlivesCheckpoints(t *testing.T) {
 	}
 	require.NoError(t, s.Checkpoint(context.Background()))
 	require.NoError(t, s.View(func(tx *Tx) error {
-		for round := range uint64(3) {
-			for b := range uint64(200) {
-				write1(t, s, b, page(1000*(round+1)+b))
+		elsewhere(func() {
+			for round := range uint64(3) {
+				for b := range uint64(200) {
+					write1(t, s, b, page(1000*(round+1)+b))
+				}
+				require.NoError(t, s.Checkpoint(context.Background()))
+			}
+			require.NoError(t, s.Update(func(tx *Tx) error { return tx.Trim(50, 100) }))
+			require.NoError(t, s.Update(func(tx *Tx) error { return tx.Resize(20 * 4096) }))
+			for b := range uint64(20) {
+				write1(t, s, b, page(9000+b))
 			}
 			require.NoError(t, s.Checkpoint(context.Background()))
-		}
+			require.NoError(t, s.Update(func(tx *Tx) error { return tx.Resize(200 * 4096) }))
+			for b := range uint64(200) {
+				write1(t, s, b, page(3000+b))
+			}
+			require.NoError(t, s.Checkpoint(context.Background()))
+		})
 		for b := range uint64(200) {
 			want := page(b)
 			if b == 13 {
@@ -140,6 +153,8 @@ func TestSnapshotOutlivesCheckpoints(t *testing.T) {
 	require.NoError(t, s.Checkpoint(context.Background()))
 	require.Empty(t, s.over.lingering)
 	require.Empty(t, s.over.chains)
+	require.Empty(t, s.over.holes)
+	require.Zero(t, s.over.memory)
 	verified(t, s)
 }
 

@@ -1,6 +1,7 @@
 package blockstore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -24,8 +25,9 @@ const maxProblems = 10000
 
 // Problem is one thing that is not as it should be.
 type Problem struct {
-	Kind   string `json:"kind"`            // label, tree, tag, block or journal
-	Block  uint64 `json:"block,omitempty"` // number of the block; of the first one below a tree or tag block
+	Kind   string `json:"kind"`   // label, tree, tag, block or journal
+	Block  uint64 `json:"block"`  // number of the block, or of the first one that a tag or tree block leads to
+	Blocks uint64 `json:"blocks"` // how many blocks cannot be read for it; 0 where the problem is none of a block's
 	Detail string `json:"detail"`
 	// Unsettled: the volume was not closed cleanly, and without keys it cannot
 	// be told whether the block merely runs ahead of its record.
@@ -36,7 +38,8 @@ type Problem struct {
 // Report is the result of a verification.
 type Report struct {
 	WithKeys  bool      `json:"with_keys"` // authenticated; otherwise checksums and hashes only
-	Clean     bool      `json:"clean"`     // the volume's mark
+	OK        bool      `json:"ok"`        // nothing is wrong; what is unsettled, or lost by acceptance, does not count
+	Clean     bool      `json:"closed_cleanly"`
 	Blocks    uint64    `json:"blocks"`
 	Checked   uint64    `json:"checked"`  // images
 	Holes     uint64    `json:"holes"`    // blocks never written or trimmed
@@ -50,12 +53,9 @@ type Report struct {
 	mu sync.Mutex
 }
 
-// OK reports whether nothing is wrong; what is unsettled or lost by acceptance does not count.
-func (r *Report) OK() bool { return r.Found == 0 }
-
 // Err returns nil where nothing is wrong, else an error with the markers of the first problem.
 func (r *Report) Err() error {
-	if r.OK() {
+	if r.OK {
 		return nil
 	}
 	for _, p := range r.Problems {
@@ -74,6 +74,7 @@ func (r *Report) add(p Problem) {
 		r.Unsettled++
 	} else {
 		r.Found++
+		r.OK = false
 	}
 	if len(r.Problems) < maxProblems {
 		r.Problems = append(r.Problems, p)
@@ -83,7 +84,7 @@ func (r *Report) add(p Problem) {
 // Verify reads and authenticates everything the volume holds as it is on disk:
 // both labels, every tree and tag block and every block. It runs beside readers and the writer.
 func (s *Store) Verify(ctx context.Context, o VerifyOptions) (*Report, error) {
-	if s.insideWriter() {
+	if s.insideTx() {
 		return nil, ErrNested
 	}
 	if err := s.gate.enter(); err != nil {
@@ -91,7 +92,7 @@ func (s *Store) Verify(ctx context.Context, o VerifyOptions) (*Report, error) {
 	}
 	defer s.gate.leave()
 	setDefault(&o.Workers, s.opts.Workers)
-	r := &Report{WithKeys: true, Clean: s.journal == nil && s.label.Load().clean, Blocks: s.Blocks()}
+	r := &Report{OK: true, Problems: []Problem{}, WithKeys: true, Clean: s.journal == nil && s.label.Load().clean, Blocks: s.Blocks()}
 	if s.tail != nil {
 		r.TailBytes = s.tail.Bytes
 	}
@@ -104,6 +105,8 @@ func (s *Store) Verify(ctx context.Context, o VerifyOptions) (*Report, error) {
 	return r, nil
 }
 
+// verifyLabels checks both copies. Of a store that writes they are what it
+// wrote last, to the byte; after a crash, read-only, one may be older.
 func (s *Store) verifyLabels(r *Report) error {
 	s.ckptMu.Lock() // no label is written meanwhile
 	defer s.ckptMu.Unlock()
@@ -111,17 +114,37 @@ func (s *Store) verifyLabels(r *Report) error {
 	if err != nil {
 		return err
 	}
-	l := s.label.Load()
 	for i, p := range copies.problems() {
-		if p == "" && copies.l[i] != nil {
-			if err := checkMAC(copies.raw[i], copies.l[i], s.ciphers.key(copies.l[i].macSlot)); err != nil && copies.l[i].generation == l.generation {
-				r.add(Problem{Kind: "label", err: fmt.Errorf("copy %d: %w", i+1, err)})
-			}
-			continue
+		switch err := s.checkCopy(copies.raw[i], copies.l[i]); {
+		case p != "":
+			r.add(Problem{Kind: "label", err: fmt.Errorf("copy %d: %s: %w", i+1, p, fault.Both(fault.Tampered, fault.Damaged))})
+		case err != nil:
+			r.add(Problem{Kind: "label", err: fmt.Errorf("copy %d: %w", i+1, err)})
 		}
-		r.add(Problem{Kind: "label", err: fmt.Errorf("copy %d: %s: %w", i+1, p, fault.Both(fault.Tampered, fault.Damaged))})
 	}
 	return nil
+}
+
+func (s *Store) checkCopy(raw []byte, c *label) error {
+	if c == nil {
+		return nil // reported as it was found
+	}
+	l := s.label.Load()
+	if s.journal != nil {
+		want := l.encode()
+		if err := signLabel(want, s.ciphers.key(l.macSlot), s.volume); err != nil {
+			return err
+		}
+		if !bytes.Equal(raw, want) {
+			return fmt.Errorf("not the label that was written last: %w", fault.Tampered)
+		}
+		return nil
+	}
+	have, known := &c.slots[c.macSlot], &l.slots[c.macSlot]
+	if known.state != slotLive || known.key != have.key || known.suite != have.suite {
+		return fmt.Errorf("its MAC is under a key that the volume does not use: %w", fault.Tampered)
+	}
+	return checkMAC(raw, c, s.ciphers.key(c.macSlot))
 }
 
 // verifyGroups checks tree blocks, tag blocks and data blocks, group by group.
@@ -191,8 +214,14 @@ func (s *Store) verifyMeta(k metaKey, r *Report) error {
 	if k.level == 0 {
 		kind = "tag"
 	}
-	r.add(Problem{Kind: kind, Block: k.index * span[k.level] * perGroup, err: err})
+	r.add(metaProblem(k, kind, r.Blocks, err))
 	return nil
+}
+
+// metaProblem is a metadata block that cannot be read, and with it all blocks below.
+func metaProblem(k metaKey, kind string, blocks uint64, err error) Problem {
+	first := k.index * span[k.level] * perGroup
+	return Problem{Kind: kind, Block: first, Blocks: min(span[k.level]*perGroup, blocks-min(first, blocks)), err: err}
 }
 
 // fresh reads a metadata block from disk, past the cache.
@@ -249,12 +278,10 @@ func (s *Store) verifyBatch(first, end uint64, r *Report) error {
 			batch = append(batch, placed{block: b, rec: rec, dst: make([]byte, s.lay.blockSize)})
 		}
 	}
-	if err := s.openPlaced(batch, false); err != nil {
-		return err
-	}
+	s.openPlaced(batch, false)
 	for i := range batch {
 		if batch[i].err != nil {
-			r.add(Problem{Kind: "block", Block: batch[i].block, err: batch[i].err})
+			r.add(Problem{Kind: "block", Block: batch[i].block, Blocks: 1, err: batch[i].err})
 		}
 	}
 	r.mu.Lock()

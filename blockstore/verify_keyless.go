@@ -26,6 +26,7 @@ func verifyKeyless(ctx context.Context, path string, o *Options, v VerifyOptions
 	if err != nil {
 		return nil, err
 	}
+	path = fsx.Resolve(opts.FS, path)
 	file, err := openLocked(opts.FS, path, true)
 	if err != nil {
 		return nil, err
@@ -39,7 +40,7 @@ func verifyKeyless(ctx context.Context, path string, o *Options, v VerifyOptions
 	if err != nil {
 		return nil, err
 	}
-	k := &keyless{file: file, l: l, lay: l.layout(), tree: newMetaTree(file, l), r: &Report{Clean: l.clean, Blocks: l.blocks()}}
+	k := &keyless{file: file, l: l, lay: l.layout(), tree: newMetaTree(file, l), r: &Report{OK: true, Problems: []Problem{}, Clean: l.clean, Blocks: l.blocks()}}
 	for i, p := range copies.problems() {
 		if p != "" {
 			k.r.add(Problem{Kind: "label", err: fmt.Errorf("copy %d: %s: %w", i+1, p, fault.Damaged)})
@@ -86,7 +87,7 @@ func (k *keyless) meta(key metaKey, kind string) error {
 	if err == nil || !errors.Is(err, fault.Tampered) && !errors.Is(err, fault.Damaged) {
 		return err
 	}
-	k.r.add(Problem{Kind: kind, Block: key.index * span[key.level] * perGroup, err: err})
+	k.r.add(metaProblem(key, kind, k.r.Blocks, err))
 	return nil
 }
 
@@ -117,7 +118,7 @@ func (k *keyless) group(g uint64, buf []byte) error {
 func (k *keyless) block(b uint64, m *metaBlock, buf []byte) error {
 	rec, err := m.record(int(b % perGroup))
 	if err != nil {
-		k.r.add(Problem{Kind: "tag", Block: b, err: err})
+		k.r.add(Problem{Kind: "tag", Block: b, Blocks: 1, err: err})
 		return nil
 	}
 	switch rec.kind {
@@ -136,7 +137,7 @@ func (k *keyless) block(b uint64, m *metaBlock, buf []byte) error {
 		return &BlockError{"verify", b, err}
 	}
 	if err != nil {
-		k.r.add(Problem{Kind: "block", Block: b, Unsettled: !k.l.clean, err: &BlockError{"verify", b, err}})
+		k.r.add(Problem{Kind: "block", Block: b, Blocks: 1, Unsettled: !k.l.clean, err: &BlockError{"verify", b, err}})
 	}
 	return nil
 }

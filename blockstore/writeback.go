@@ -26,7 +26,7 @@ func (s *Store) writeBlocks(edit *metaEdit, p *plan) error {
 	if err != nil {
 		return err
 	}
-	if err := s.inBatches(items, func(batch []batchItem) error { return s.writeBatch(batch, p) }); err != nil {
+	if err := s.inBatches(items, s.writeBatch); err != nil {
 		return err
 	}
 	for i := range items {
@@ -108,7 +108,7 @@ func (s *Store) inBatches(items []batchItem, do func([]batchItem) error) error {
 }
 
 // writeBatch seals one batch and writes it, under the latch of its group.
-func (s *Store) writeBatch(batch []batchItem, p *plan) error {
+func (s *Store) writeBatch(batch []batchItem) error {
 	sealed, err := s.sealBatch(batch)
 	if err != nil {
 		return err
@@ -116,11 +116,6 @@ func (s *Store) writeBatch(batch []batchItem, p *plan) error {
 	l := s.latch(batch[0].block)
 	l.Lock()
 	defer l.Unlock()
-	if p.saving {
-		if err := s.saveImages(batch, p.oldest); err != nil {
-			return err
-		}
-	}
 	return s.writeRuns(batch, sealed)
 }
 
@@ -197,61 +192,6 @@ func (s *Store) writeRuns(batch []batchItem, sealed []byte) error {
 	return nil
 }
 
-// saveImages keeps, for the oldest snapshot, what a batch is about to
-// overwrite. The latch is held, so nobody reads these places meanwhile.
-func (s *Store) saveImages(batch []batchItem, oldest uint64) error {
-	for i := range batch {
-		b := batch[i].block
-		s.mu.RLock()
-		v := s.over.chains[b]
-		_, hole := s.over.find(b, oldest)
-		s.mu.RUnlock()
-		tail := v
-		for ; v != nil; v = v.older {
-			tail = v
-		}
-		if tail == nil || tail.seq <= oldest {
-			continue
-		}
-		base, err := s.baseVersion(b, hole)
-		if err != nil {
-			return err
-		}
-		s.mu.Lock()
-		tail.older = base
-		s.mu.Unlock()
-	}
-	return nil
-}
-
-// baseVersion reads what lies in place into the spill file. A block that
-// cannot be read leaves the snapshot's reader with the loss, nobody else.
-func (s *Store) baseVersion(b uint64, hole bool) (*version, error) {
-	r, err := s.meta.record(b)
-	if err != nil {
-		return nil, err
-	}
-	if hole || r.kind == recordNever || r.kind == recordHole {
-		return &version{kind: verHole}, nil
-	}
-	if r.kind == recordLost {
-		return &version{kind: verLost}, nil
-	}
-	batch := []placed{{block: b, rec: r, dst: make([]byte, s.lay.blockSize)}}
-	if err := s.openPlaced(batch, false); err != nil {
-		return nil, err
-	}
-	if batch[0].err != nil {
-		s.opts.Logger.Warn("coffer: a snapshot loses a damaged block", "volume", s.volume.String(), "block", b, "cause", batch[0].err)
-		return &version{kind: verLost}, nil
-	}
-	ref, err := s.spill.put(batch[0].dst)
-	if err != nil {
-		return nil, err
-	}
-	return &version{kind: verPage, spill: ref}, nil
-}
-
 // applyHoles turns the records under the plan's ranges into holes. A group
 // that lies wholly in a range is dropped from the tree.
 func (s *Store) applyHoles(edit *metaEdit, p *plan) error {
@@ -270,15 +210,15 @@ func (s *Store) applyHoles(edit *metaEdit, p *plan) error {
 }
 
 func applyHole(edit *metaEdit, h rangeHole, g uint64) error {
-	m, err := edit.block(metaKey{0, g}, false)
-	if m == nil || err != nil {
-		return err
-	}
 	first := max(h.first, g*perGroup)
 	end := min(h.first+h.n, (g+1)*perGroup)
 	if end-first == perGroup {
-		clear(m.data[offMetaBody:]) // empty: its parent will say none
-		return nil
+		_, err := edit.blank(metaKey{0, g}) // its parent will say none
+		return err
+	}
+	m, err := edit.block(metaKey{0, g}, false)
+	if m == nil || err != nil {
+		return err
 	}
 	for b := first; b < end; b++ {
 		i := int(b % perGroup)

@@ -1,7 +1,6 @@
 package keyfile
 
 import (
-	"path/filepath"
 	"time"
 
 	"github.com/cofferdb/coffer/dek"
@@ -88,10 +87,5 @@ func (o *Options) work(former uint32) uint32 {
 // resolve follows symbolic links, so that a change replaces the file and not a
 // link to it.
 func (o *Options) resolve(path string) string {
-	if o.FS == fsx.OS() {
-		if real, err := filepath.EvalSymlinks(path); err == nil {
-			return real
-		}
-	}
-	return path
+	return fsx.Resolve(o.FS, path)
 }

@@ -3,6 +3,7 @@ package fsx
 import (
 	"io"
 	"io/fs"
+	"path/filepath"
 )
 
 // LockMode says who may hold a lock beside the holder.
@@ -81,6 +82,18 @@ type FS interface {
 	// FreeSpace returns how many bytes this process may still write in the
 	// file system that holds dir.
 	FreeSpace(dir string) (int64, error)
+}
+
+// Resolve follows symbolic links in the operating system's file system, so that
+// what lies beside a file is looked for beside the file and not beside a link to
+// it. A name that cannot be followed, such as one that does not exist yet, stays as it is.
+func Resolve(fsys FS, name string) string {
+	if fsys == OS() {
+		if real, err := filepath.EvalSymlinks(name); err == nil {
+			return real
+		}
+	}
+	return name
 }
 
 // OpenLocked opens name and locks it, and makes sure that the name still means
