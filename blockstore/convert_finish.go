@@ -76,10 +76,12 @@ func (v *Converter) dropKey() (kept int, err error) {
 	if err := s.switchJournal(v.ctx, s.label.Load().journalKey); err != nil {
 		return 0, err
 	}
+	req := checkpointRequest{discard: true, label: func(*label) {}} // the label in any case, without the old keys
 	for {
-		if err := s.settleAll(v.ctx, checkpointRequest{discard: true, label: func(*label) {}}); err != nil {
+		if err := s.settleAll(v.ctx, req); err != nil {
 			return 0, err
 		}
+		req.label = nil
 		if l := s.label.Load(); key == l.journalKey || !l.allowsJournalKey(key) {
 			break
 		}

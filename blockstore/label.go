@@ -166,17 +166,6 @@ func (l *label) freeSlot() uint8 {
 	return noSlot
 }
 
-// findSlot returns the live slot of key and suite, or noSlot.
-func (l *label) findSlot(key dek.ID, suite seal.Suite) uint8 {
-	for i := range l.slots {
-		s := &l.slots[i]
-		if s.state == slotLive && s.key == key && s.suite == suite {
-			return uint8(i)
-		}
-	}
-	return noSlot
-}
-
 func (l *label) last() session { return l.lineage[len(l.lineage)-1] }
 
 // begin appends a session that starts after sequence seq, dropping the oldest where there is no room.

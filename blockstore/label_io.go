@@ -39,12 +39,13 @@ func readLabels(f fsx.File) (c labelCopies, err error) {
 	return c, nil
 }
 
-// choose returns the newest copy that is intact. The copies may differ by one
-// generation; anything else says that one was put back.
+// choose returns the newest copy that is intact. A crash leaves them one
+// generation apart at most; verification reports more. A copy in a format
+// version that is not known rules: the other one would be an older state.
 func (c *labelCopies) choose() (*label, error) {
 	a, b := c.l[0], c.l[1]
 	switch {
-	case a == nil && b == nil:
+	case a == nil && b == nil, errors.Is(c.err[0], fault.Version), errors.Is(c.err[1], fault.Version):
 		return nil, c.none()
 	case a == nil:
 		return b, nil

@@ -123,7 +123,6 @@ func (m *metaBlock) rawRecord(i int) []byte {
 
 func (m *metaBlock) record(i int) (record, error) { return decodeRecord(m.rawRecord(i)) }
 func (m *metaBlock) setRecord(i int, r *record)   { r.encode(m.rawRecord(i)) }
-func (m *metaBlock) generation() uint64           { return binary.LittleEndian.Uint64(m.data[offMetaGen:]) }
 func (m *metaBlock) hash() (h [sha256.Size]byte)  { return sha256.Sum256(m.data) }
 func (m *metaBlock) rawEntry(i int) []byte {
 	return m.data[offMetaBody+i*entrySize:][:entrySize:entrySize]

@@ -33,7 +33,7 @@ type redoRecord struct {
 	first  bool
 	reseal bool
 	parts  uint64 // commit: how many part records went before
-	time   int64  // Unix nanoseconds
+	time   int64  // Unix nanoseconds, for people and for a restore to a point
 	ops    []redoOp
 }
 

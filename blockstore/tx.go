@@ -15,8 +15,7 @@ type Tx struct {
 	state    *txState // nil in a reader
 	before   int64    // size when a writer began
 	span     *txSpan  // set once part records went out
-	out      *redoWriter
-	err      error // of a write that went out in part: there is nothing whole to commit any more
+	err      error    // of a write that went out in part: there is nothing whole to commit any more
 	finished bool
 }
 

@@ -10,6 +10,8 @@ import (
 
 	"github.com/cofferdb/coffer/dek"
 	"github.com/cofferdb/coffer/internal/fault"
+	"github.com/cofferdb/coffer/internal/fsx"
+	"github.com/cofferdb/coffer/journal"
 )
 
 // VerifyOptions of a verification.
@@ -292,8 +294,9 @@ func (s *Store) verifyBatch(first, end uint64, r *Report) error {
 
 // VerifyFile verifies a volume that nobody has open for writing, and writes
 // nothing. With keys everything is authenticated, in the state that a replay of
-// the journal in memory gives. With nil keys checksums and the tree's hashes
-// are checked; a volume under suite none has no more than that.
+// the journal in memory gives; of journal segments that recovery does not need
+// only the checksums are checked. With nil keys checksums and the tree's hashes
+// are all there is to check. Give an empty keyring for a volume under suite none.
 func VerifyFile(ctx context.Context, path string, keys *dek.Keyring, o *Options, v VerifyOptions) (*Report, error) {
 	if keys == nil {
 		return verifyKeyless(ctx, path, o, v)
@@ -308,5 +311,28 @@ func VerifyFile(ctx context.Context, path string, keys *dek.Keyring, o *Options,
 		return nil, err
 	}
 	r, err := s.Verify(ctx, v)
+	if err == nil { // what recovery needs was authenticated by the open; this is for the rest, kept segments too
+		err = scrubJournal(ctx, r, opts.FS, s.path, s.label.Load())
+	}
 	return r, errors.Join(err, s.Close())
+}
+
+// scrubJournal checks the checksums of all journal segments.
+func scrubJournal(ctx context.Context, r *Report, fsys fsx.FS, path string, l *label) error {
+	rep, err := journal.Scrub(ctx, fsys, journalDir(path), l.volume, l.redo.Segment)
+	if err != nil {
+		return fmt.Errorf("blockstore: scrub the journal: %w", err)
+	}
+	for _, bad := range rep.Bad {
+		r.add(Problem{Kind: "journal", err: &bad})
+	}
+	if !r.WithKeys {
+		for _, t := range rep.Unsettled {
+			r.TailBytes += t.Bytes
+		}
+	}
+	if !l.clean && rep.Segments == 0 {
+		r.add(Problem{Kind: "journal", err: ErrJournalMissing})
+	}
+	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/cofferdb/coffer/internal/fault"
 	"github.com/cofferdb/coffer/internal/fsx"
 	"github.com/cofferdb/coffer/internal/seal"
-	"github.com/cofferdb/coffer/journal"
 )
 
 // keyless is a verification without keys.
@@ -49,7 +48,7 @@ func verifyKeyless(ctx context.Context, path string, o *Options, v VerifyOptions
 	if err := k.groups(ctx, v); err != nil {
 		return nil, err
 	}
-	return k.r, k.journal(ctx, opts.FS, path)
+	return k.r, scrubJournal(ctx, k.r, opts.FS, path, l)
 }
 
 func (k *keyless) groups(ctx context.Context, v VerifyOptions) error {
@@ -138,24 +137,6 @@ func (k *keyless) block(b uint64, m *metaBlock, buf []byte) error {
 	}
 	if err != nil {
 		k.r.add(Problem{Kind: "block", Block: b, Blocks: 1, Unsettled: !k.l.clean, err: &BlockError{"verify", b, err}})
-	}
-	return nil
-}
-
-// journal checks the checksums of the segments.
-func (k *keyless) journal(ctx context.Context, fsys fsx.FS, path string) error {
-	rep, err := journal.Scrub(ctx, fsys, journalDir(path), k.l.volume, k.l.redo.Segment)
-	if err != nil {
-		return fmt.Errorf("blockstore: scrub the journal: %w", err)
-	}
-	for _, bad := range rep.Bad {
-		k.r.add(Problem{Kind: "journal", err: &bad})
-	}
-	for _, t := range rep.Unsettled {
-		k.r.TailBytes += t.Bytes
-	}
-	if !k.l.clean && rep.Segments == 0 {
-		k.r.add(Problem{Kind: "journal", err: ErrJournalMissing})
 	}
 	return nil
 }
