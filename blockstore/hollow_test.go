@@ -50,3 +50,63 @@ func TestHollowVolume(t *testing.T) {
 	verified(t, s)
 	require.Less(t, time.Since(begun), 10*time.Second)
 }
+
+// TestSnapshotUnderRange: a snapshot that a checkpoint passes keeps what a
+// range of holes took away after it, be it in place or still in the overlay.
+func TestSnapshotUnderRange(t *testing.T) {
+	fs := fsx.NewMem(1)
+	keys, _ := ring(t, 1)
+	o := testOptions(fs)
+	o.CheckpointBytes = 32 << 10
+	s, err := Create("v", keys, CreateOptions{Options: o, Size: 400 * 4096, BlockSize: 4096})
+	require.NoError(t, err)
+	ctx := context.Background()
+	for _, b := range []uint64{7, 12, 200, 399} {
+		write1(t, s, b, page(b))
+	}
+	require.NoError(t, s.Checkpoint(ctx))
+	write1(t, s, 13, page(13)) // these are not in place yet
+	write1(t, s, 12, page(1012))
+	want := map[uint64]uint64{7: 7, 12: 1012, 13: 13, 200: 200, 399: 399}
+	later := make(chan error)
+	require.NoError(t, s.View(func(tx *Tx) error {
+		look := func() {
+			for b, seed := range want {
+				got, err := tx.Read(b)
+				require.NoError(t, err)
+				require.Equal(t, page(seed), got, "block %d", b)
+			}
+		}
+		for round := range uint64(4) {
+			go func() {
+				err := s.Update(func(tx *Tx) error {
+					if round%2 == 0 {
+						return tx.Resize(10 * 4096)
+					}
+					return tx.Resize(400 * 4096)
+				})
+				for b := range uint64(20) {
+					if err == nil {
+						err = s.Update(func(tx *Tx) error { return tx.Write(b%6, page(50*round+b)) })
+					}
+				}
+				if err == nil && round == 1 {
+					err = s.Update(func(tx *Tx) error { return tx.Write(12, page(77)) })
+				}
+				if err == nil {
+					err = s.Checkpoint(ctx)
+				}
+				later <- err
+			}()
+			require.NoError(t, <-later)
+			look()
+		}
+		require.Greater(t, s.label.Load().redo.Seq, tx.snap, "checkpoints passed the snapshot")
+		return nil
+	}))
+	require.NoError(t, s.Checkpoint(ctx))
+	require.Empty(t, s.over.chains)
+	require.Empty(t, s.over.lingering)
+	require.Empty(t, s.over.holes)
+	verified(t, s)
+}

@@ -115,11 +115,11 @@ func decodeLabel(b []byte) (*label, error) {
 		return nil, fmt.Errorf("blockstore: no label: %w", fault.NotFormat)
 	}
 	b = b[:labelSize]
-	if r, w := le.Uint16(b[8:]), le.Uint16(b[10:]); r != labelVersion || w != labelVersion {
-		return nil, fmt.Errorf("blockstore: label of format version %d (to be written as %d), this build knows %d: %w", r, w, labelVersion, fault.Version)
-	}
 	if le.Uint32(b[offLabelCRC:]) != crc32.Checksum(b[:offLabelCRC], castagnoli) {
 		return nil, fmt.Errorf("blockstore: checksum of the label is wrong: %w", fault.Damaged)
+	}
+	if r, w := le.Uint16(b[8:]), le.Uint16(b[10:]); r != labelVersion || w != labelVersion {
+		return nil, fmt.Errorf("blockstore: label of format version %d (to be written as %d), this build knows %d: %w", r, w, labelVersion, fault.Version)
 	}
 	l := &label{
 		volume:         UUID(b[16:32]),

@@ -191,38 +191,54 @@ func (o *overlay) settle(p uint64, snaps []uint64, blocks []uint64, free func(*v
 }
 
 // trim drops the versions of a block at or below p that nobody can see: all of
-// them, where every snapshot sees the newest; else all but that one and those
-// that a snapshot sees.
+// them, where every snapshot sees the newest state, which may be a hole of a
+// range; else all but that one and those that a snapshot sees.
 func (o *overlay) trim(b, p uint64, snaps []uint64, free func(*version)) {
 	var above *version
 	v := o.chains[b]
 	for v != nil && v.seq > p {
 		above, v = v, v.older
 	}
-	if v == nil || len(snaps) == 0 || snaps[0] >= v.seq {
-		delete(o.lingering, b)
-		if above != nil {
-			above.older = nil
-		} else {
-			delete(o.chains, b)
-		}
-		for ; v != nil; v = v.older {
-			o.memory -= int64(len(v.page))
-			free(v)
-		}
-		return
-	}
-	o.lingering[b] = struct{}{}
-	newer := v // stays: what lies in place by now, for who sees past the older ones
-	for w := v.older; w != nil; w = w.older {
-		if seen(snaps, w.seq, newer.seq) {
-			newer.older, newer = w, w
+	top := o.newest(b, v, p)
+	linger := v != nil && len(snaps) > 0 && snaps[0] < top
+	last, before := above, top
+	for w := v; w != nil; w = w.older {
+		if !linger || w.seq != top && !seen(snaps, w.seq, before) { // top stays: what lies in place by now, for who sees past the older ones
+			o.memory -= int64(len(w.page))
+			free(w)
 			continue
 		}
-		o.memory -= int64(len(w.page))
-		free(w)
+		if last == nil {
+			o.chains[b] = w
+		} else {
+			last.older = w
+		}
+		last, before = w, w.seq
 	}
-	newer.older = nil
+	if last == nil {
+		delete(o.chains, b)
+	} else {
+		last.older = nil
+	}
+	if last != above {
+		o.lingering[b] = struct{}{}
+	} else {
+		delete(o.lingering, b)
+	}
+}
+
+// newest returns the sequence of a block's newest state at or below p: of v, its
+// newest version there, or of a range of holes.
+func (o *overlay) newest(b uint64, v *version, p uint64) (seq uint64) {
+	if v != nil {
+		seq = v.seq
+	}
+	for _, h := range o.holes {
+		if h.seq <= p && h.seq > seq && h.covers(b) {
+			seq = h.seq
+		}
+	}
+	return seq
 }
 
 // seen reports whether a snapshot lies in [from, before).

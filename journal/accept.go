@@ -12,7 +12,10 @@ import (
 func (r *Recovered) scan(ctx context.Context, s *segment, images []*found, limit *predecessor, apply func(Frame) error) error {
 	defer s.lock()
 	w := newWalker(&s.hdr, imagesOf(images), s.cipher)
-	defer func() { secmem.Wipe(w.plain[:cap(w.plain)]) }()
+	defer func() {
+		secmem.Wipe(w.plain[:cap(w.plain)])
+		w.close()
+	}()
 	fail := func(err error) error { return segmentError(images, w.seq, w.off, err) }
 	var ended *closing
 	for limit == nil || w.seq <= limit.end {
@@ -119,6 +122,7 @@ func (r *Recovered) headless(ctx context.Context, s *segment, first uint64, c *c
 		m := imagesOf([]*found{f})[0]
 		seen := false
 		err := m.traces(c.segment, 0, m.size, func([]byte, int64) bool { seen = true; return false })
+		m.close()
 		if err != nil {
 			return err
 		}
@@ -142,6 +146,7 @@ func (r *Recovered) headless(ctx context.Context, s *segment, first uint64, c *c
 	defer next.free()
 	w := newWalker(&next.hdr, images, next.cipher)
 	w.off = 0
+	defer w.close()
 	e, err := w.search(ctx)
 	if err != nil {
 		return err

@@ -1,31 +1,53 @@
 package journal
 
-import (
-	"errors"
-	"syscall"
-)
+import "fmt"
 
 const (
 	firstFill = 256 << 10 // bytes a slot is made with
-	mostFill  = 1 << 20   // bytes filled at once, at the most
+	mostFill  = 4 << 20   // bytes of a slot in use filled at once, at the most: commits wait meanwhile, so it is done seldom
+	paceFill  = 1 << 20   // bytes of the slot behind it filled at once: commits share the disk with it
 )
 
 // lookAhead wakes the goroutine that works ahead, where there is work. mu is held; end is what tickets have reserved in s.
 func (j *Journal) lookAhead(s *segment, end int64) {
-	if j.o.Inline {
+	if j.o.Inline || s.stuck || s.fillTo(end) == 0 && !s.foresee(end) && s.behindTo(j.o.SegmentBytes, end) == 0 {
 		return
 	}
-	filled := s.slots[0].filled.Load()
-	if filled < int64(s.hdr.capacity) && filled-end < quantum(filled)/2 || end > int64(s.hdr.capacity)/2 && !s.foreseen {
-		select {
-		case j.kick <- struct{}{}:
-		default:
-		}
+	select {
+	case j.kick <- struct{}{}:
+	default:
 	}
 }
 
-// quantum is how much is filled next: as much as there is, within bounds.
-func quantum(filled int64) int64 { return min(max(filled, firstFill), mostFill) }
+// fillTo is how far to fill the segment's own slot when tickets have reserved
+// end of it, 0 where enough is filled: as much again as there is, within bounds.
+func (s *segment) fillTo(end int64) int64 {
+	filled := s.slots[0].filled.Load()
+	quantum := min(max(filled, firstFill), mostFill)
+	if filled == int64(s.hdr.capacity) || filled-end >= quantum/2 {
+		return 0
+	}
+	return min(end+quantum, int64(s.hdr.capacity))
+}
+
+// foresee reports whether it is time to make the slot of the next segment.
+func (s *segment) foresee(end int64) bool { return !s.foreseen && end > int64(s.hdr.capacity)/2 }
+
+// behindTo is how far to fill the next segment's slot, 0 where enough is filled.
+// It takes from the disk what commits need, so it goes along with them: from
+// where half the segment is reserved until 7/8 are.
+func (s *segment) behindTo(size, end int64) int64 {
+	if s.behind == nil {
+		return 0
+	}
+	half := int64(s.hdr.capacity) / 2
+	due := min(max(end-half, 0)/3*8, size)
+	filled := s.behind.filled.Load()
+	if filled >= due {
+		return 0
+	}
+	return min(filled+paceFill, size)
+}
 
 // workAhead fills the slot that takes frames, ahead of them, and makes the next one, so that a commit costs no metadata.
 func (j *Journal) workAhead() {
@@ -36,38 +58,45 @@ func (j *Journal) workAhead() {
 			return
 		case <-j.kick:
 		}
-		if err := j.ahead(); err != nil {
-			// A full disk: whoever needs the space meets it, and is told. Anything else has poisoned the journal.
-			j.o.Logger.Warn("journal: cannot work ahead", "dir", j.o.Dir, "error", err)
+		for more := true; more && !j.stopping(); {
+			more = j.ahead()
 		}
 	}
 }
 
-func (j *Journal) ahead() error {
+// ahead takes a step of the work ahead, and reports whether there was one to take.
+// An error is no failure: whoever needs the space meets it, and is told.
+func (j *Journal) ahead() bool {
 	j.mu.Lock()
 	s := j.taking()
-	place, end := s.slots[0], s.end+s.out
-	soon := end > int64(s.hdr.capacity)/2 && !s.foreseen
-	s.foreseen = s.foreseen || soon
-	refused := j.refusal()
+	if s.stuck || j.refusal() != nil {
+		j.mu.Unlock()
+		return false
+	}
+	end := s.end + s.out
+	own, behind, behindTo, foresee := s.fillTo(end), s.behind, s.behindTo(j.o.SegmentBytes, end), s.foresee(end)
 	j.mu.Unlock()
-	if refused != nil {
-		return nil
+	var err error
+	switch {
+	case own != 0:
+		err = j.fill(s.slots[0], own)
+	case foresee:
+		behind, err = j.prepare(s)
+		j.mu.Lock()
+		s.foreseen, s.behind = true, behind
+		j.mu.Unlock()
+	case behindTo != 0:
+		err = j.fill(behind, behindTo)
+	default:
+		return false
 	}
-	filled := place.filled.Load()
-	if err := j.fill(place, min(end+quantum(filled), int64(s.hdr.capacity))); err != nil || !soon {
-		return err
+	if err != nil {
+		j.mu.Lock()
+		s.stuck = true
+		j.mu.Unlock()
+		j.o.Logger.Warn("journal: cannot work ahead", "dir", j.o.Dir, "error", err)
 	}
-	next, err := j.prepare(s)
-	if next == nil || err != nil {
-		return err
-	}
-	for filled := next.filled.Load(); filled < j.o.SegmentBytes && !j.stopping(); filled = next.filled.Load() {
-		if err := j.fill(next, min(filled+firstFill, j.o.SegmentBytes)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return err == nil
 }
 
 func (j *Journal) stopping() bool {
@@ -79,7 +108,7 @@ func (j *Journal) stopping() bool {
 	}
 }
 
-// prepare makes the slot of the segment behind s, unless one can be recycled.
+// prepare returns the slot of the segment behind s, made now or before; nil where one can be recycled.
 func (j *Journal) prepare(s *segment) (*slot, error) {
 	j.admin.Lock()
 	defer j.admin.Unlock()
@@ -89,17 +118,19 @@ func (j *Journal) prepare(s *segment) (*slot, error) {
 		}
 	}
 	if j.prepared != nil || j.stopping() {
-		return nil, nil
+		return j.prepared, nil
 	}
 	made, err := makeSlot(&j.o, j.names, min(firstFill, j.o.SegmentBytes))
 	if err != nil {
-		return nil, j.failedAhead(err)
+		return nil, err
 	}
 	j.prepared = made
 	return made, nil
 }
 
-// fill writes zeros behind what is filled of a slot, at least up to end, and syncs them.
+// fill writes zeros behind what is filled of a slot, at least up to end, and
+// syncs them. Where that fails it can be tried again, and writes them anew;
+// only a failed sync may take frames with it, and then the journal is poisoned.
 func (j *Journal) fill(s *slot, end int64) error {
 	s.io.Lock()
 	defer s.io.Unlock()
@@ -109,26 +140,19 @@ func (j *Journal) fill(s *slot, end int64) error {
 	}
 	end = min(max(end, roundUp(end, firstFill)), j.o.SegmentBytes)
 	if err := writeZeros(s.file, filled, end); err != nil {
-		return j.failedAhead(err)
+		return fmt.Errorf("journal: fill segment: %w", err)
 	}
 	if err := s.file.Sync(); err != nil {
+		if !s.dirty {
+			return fmt.Errorf("journal: fill segment: %w", err)
+		}
 		// Frames written before may be lost with the zeros, and the next sync would not say so.
 		j.mu.Lock()
 		defer j.mu.Unlock()
 		j.poison(err)
 		return j.err
 	}
+	s.dirty = false
 	s.filled.Store(end)
 	return nil
-}
-
-// failedAhead poisons the journal on an error that is not a full disk, and returns what to tell the caller.
-func (j *Journal) failedAhead(err error) error {
-	if errors.Is(err, syscall.ENOSPC) {
-		return err
-	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.poison(err)
-	return j.err
 }

@@ -31,7 +31,7 @@
 //
 // It does not detect that the tail of the journal, or the whole of it, was
 // replaced by an older state: that needs a value kept elsewhere, and
-// [Journal.Head] returns what to keep. It does not know what the records mean.
+// [Journal.Durable] returns what to keep. It does not know what the records mean.
 //
 // # Concurrency and durability
 //

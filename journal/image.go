@@ -2,16 +2,35 @@ package journal
 
 import (
 	"bytes"
-	"io"
+	"os"
+
+	"github.com/cofferdb/coffer/internal/fsx"
 )
 
-// image reads one slot's bytes through a window.
+// image reads one slot's bytes through a window. It opens the file when it has
+// to read, and keeps it open until it is closed; it may be read again then.
 type image struct {
-	name  string
-	file  io.ReaderAt
+	slot  *found
 	size  int64
-	buf   []byte // the window
-	start int64  // its place in the file
+	file  fsx.File // nil: not open
+	buf   []byte   // the window
+	start int64    // its place in the file
+}
+
+func imagesOf(slots []*found) []*image {
+	images := make([]*image, len(slots))
+	for i, s := range slots {
+		images[i] = &image{slot: s, size: s.size}
+	}
+	return images
+}
+
+// close closes the file and drops the window.
+func (m *image) close() {
+	if m.file != nil {
+		_ = m.file.Close() // it was read only
+	}
+	m.file, m.buf = nil, nil
 }
 
 const windowSize = 256 << 10
@@ -34,6 +53,13 @@ func (m *image) read(off int64, n int) ([]byte, error) {
 }
 
 func (m *image) load(off int64, n int) error {
+	if m.file == nil {
+		f, err := m.slot.fsys.Open(m.slot.path, os.O_RDONLY, 0)
+		if err != nil {
+			return err
+		}
+		m.file = f
+	}
 	want := int(min(int64(max(n, windowSize)), m.size-off))
 	if cap(m.buf) < want {
 		m.buf = make([]byte, want)

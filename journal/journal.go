@@ -118,20 +118,6 @@ func (j *Journal) Durable() Position {
 // DurableSeq is Durable().Seq without a lock.
 func (j *Journal) DurableSeq() uint64 { return j.durableSeq.Load() }
 
-// Head is the durable end with the session of this opening: what an anchor is made of.
-func (j *Journal) Head() Head {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return Head{Position: j.durable, Session: j.writing.hdr.session}
-}
-
-// Appended is the highest sequence number up to which every ticket was handed over.
-func (j *Journal) Appended() uint64 {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.queue.ready()
-}
-
 // Key is the key of the segment that takes tickets; zero where it is plain.
 func (j *Journal) Key() dek.ID {
 	j.mu.Lock()

@@ -27,9 +27,7 @@ func TestAppendAndRecover(t *testing.T) {
 			want := numbered("record with a text to look for", 100)
 			put(t, j, want...)
 			require.Equal(t, uint64(100), j.DurableSeq())
-			require.Equal(t, uint64(100), j.Appended())
-			head := j.Head()
-			require.Equal(t, session(0), head.Session)
+			head := j.Durable()
 			require.NoError(t, j.Close(bg))
 
 			disk, err := m.ReadFile(files(t, o)[0])
@@ -39,11 +37,11 @@ func TestAppendAndRecover(t *testing.T) {
 			r, got, err := read(t, o, floor(key))
 			require.NoError(t, err)
 			require.Equal(t, want, got)
-			require.Equal(t, head.Position, r.End)
+			require.Equal(t, head, r.End)
 			require.Nil(t, r.Tail)
 			require.Equal(t, 100, r.Frames)
 
-			_, got, err = read(t, o, Floor{Position: head.Position, Generation: 1, Keys: []dek.ID{key}})
+			_, got, err = read(t, o, Floor{Position: head, Generation: 1, Keys: []dek.ID{key}})
 			require.NoError(t, err)
 			require.Empty(t, got)
 		})
@@ -97,7 +95,7 @@ func TestTickets(t *testing.T) {
 	require.Equal(t, []uint64{1, 2, 3}, []uint64{a.Seq(), b.Seq(), c.Seq()})
 	require.Equal(t, uint64(1), a.Segment())
 	require.NoError(t, c.Commit([]byte("c")))
-	require.Equal(t, uint64(0), j.Appended())
+	require.Equal(t, uint64(0), j.DurableSeq())
 
 	ctx, cancel := context.WithTimeout(bg, 10*time.Millisecond)
 	defer cancel()
@@ -317,8 +315,8 @@ func TestReleaseRetainsAndRecycles(t *testing.T) {
 				require.Len(t, files(t, o), map[int]int{2: 2, -1: 8}[retain])
 			}
 			// The stream goes on behind where it was.
-			head := j.Head()
-			j, err = Start(o, head.Position, ids[0], 2, session(1))
+			head := j.Durable()
+			j, err = Start(o, head, ids[0], 2, session(1))
 			require.NoError(t, err)
 			put(t, j, "after")
 			require.NoError(t, j.Close(bg))
@@ -350,26 +348,6 @@ func TestStartRefusesFramesAhead(t *testing.T) {
 	require.NoError(t, j.Close(bg))
 }
 
-func TestRedoBytes(t *testing.T) {
-	o, _ := memOptions(t, nil)
-	o.SegmentBytes = 1 << 20
-	j := start(t, o, dek.ID{})
-	begin := j.Durable()
-	require.Zero(t, j.RedoBytes(begin))
-	var middle Position
-	for i := range 400 {
-		put(t, j, string(make([]byte, 3000)))
-		if i == 199 {
-			middle = j.Durable()
-		}
-	}
-	all := j.RedoBytes(begin)
-	require.InDelta(t, 400*4096, all, 3*4096)
-	require.InDelta(t, all/2, j.RedoBytes(middle), 2<<14)
-	require.GreaterOrEqual(t, j.RedoBytes(middle), int64(200*4096))
-	require.Zero(t, j.RedoBytes(j.Durable()))
-}
-
 func TestFullDiskIsRefusedAndPasses(t *testing.T) {
 	noLeaks(t)
 	o, m := memOptions(t, nil)
@@ -393,28 +371,6 @@ func TestFullDiskIsRefusedAndPasses(t *testing.T) {
 	_, got, err := read(t, o, floor(dek.ID{}))
 	require.NoError(t, err)
 	require.Len(t, got, n)
-}
-
-func TestWorkAheadLeavesOneSync(t *testing.T) {
-	noLeaks(t)
-	ring, ids := keys(t, 1)
-	o, m := memOptions(t, ring)
-	o.Inline, o.SegmentBytes = false, 1<<20
-	j := start(t, o, ids[0])
-	for range 200 { // past the middle of the first segment
-		put(t, j, string(make([]byte, 3000)))
-	}
-	require.Eventually(t, func() bool {
-		j.admin.Lock()
-		defer j.admin.Unlock()
-		return j.prepared != nil && j.prepared.filled.Load() == o.SegmentBytes
-	}, 5*time.Second, time.Millisecond)
-	before := m.Ops()
-	for range 40 {
-		put(t, j, string(make([]byte, 3000)))
-	}
-	require.Equal(t, 80, m.Ops()-before, "a commit is one write and one sync")
-	require.NoError(t, j.Close(bg))
 }
 
 func TestOnRealFiles(t *testing.T) {

@@ -22,7 +22,6 @@ func List(fsys fsx.FS, dir string) ([]SegmentInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer closeFound(slots)
 	seen := map[[16]byte]bool{}
 	ends := map[[16]byte]uint64{}
 	var list []SegmentInfo

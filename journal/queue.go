@@ -29,9 +29,6 @@ type queue struct {
 
 func (q *queue) reset(next uint64) { q.base, q.end, q.till = next, next, next }
 
-// ready is the highest sequence number up to which all entries are ready.
-func (q *queue) ready() uint64 { return q.till - 1 }
-
 // at returns the entry of a sequence number, nil where it is written or was never given.
 func (q *queue) at(seq uint64) *entry {
 	if seq < q.base || seq >= q.end {

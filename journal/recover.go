@@ -66,10 +66,9 @@ func Recover(ctx context.Context, o Options, from Floor, apply func(Frame) error
 	return r, nil
 }
 
-// Close gives back the leases and files, unless [Recovered.Continue] passed them on. It may be called again.
+// Close gives back the leases, unless [Recovered.Continue] passed them on. It may be called again.
 func (r *Recovered) Close() error {
 	r.once.Do(func() {
-		closeFound(r.all)
 		for _, s := range r.segs {
 			s.lease.Release()
 		}
@@ -212,14 +211,6 @@ func (r *Recovered) list() {
 		r.Segments = append(r.Segments, i)
 	}
 	sortInfos(r.Segments)
-}
-
-func imagesOf(slots []*found) []*image {
-	images := make([]*image, len(slots))
-	for i, s := range slots {
-		images[i] = &image{name: s.name, file: s.file, size: s.size}
-	}
-	return images
 }
 
 func segmentError(images []*found, seq uint64, off int64, err error) error {

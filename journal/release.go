@@ -113,17 +113,6 @@ func (j *Journal) drop(ctx context.Context, slots []*found, wipe bool) error {
 	return nil
 }
 
-// RedoBytes is how many bytes of frames lie behind at: exact to a 64th of a
-// segment, and never less; of a segment read by a recovery all counts.
-func (j *Journal) RedoBytes(at Position) (n int64) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	for _, s := range j.segs {
-		n += s.after(at.Seq)
-	}
-	return n + j.backlog
-}
-
 // Segments describes every slot the journal knows, by segment number; free slots come first.
 func (j *Journal) Segments() []SegmentInfo {
 	j.admin.Lock()

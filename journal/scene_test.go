@@ -74,10 +74,10 @@ func (s *scene) edit(segment int, f func(b []byte)) {
 
 // frames returns where the frames of a segment lie: offset and length.
 func (s *scene) frames(segment int) (list [][2]int) {
-	slot, err := openFound(s.m, s.o.Dir, slotName(segment))
+	slot, err := findSlot(s.m, s.o.Dir, slotName(segment))
 	require.NoError(s.t, err)
-	defer closeFound([]*found{slot})
 	w := newWalker(&slot.hdr, imagesOf([]*found{slot}), nil)
+	defer w.close()
 	for {
 		f, err := w.next()
 		require.NoError(s.t, err)
@@ -175,11 +175,10 @@ func (s *scene) plant(key dek.ID) {
 	o, err := s.o.check()
 	require.NoError(s.t, err)
 	j := newJournal(o)
-	last, err := openFound(s.m, s.o.Dir, slotName(3))
+	last, err := findSlot(s.m, s.o.Dir, slotName(3))
 	require.NoError(s.t, err)
 	f := s.frames(3)
 	end := f[len(f)-1][0] + f[len(f)-1][1]
-	require.NoError(s.t, last.file.Close())
 	g, err := j.compose(predecessor{
 		number: 3, segment: last.hdr.segment, end: s.head.Seq, chain: s.head.Chain, offset: uint64(roundUp(int64(end), 4096)),
 	}, key, 1, session(7))
@@ -190,9 +189,8 @@ func (s *scene) plant(key dek.ID) {
 
 // plantFrame adds an authentic frame behind the last one of a segment.
 func (s *scene) plantFrame(number int) {
-	last, err := openFound(s.m, s.o.Dir, slotName(number))
+	last, err := findSlot(s.m, s.o.Dir, slotName(number))
 	require.NoError(s.t, err)
-	require.NoError(s.t, last.file.Close())
 	list := s.frames(number)
 	g := &segment{hdr: last.hdr}
 	require.NoError(s.t, g.unlock(&s.o))

@@ -36,7 +36,6 @@ func Scrub(ctx context.Context, fsys fsx.FS, dir string, volume [16]byte, from u
 	if err != nil {
 		return r, err
 	}
-	defer closeFound(slots)
 	segs := groupSegments(slots, volume)
 	for i, images := range segs {
 		r.Segments++
@@ -110,6 +109,7 @@ func (r *Report) bad(s *found, seq uint64, off int64, err error) {
 func (r *Report) segment(ctx context.Context, images []*found, next *predecessor) error {
 	h := &images[0].hdr
 	w := newWalker(h, imagesOf(images), nil)
+	defer w.close()
 	ended := false
 	for next == nil || w.seq <= next.end {
 		if err := ctx.Err(); err != nil {

@@ -18,12 +18,13 @@ import (
 // slot is a slot file.
 type slot struct {
 	name string
-	file fsx.File // nil: not open
+	file fsx.File // nil: not open; nobody holds files of segments that have ended
 
 	// io is held while the file is written and synced. A sync that fails may
 	// take with it what somebody else wrote just before, so nobody writes while
 	// somebody else syncs. It comes before Journal.mu.
 	io     sync.Mutex
+	dirty  bool         // frames or a header were written since the last sync; io guards it
 	filled atomic.Int64 // bytes known to be allocated and durable, from 0 on
 
 	mine bool   // made by this Journal, so that file, size and name are known to be durable
@@ -46,15 +47,10 @@ type segment struct {
 	out   int64    // bytes reserved by tickets, at the most
 	last  uint64   // sequence number of the last frame written
 	chain [32]byte // its chain value
-	marks []mark   // where frames lie, for RedoBytes
 
-	foreseen bool // the slot behind it was thought of
-}
-
-// mark says that the frames up to seq end at offset.
-type mark struct {
-	seq    uint64
-	offset int64
+	foreseen bool  // the slot of the next one was thought of
+	behind   *slot // of the next one, if it was made ahead for it
+	stuck    bool  // work ahead of its tickets failed: they meet what is in the way themselves
 }
 
 // unlock leases the segment's key and derives its subkeys.
@@ -110,28 +106,6 @@ func (s *segment) mayWrite() error {
 		return fmt.Errorf("journal: key %v: %w", s.hdr.key, dek.ErrDecryptOnly)
 	}
 	return nil
-}
-
-// note remembers where the frames written so far end, about 64 times a segment.
-func (s *segment) note() {
-	if n := len(s.marks); n == 0 || s.end-s.marks[n-1].offset >= int64(s.hdr.capacity/64) {
-		s.marks = append(s.marks, mark{s.last, s.end})
-	}
-}
-
-// after returns how many bytes lie behind frame seq, or a little more.
-func (s *segment) after(seq uint64) int64 {
-	if seq >= s.last {
-		return 0
-	}
-	from := int64(s.hdr.unit)
-	for _, m := range s.marks {
-		if m.seq > seq {
-			break
-		}
-		from = m.offset
-	}
-	return max(0, s.end-from)
 }
 
 // makeSlot creates a slot file under a number not in use: the pieces, zeros from behind
@@ -210,6 +184,11 @@ func (s *slot) open(o *Options) (err error) {
 func (s *slot) close() {
 	s.io.Lock()
 	defer s.io.Unlock()
+	s.closeLocked()
+}
+
+// closeLocked is close where io is held.
+func (s *slot) closeLocked() {
 	if s.file != nil {
 		_ = s.file.Close() // what counts was synced
 		s.file = nil

@@ -49,7 +49,8 @@ func (r *Recovered) copy(s *segment) error {
 	if err != nil {
 		return err
 	}
-	r.all = append(r.all, &found{name: c.name, file: c.file, hdr: s.hdr})
+	c.close()
+	r.all = append(r.all, &found{name: c.name, hdr: s.hdr})
 	if len(r.images) == 1 {
 		return nil
 	}
@@ -101,7 +102,7 @@ func (r *Recovered) Continue(key dek.ID, generation uint64, session [16]byte) (*
 	if err := j.begin(s); err != nil {
 		return nil, err
 	}
-	r.once.Do(func() { closeFound(r.all) })
+	r.once.Do(func() {}) // the leases are the journal's now
 	r.raw = nil
 	return j, nil
 }

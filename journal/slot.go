@@ -26,10 +26,11 @@ func slotNumber(name string) (int, bool) {
 	return n, ok && err == nil && n > 0 && slotName(n) == name
 }
 
-// found is a slot file as it was found in the folder, open for reading.
+// found is a slot file as it was found in the folder. It is not open: see [image].
 type found struct {
 	name string
-	file fsx.File
+	fsys fsx.FS
+	path string
 	size int64
 	hdr  header
 	err  error // why there is no header; nil where there is
@@ -37,70 +38,62 @@ type found struct {
 	slot *slot // to remove it with, where there is one
 }
 
-// readFolder opens every slot of a folder and reads its header. An unreadable
-// header is noted in the slot, a failing disk ends it. The caller closes the files.
+// readFolder reads the header of every slot in a folder, one after the other, so
+// that a folder may hold more slots than a process files. An unreadable header
+// is noted in the slot, a failing disk ends it. A slot that goes while the
+// folder is read counts as gone before.
 func readFolder(fsys fsx.FS, dir string) (slots []*found, err error) {
 	names, err := fsys.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("journal: read folder: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			closeFound(slots)
-		}
-	}()
 	for _, name := range names {
 		if _, ok := slotNumber(name); !ok {
 			continue
 		}
-		s, err := openFound(fsys, dir, name)
+		s, err := findSlot(fsys, dir, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if err != nil {
-			return slots, fmt.Errorf("journal: read %s: %w", name, err)
+			return nil, fmt.Errorf("journal: read %s: %w", name, err)
 		}
 		slots = append(slots, s)
 	}
 	return slots, nil
 }
 
-func openFound(fsys fsx.FS, dir, name string) (*found, error) {
-	f, err := fsys.Open(filepath.Join(dir, name), os.O_RDONLY, 0)
+// findSlot reads a slot's header.
+func findSlot(fsys fsx.FS, dir, name string) (*found, error) {
+	s := &found{name: name, fsys: fsys, path: filepath.Join(dir, name)}
+	f, err := fsys.Open(s.path, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
 	}
-	s := &found{name: name, file: f}
-	if s.size, err = f.Size(); err == nil {
-		err = s.readHeader()
+	defer f.Close()
+	if s.size, err = f.Size(); err != nil {
+		return nil, err
 	}
-	if err != nil {
-		_ = f.Close()
+	if err := s.readHeader(f); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *found) readHeader() error {
+func (s *found) readHeader(f fsx.File) error {
 	b := make([]byte, MinUnit)
-	n, err := readFull(s.file, b, 0)
+	n, err := readFull(f, b, 0)
 	if err != nil {
 		return err
 	}
 	if unit, ok := headerUnit(b[:n]); ok && unit > MinUnit {
 		b = make([]byte, unit)
-		if n, err = readFull(s.file, b, 0); err != nil {
+		if n, err = readFull(f, b, 0); err != nil {
 			return err
 		}
 	}
 	s.hdr, s.err = decodeHeader(b[:n])
 	return nil
-}
-
-func closeFound(slots []*found) {
-	for _, s := range slots {
-		if s.file != nil {
-			_ = s.file.Close()
-			s.file = nil
-		}
-	}
 }
 
 // info describes the slot for a listing.

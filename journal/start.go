@@ -52,7 +52,6 @@ func (j *Journal) claim(at Position) error {
 	if err != nil {
 		return err
 	}
-	defer closeFound(slots)
 	for _, s := range slots {
 		if s.err != nil && !headerIsForeign(&s.hdr, s.err, &j.o) {
 			return &SegmentError{Segment: s.hdr.number, Slot: s.name, Err: s.err}
@@ -98,7 +97,6 @@ func GoesOn(o Options, at Position) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer closeFound(slots)
 	segment, _, err := framesBehind(slots, &o, at)
 	return segment != 0, err
 }
@@ -125,6 +123,7 @@ func framesBehind(slots []*found, o *Options, at Position) (segment, last uint64
 // lastFrame returns the sequence number of the last whole frame of a segment, by checksum alone.
 func lastFrame(images []*found) (uint64, error) {
 	w := newWalker(&images[0].hdr, imagesOf(images), nil)
+	defer w.close()
 	for {
 		f, err := w.next()
 		if err != nil && !errors.Is(err, ErrTampered) {
@@ -141,7 +140,6 @@ func (j *Journal) inherit(slots []*found, start uint64, segs []*segment) {
 	j.segs = segs
 	for _, s := range segs {
 		s.begun, s.done = true, true
-		s.note()
 	}
 	for _, f := range slots {
 		if f.gone {

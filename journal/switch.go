@@ -11,8 +11,9 @@ import (
 // return both are durable, nothing is written under the old key any more, and
 // Durable().Segment is the new one. It waits for open tickets of the old
 // segment. Where ctx ends first the switch goes on with the next Wait or Switch.
-// Errors: [ErrNotActivated]; [ErrState] for a key that only decrypts; [ErrOutcomeUnknown];
-// the file system's, where no slot could be made, and then nothing was switched.
+// Errors: [ErrNotActivated]; [ErrState] for a key that only decrypts; the file
+// system's, where no slot could be made: with these nothing was switched,
+// [Journal.Err] is nil, and Switch can be tried again. [ErrOutcomeUnknown] where the journal is poisoned.
 func (j *Journal) Switch(ctx context.Context, key dek.ID) error {
 	j.mu.Lock()
 	err, s := j.refusal(), j.taking()
@@ -81,14 +82,15 @@ func (j *Journal) advance(from *segment, key dek.ID) (*segment, error) {
 }
 
 // vacant returns a slot for a segment under key: one to recycle, which held
-// nothing under another key; the one made ahead; or a new one. admin is held.
+// nothing under another key; the one made ahead; or a new one. An error says
+// that there is none now: no frame is affected, and it can be tried again. admin is held.
 func (j *Journal) vacant(key dek.ID) (s *slot, recycled bool, err error) {
 	for i, s := range j.spare {
 		if s.key == key {
 			j.spare = append(j.spare[:i], j.spare[i+1:]...)
 			if err := s.open(&j.o); err != nil {
 				j.junk = append(j.junk, &found{name: s.name, slot: s})
-				return nil, false, j.failedAhead(fmt.Errorf("journal: recycle segment: %w", err))
+				return nil, false, fmt.Errorf("journal: recycle segment: %w", err)
 			}
 			return s, true, nil
 		}
@@ -99,7 +101,7 @@ func (j *Journal) vacant(key dek.ID) (s *slot, recycled bool, err error) {
 	}
 	s, err = makeSlot(&j.o, j.names, min(firstFill, j.o.SegmentBytes))
 	if err != nil {
-		return nil, false, j.failedAhead(fmt.Errorf("journal: %w", err))
+		return nil, false, fmt.Errorf("journal: %w", err)
 	}
 	return s, false, nil
 }

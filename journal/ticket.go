@@ -24,8 +24,9 @@ func (t Ticket) Segment() uint64 { return t.seg.hdr.number }
 // Ticket takes a place for a record of at most n bytes. It switches to another
 // segment, under the same key, where the present one is full. Errors: [ErrUsage]
 // for n above [Journal.MaxPayload]; [ErrOutcomeUnknown] once the journal is
-// poisoned; [ErrClosed]. A full disk is refused here, before a number is taken,
-// and can be tried again.
+// poisoned; [ErrClosed]. What keeps a segment from being made or filled (a full
+// disk, a quota, too many open files, no memory) is refused here, before a number
+// is taken: the error is the file system's, [Journal.Err] stays nil, and it can be tried again.
 func (j *Journal) Ticket(n int) (Ticket, error) {
 	if n < 0 || n > j.o.MaxFramePayload {
 		return Ticket{}, fmt.Errorf("journal: a record of %d bytes, most is %d: %w", n, j.o.MaxFramePayload, fault.Usage)
@@ -59,6 +60,7 @@ func (j *Journal) Ticket(n int) (Ticket, error) {
 			return Ticket{}, err
 		}
 		j.mu.Lock()
+		s.stuck = false
 	}
 }
 

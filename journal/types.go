@@ -16,12 +16,6 @@ type Position struct {
 	Chain   [32]byte
 }
 
-// Head is the durable end of a journal, what an anchor is made of.
-type Head struct {
-	Position
-	Session [16]byte
-}
-
 // Floor is what the caller knows when it recovers, from where it keeps its own durable state.
 type Floor struct {
 	// Position to apply frames after. Everything up to it was durable.

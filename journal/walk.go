@@ -29,6 +29,13 @@ func newWalker(h *header, images []*image, c seal.FrameCipher) *walker {
 	return w
 }
 
+// close closes the images.
+func (w *walker) close() {
+	for _, m := range w.images {
+		m.close()
+	}
+}
+
 // step is one accepted frame. raw and payload are valid until the next one; the payload is nil without keys.
 type step struct {
 	frameHeader
@@ -158,6 +165,7 @@ func (w *walker) search(ctx context.Context) (e evidence, err error) {
 				return e, err
 			}
 		}
+		m.close()
 	}
 	return e, nil
 }

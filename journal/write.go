@@ -166,6 +166,7 @@ func (j *Journal) write(s *segment, batch []entry, size int64, durable uint64, w
 		return err
 	}
 	if len(out) > 0 {
+		place.dirty = true
 		if _, err := place.file.WriteAt(out, off); err != nil {
 			return err
 		}
@@ -173,7 +174,14 @@ func (j *Journal) write(s *segment, batch []entry, size int64, durable uint64, w
 	if !w.synced {
 		return nil
 	}
-	return place.file.SyncData()
+	if err := place.file.SyncData(); err != nil {
+		return err
+	}
+	place.dirty = false
+	if w.ending { // it is never written again, or opened anew when it is recycled
+		place.closeLocked()
+	}
+	return nil
 }
 
 // assemble returns the bytes to write and their place: the segment's header where it is not there yet, the frames, and zeros to the unit's end.
@@ -215,7 +223,6 @@ func (j *Journal) settle(s *segment, batch []entry, w written) {
 		}
 		s.last, s.chain = batch[n-1].frame.head.seq, w.chain
 		s.end += w.size
-		s.note()
 	}
 	j.written = Position{Segment: s.hdr.number, Seq: s.last, Chain: s.chain}
 	if w.synced {

@@ -31,7 +31,7 @@ func (c Campaign) Run() Totals {
 		wg.Go(func() {
 			for time.Now().Before(end) {
 				seed := c.Seed + uint64(programs.Add(1)) - 1
-				o := run(seed, &cuts, 1)
+				o := run(seed, &cuts)
 				if o.err == nil {
 					continue
 				}

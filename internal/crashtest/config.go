@@ -22,6 +22,7 @@ type config struct {
 	blocks    int
 	options   blockstore.Options
 	steps     int
+	every     int // one in so many operations is cut before, on average
 }
 
 func randomConfig(rng *rand.Rand) config {
@@ -41,13 +42,17 @@ func randomConfig(rng *rand.Rand) config {
 		Tune: tune.Store{Inline: rng.IntN(2) == 0, SealBudget: uint64(max(64, 4*c.blocks)) << rng.IntN(4), SealReserve: 16,
 			TxMemory: int64(32<<10) << rng.IntN(6)},
 	}
+	// Some programs are cut before every operation; others are long, and cut here and there.
+	if c.every = []int{1, 5, 25}[rng.IntN(3)]; c.every > 1 {
+		c.steps *= 4
+	}
 	return c
 }
 
 func (c config) String() string {
 	o := c.options
-	return fmt.Sprintf("suite=%v block=%d blocks=%d cache=%d checkpoint=%d retain=%d workers=%d inline=%v budget=%d txmemory=%d",
-		c.suite, c.blockSize, c.blocks, o.CacheBytes, o.CheckpointBytes, o.RetainSegments, o.Workers, o.Tune.Inline, o.Tune.SealBudget, o.Tune.TxMemory)
+	return fmt.Sprintf("every=%d suite=%v block=%d blocks=%d cache=%d checkpoint=%d retain=%d workers=%d inline=%v budget=%d txmemory=%d",
+		c.every, c.suite, c.blockSize, c.blocks, o.CacheBytes, o.CheckpointBytes, o.RetainSegments, o.Workers, o.Tune.Inline, o.Tune.SealBudget, o.Tune.TxMemory)
 }
 
 func (c config) on(fs fsx.FS) *blockstore.Options {

@@ -55,22 +55,28 @@ func identify(p, scratch []byte, b uint64) (uint32, error) {
 // observe reads the whole volume.
 func observe(s *blockstore.Store) (got state, err error) {
 	err = s.View(func(tx *blockstore.Tx) error {
-		bs := tx.BlockSize()
-		got.size = tx.Size()
-		buf, scratch := make([]byte, int(tx.Blocks())*bs), make([]byte, bs)
-		if err := tx.ReadInto(0, buf); err != nil {
-			return err
-		}
-		for b := range tx.Blocks() {
-			id, err := identify(buf[int(b)*bs:][:bs], scratch, b)
-			if err != nil {
-				return err
-			}
-			got.ids = append(got.ids, id)
-		}
-		return nil
+		got, err = observeIn(tx)
+		return err
 	})
 	return got, err
+}
+
+// observeIn reads the whole volume as a transaction sees it.
+func observeIn(tx *blockstore.Tx) (got state, err error) {
+	bs := tx.BlockSize()
+	got.size = tx.Size()
+	buf, scratch := make([]byte, int(tx.Blocks())*bs), make([]byte, bs)
+	if err := tx.ReadInto(0, buf); err != nil {
+		return got, err
+	}
+	for b := range tx.Blocks() {
+		id, err := identify(buf[int(b)*bs:][:bs], scratch, b)
+		if err != nil {
+			return got, err
+		}
+		got.ids = append(got.ids, id)
+	}
+	return got, nil
 }
 
 func (s state) equal(o state) bool { return s.size == o.size && slices.Equal(s.ids, o.ids) }

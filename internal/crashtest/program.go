@@ -20,7 +20,6 @@ type program struct {
 	keys   keys
 	rng    *rand.Rand
 	cuts   *atomic.Int64
-	every  int // a picture is taken before every every-th operation
 
 	disk  *fsx.Mem
 	store *blockstore.Store
@@ -38,7 +37,6 @@ type program struct {
 	pictures chan picture
 	checked  sync.WaitGroup
 	hookRng  *rand.Rand // the hook's own, under the disk's lock
-	ops      int
 }
 
 // Result of a program.
@@ -49,9 +47,9 @@ type outcome struct {
 }
 
 // run runs the program of a seed to its end or to its first failure.
-func run(seed uint64, cuts *atomic.Int64, every int) outcome {
+func run(seed uint64, cuts *atomic.Int64) outcome {
 	rng := rand.New(rand.NewPCG(seed, 0))
-	p := &program{config: randomConfig(rng), rng: rng, cuts: cuts, every: every, next: 1, hookRng: rand.New(rand.NewPCG(seed, 1)),
+	p := &program{config: randomConfig(rng), rng: rng, cuts: cuts, next: 1, hookRng: rand.New(rand.NewPCG(seed, 1)),
 		pictures: make(chan picture)}
 	var err error
 	if p.keys, err = newKeys(); err != nil {
@@ -60,6 +58,7 @@ func run(seed uint64, cuts *atomic.Int64, every int) outcome {
 	defer p.keys.destroy()
 	p.checked.Go(p.checker)
 	err = p.steps()
+	p.disk.SetHook(nil) // where a step failed the engine may still be at work
 	close(p.pictures)
 	p.checked.Wait()
 	p.mu.Lock()
@@ -81,14 +80,14 @@ func (p *program) checker() {
 	}
 }
 
-// watch takes a picture before every change of the disk.
+// watch takes a picture before changes of the disk.
 func (p *program) watch(disk *fsx.Mem) {
 	p.disk = disk
 	disk.SetHook(func(op fsx.Op) error {
 		if op.Kind == fsx.OpRead {
 			return nil
 		}
-		if p.ops++; p.ops%p.every != 0 {
+		if p.hookRng.IntN(p.config.every) != 0 {
 			return nil
 		}
 		p.mu.Lock()
@@ -104,7 +103,7 @@ func (p *program) watch(disk *fsx.Mem) {
 	})
 }
 
-func (p *program) steps() error {
+func (p *program) steps() (err error) {
 	first := state{}
 	first.resize(int64(p.config.blocks*p.config.blockSize), p.config.blockSize)
 	p.states = []state{first}
@@ -112,6 +111,12 @@ func (p *program) steps() error {
 	if err := p.create(); err != nil {
 		return fmt.Errorf("create: %w", err)
 	}
+	defer func() {
+		if err != nil { // the process of a failed program dies
+			p.disk.CutAfter(0)
+			_ = p.store.Close()
+		}
+	}()
 	for range p.config.steps {
 		p.mu.Lock()
 		failed := p.err != nil
@@ -184,27 +189,35 @@ func (p *program) note(format string, args ...any) {
 func (p *program) step() error {
 	ctx := context.Background()
 	switch n := p.rng.IntN(100); {
-	case n < 50:
+	case n < 36:
 		return p.update()
-	case n < 58:
+	case n < 41:
+		return p.burst()
+	case n < 46:
+		return p.crowd()
+	case n < 52:
 		p.note("sync")
 		return p.acknowledged(p.store.Sync(ctx))
-	case n < 66:
+	case n < 60:
 		p.note("checkpoint")
 		return p.acknowledged(p.store.Checkpoint(ctx))
-	case n < 70:
+	case n < 64:
 		p.note("switch")
 		return p.store.SwitchJournal(ctx)
-	case n < 73:
+	case n < 67:
 		return p.journalKey()
-	case n < 76:
+	case n < 70:
 		return p.view()
-	case n < 88:
+	case n < 82:
 		return p.convert()
-	case n < 92:
+	case n < 86:
 		return p.reopen()
-	case n < 96:
+	case n < 90:
 		return p.die()
+	case n < 94:
+		return p.failing()
+	case n < 96:
+		return p.full()
 	default:
 		return p.crash()
 	}
@@ -217,10 +230,9 @@ func (p *program) acknowledged(err error) error {
 	return err
 }
 
-// RunOne runs the program of one seed with a cut before every operation and
-// returns how many cuts were checked, its configuration and its steps.
+// RunOne runs the program of one seed and returns how many cuts were checked, its configuration and its steps.
 func RunOne(seed uint64) (cuts int64, config string, trace []string, err error) {
 	var n atomic.Int64
-	o := run(seed, &n, 1)
+	o := run(seed, &n)
 	return n.Load(), o.config.String(), o.trace, o.err
 }

@@ -74,33 +74,49 @@ func (p *program) edit(want *state) func(*blockstore.Tx) error {
 	}
 }
 
-// view checks that a snapshot is of a commit, and stays so while the volume goes on.
+// view checks that a snapshot is of a commit, and stays as it is while the volume goes on.
 func (p *program) view() error {
 	p.note("view")
 	return p.store.View(func(tx *blockstore.Tx) error {
-		size := tx.Size()
-		for range 2 {
-			if err := p.update(); err != nil {
+		first, err := observeIn(tx)
+		if err != nil {
+			return err
+		}
+		for range 2 + p.rng.IntN(4) {
+			done := make(chan error)
+			go func() { done <- p.whileViewed() }() // transactions of one goroutine do not nest
+			if err := <-done; err != nil {
 				return err
 			}
-			if err := p.acknowledged(p.store.Checkpoint(context.Background())); err != nil {
-				return err
+			now, err := observeIn(tx)
+			if err != nil {
+				return fmt.Errorf("a snapshot: %w", err)
 			}
-			if tx.Size() != size {
-				return fmt.Errorf("a snapshot changed its size")
-			}
-			buf, scratch := make([]byte, p.config.blockSize), make([]byte, p.config.blockSize)
-			for b := range tx.Blocks() {
-				if err := tx.ReadInto(b, buf); err != nil {
-					return err
-				}
-				if _, err := identify(buf, scratch, b); err != nil {
-					return err
-				}
+			if !now.equal(first) {
+				return fmt.Errorf("a snapshot changed: %s", difference(now, first))
 			}
 		}
 		return nil
 	})
+}
+
+// whileViewed does something that a snapshot must outlive.
+func (p *program) whileViewed() (err error) {
+	switch p.rng.IntN(6) {
+	case 0:
+		err = p.burst()
+	case 1:
+		p.note("switch")
+		err = p.store.SwitchJournal(context.Background())
+	case 2:
+		err = p.journalKey()
+	default:
+		err = p.update()
+	}
+	if err != nil {
+		return err
+	}
+	return p.acknowledged(p.store.Checkpoint(context.Background()))
 }
 
 func (p *program) journalKey() error {
