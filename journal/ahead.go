@@ -5,7 +5,7 @@ import "fmt"
 const (
 	firstFill = 256 << 10 // bytes a slot is made with
 	mostFill  = 4 << 20   // bytes of a slot in use filled at once, at the most: commits wait meanwhile, so it is done seldom
-	paceFill  = 1 << 20   // bytes of the slot behind it filled at once: commits share the disk with it
+	paceFill  = 256 << 10 // bytes of the slot behind it filled at once: commits share the disk with it
 )
 
 // lookAhead wakes the goroutine that works ahead, where there is work. mu is held; end is what tickets have reserved in s.

@@ -20,6 +20,10 @@ func (p *program) catCmd() *cobra.Command {
 	var v volumeFlags
 	var offset, length byteSize
 	c := p.verb("cat VOLUME [--offset N] [--length N]", "Write the content of a volume to standard output", cobra.ExactArgs(1), nil)
+	c.Long = `Write the content of a volume to standard output: all of it, or --length bytes
+from --offset on. What goes past the end is refused. A block that cannot be read
+ends it; what comes before is written by then, and the rest can be had with
+another --offset. Nothing in the volume changes, even after a crash.`
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		p.began = true
 		n := int64(-1)
@@ -40,7 +44,7 @@ func (p *program) catCmd() *cobra.Command {
 func (p *program) cat(ctx context.Context, s *volume, offset, length int64) error {
 	size := s.Size()
 	if offset > size || (length >= 0 && length > size-offset) {
-		return usagef("the volume has %d bytes", size)
+		return usagef("past the end of the volume, which has %s", count(size, "byte"))
 	}
 	if length < 0 {
 		length = size - offset
@@ -71,10 +75,16 @@ func (p *program) putCmd() *cobra.Command {
 	var grow bool
 	c := p.verb("put VOLUME --offset N [--grow] < DATA", "Write standard input into a volume, whole or not at all", cobra.ExactArgs(1),
 		func(ctx context.Context, args []string) error {
+			p.data = true
 			return p.withVolume(ctx, args[0], &v, false, func(s *volume) error {
 				return p.put(ctx, s, int64(offset), grow)
 			})
 		})
+	c.Long = `Write all of standard input into a volume, from --offset on, in one transaction:
+after an interruption, a power cut or an error either everything is there or
+nothing. It is durable when the command ends. Data that goes past the end is
+refused unless --grow is given. Since standard input is the data, a password is
+asked for on the terminal itself.`
 	v.register(c)
 	v.registerDiscard(c)
 	c.Flags().Var(&offset, "offset", "where to write")
@@ -110,7 +120,7 @@ func (p *program) put(ctx context.Context, s *volume, offset int64, grow bool) e
 }
 
 func outOfRange(size int64) error {
-	return fault.Hint(usagef("past the end of the volume, which has %d bytes", size), "--grow lets the volume grow.")
+	return fault.Hint(usagef("past the end of the volume, which has %s", count(size, "byte")), "--grow lets the volume grow.")
 }
 
 // txWriter writes a stream at byte offsets through whole blocks.

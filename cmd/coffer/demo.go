@@ -266,7 +266,7 @@ func (d *demonstration) verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !r.OK() {
+	if !r.OK {
 		return fmt.Errorf("%d problems: %w", len(r.Problems), errCheck)
 	}
 	return d.found("%d of %d blocks checked, all correct", r.Checked, r.Blocks)

@@ -88,7 +88,8 @@ func goSource(t *testing.T) string {
 	t.Helper()
 	out, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {
-		return filepath.Join(runtime.GOROOT(), "src") //nolint:staticcheck // without the go command there is nothing better
+		//lint:ignore SA1019 without the go command there is nothing better
+		return filepath.Join(runtime.GOROOT(), "src")
 	}
 	return filepath.Join(strings.TrimSpace(string(out)), "src")
 }

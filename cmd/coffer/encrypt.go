@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -44,8 +43,10 @@ func (p *program) encryptCmd() *cobra.Command {
 
 The volume is built beside the file, as FILE.coffer-new, and compared with it as
 a whole; only then does it take the file's place. The file is whole until that
-instant, and an interrupted run goes on when the command is run again. This
-needs the file's size free. A SQLite database is locked meanwhile.
+instant, and an interrupted run goes on when the command is run again; FILE.coffer-job
+says meanwhile that FILE.coffer-new is Coffer's. This needs the file's size free,
+and a part more: some 2 % of it, and up to 40 MiB for the journal. A SQLite
+database is locked meanwhile.
 
 The old plaintext stays in blocks of the disk that the file system has marked
 free, until it uses them again.
@@ -99,9 +100,9 @@ func (p *program) encryptFile(ctx context.Context, path string, o *encryptFlags,
 	p.warn("the old plaintext stays in freed blocks of the disk until they are used again; " +
 		"on a flash disk, and in backups and snapshots, it may stay for good")
 	if o.work.json {
-		return p.printJSON(res)
+		return p.printJSON(fileResult("encrypted", res))
 	}
-	return p.print("%s: encrypted with %s under key %s, %d bytes", path, res.Suite, res.Key, res.Bytes)
+	return p.print("%s: encrypted with %s under key %s, %s", path, res.Suite, res.Key, count(res.Bytes, "byte"))
 }
 
 // plainOptions connects the work on a plain file with this program's output.
@@ -120,46 +121,63 @@ func (p *program) encryptVolume(ctx context.Context, path string, o *encryptFlag
 	if b := int(o.made.blockSize); b != 0 && b != info.BlockSize {
 		return usagef("%s is a volume with a block size of %d, which stays", path, info.BlockSize)
 	}
-	under := info.Conversion
-	switch {
-	case under == nil && info.Encrypted:
-		return fmt.Errorf("%w: %s is under suite %s", plainfile.ErrVolume, path, info.Suite)
-	case under != nil && under.Operation != "encrypt":
-		return otherConversion(path, under)
-	case under != nil:
-		if err := sameTarget(under, suite, key); err != nil {
+	if err := mayEncrypt(path, info, suite, key); err != nil { // before anybody types a password
+		return err
+	}
+	v := volumeFlags{keys: o.made.keys, anchor: o.anchor}
+	if info.Conversion == nil {
+		v.cipher = blockstore.None.String() // that is what the user wants to be encrypted
+	}
+	return p.withVolume(ctx, path, &v, false, func(s *volume) error {
+		info, err := s.Info() // what it says now is what was opened
+		if err == nil {
+			err = mayEncrypt(path, info, suite, key)
+		}
+		if err != nil {
 			return err
 		}
-		p.note("going on with the interrupted encryption of %s", path)
-	}
-	v := volumeFlags{keys: o.made.keys, cipher: "none", anchor: o.anchor}
-	return p.withVolume(ctx, path, &v, false, func(s *volume) error {
-		res, err := p.convert(ctx, "encrypt", p.meter(o.work.style), func(ctx context.Context) (*blockstore.Converter, error) {
-			if under != nil {
-				return s.ResumeConversion(ctx)
-			}
-			return p.startEncryption(ctx, s, o, suite, key)
-		})
+		resumes := info.Conversion != nil
+		var start starter
+		if resumes {
+			p.note("going on with the interrupted encryption of %s", path)
+			start = s.resume(info.Conversion, &o.work)
+		} else if start, err = s.encryption(suite, key, &o.work); err != nil {
+			return err
+		}
+		res, err := p.convert(ctx, s, "encrypt", p.meter(o.work.style), start)
 		if err != nil {
 			return explainKeys(err, len(s.keys.files))
 		}
 		p.warn("the old plaintext may stay in older blocks of a flash disk, in backups and in snapshots")
-		return p.printConversion(path, "encrypted", res, o.work.json)
+		return p.printConversion(path, "encrypted", s, res, resumes, o.work.json)
 	})
 }
 
-// startEncryption begins the conversion of a volume under suite none.
-func (p *program) startEncryption(ctx context.Context, s *volume, o *encryptFlags, suite blockstore.Suite, key dek.ID) (*blockstore.Converter, error) {
-	if err := needKey(s.keys, suite); err != nil {
+// mayEncrypt refuses a volume that is encrypted, or on the way elsewhere.
+func mayEncrypt(path string, info *blockstore.Info, suite blockstore.Suite, key dek.ID) error {
+	switch under := info.Conversion; {
+	case under == nil && info.Encrypted:
+		return say(plainfile.ErrVolume, "%s is already encrypted: it is a volume under suite %s", path, info.Suite)
+	case under != nil && under.Operation != "encrypt":
+		return otherConversion(path, under)
+	case under != nil:
+		return sameTarget(under, suite, key)
+	}
+	return nil
+}
+
+// encryption converts a volume under suite none.
+func (v *volume) encryption(suite blockstore.Suite, key dek.ID, w *workFlags) (starter, error) {
+	if err := needKey(v.keys, suite); err != nil {
 		return nil, err
 	}
 	if key.IsZero() {
-		key, _ = s.keys.ring.Default() // needKey saw it
+		key, _ = v.keys.ring.Default() // needKey saw it
 	}
 	if suite == 0 {
 		suite = blockstore.AESGCM
 	}
-	return s.Convert(ctx, blockstore.Conversion{Suite: suite, Key: key, Workers: o.work.workers, AcceptLoss: o.work.acceptLoss})
+	return v.start(blockstore.Conversion{Suite: suite, Key: key}, w), nil
 }
 
 // otherConversion refuses to begin one conversion over another one.
@@ -178,19 +196,44 @@ func sameTarget(c *blockstore.ConversionInfo, suite blockstore.Suite, key dek.ID
 		"A conversion that began goes on to its recorded target.")
 }
 
-// conversionResult is what --json prints of a conversion in place.
-type conversionResult struct {
-	Path      string  `json:"path"`
-	Done      string  `json:"done"` // encrypted, decrypted, rekeyed
-	Suite     string  `json:"suite,omitempty"`
-	Key       *dek.ID `json:"key,omitempty"`
-	Converted uint64  `json:"converted"` // blocks, by this run
-	Lost      uint64  `json:"lost"`      // blocks that were given up
+// workResult is what --json prints of encrypt, decrypt and rekey, of a plain file
+// and of a volume alike.
+type workResult struct {
+	Path      string          `json:"path"`
+	Done      string          `json:"done"`       // encrypted, decrypted, rekeyed
+	Volume    blockstore.UUID `json:"volume"`     // that is or was at the path
+	Suite     string          `json:"suite"`      // that the content is under now
+	Key       *dek.ID         `json:"key"`        // likewise; null under none
+	BlockSize int             `json:"block_size"` // of the volume
+	Bytes     int64           `json:"bytes"`      // length of the content
+	Resumed   bool            `json:"resumed"`    // an interrupted run was continued
+	Converted uint64          `json:"converted"`  // blocks, by this run
+	Lost      uint64          `json:"lost"`       // blocks that were given up
 }
 
-func (p *program) printConversion(path, done string, res blockstore.Result, asJSON bool) error {
-	if asJSON {
-		return p.printJSON(conversionResult{Path: path, Done: done, Converted: res.Converted, Lost: res.Lost})
+// fileResult is the result of work on a plain file.
+func fileResult(done string, res *plainfile.Result) workResult {
+	unit := int64(res.BlockSize)
+	w := workResult{Path: res.Path, Done: done, Volume: res.Volume, Suite: res.Suite, Key: &res.Key, BlockSize: res.BlockSize,
+		Bytes: res.Bytes, Resumed: res.Resumed, Converted: uint64((res.Written + unit - 1) / unit)}
+	if done == "decrypted" {
+		w.Suite, w.Key = blockstore.None.String(), nil
 	}
-	return p.print("%s: %s, %d blocks converted", path, done, res.Converted)
+	return w
+}
+
+func (p *program) printConversion(path, done string, s *volume, res blockstore.Result, resumed, asJSON bool) error {
+	if !asJSON {
+		return p.print("%s: %s, %s converted", path, done, count(res.Converted, "block"))
+	}
+	info, err := s.Info()
+	if err != nil {
+		return err
+	}
+	w := workResult{Path: path, Done: done, Volume: info.UUID, Suite: info.Suite, BlockSize: info.BlockSize,
+		Bytes: info.Size, Resumed: resumed, Converted: res.Converted, Lost: res.Lost}
+	if info.Encrypted {
+		w.Key = &info.WriteKey
+	}
+	return p.printJSON(w)
 }

@@ -52,10 +52,8 @@ func exitCode(ctx context.Context, err error) int {
 		return exitDone
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		if s, ok := interrupted(ctx); ok && s.signal == syscall.SIGTERM {
-			return exitTerminated
-		}
-		return exitInterrupted
+		s, _ := interrupted(ctx)
+		return codeOfSignal(s.signal)
 	}
 	for _, e := range exitCodes {
 		if errors.Is(err, e.marker) {

@@ -42,7 +42,7 @@ func (p *program) printInfo(path string, info *blockstore.Info) error {
 		}
 	}
 	t.row("block size", info.BlockSize)
-	t.row("size", fmt.Sprintf("%d bytes (%s), %d blocks", info.Size, humanBytes(info.Size), info.Blocks))
+	t.row("size", fmt.Sprintf("%s (%s), %s", count(info.Size, "byte"), humanBytes(info.Size), count(info.Blocks, "block")))
 	t.row("generation", info.Generation)
 	t.row("closed cleanly", yesNo(info.Clean))
 	for i, state := range info.Labels {
@@ -82,7 +82,7 @@ func (p *program) printVolumeKeys(keys []blockstore.KeyInfo) error {
 		return nil
 	}
 	t := p.table()
-	t.row("KEY", "SUITE", "BITS", "WRITE", "EPOCHS", "SEALS")
+	t.row("KEY", "SUITE", "BITS", "WRITE", "EPOCHS", "SEALS RESERVED")
 	for _, k := range keys {
 		t.row(keyName(k.ID), k.Suite, k.Bits, yesNo(k.Write), k.Epochs, k.Seals)
 	}

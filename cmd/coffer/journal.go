@@ -38,6 +38,8 @@ func (p *program) journalSwitchCmd() *cobra.Command {
 		func(ctx context.Context, args []string) error {
 			return p.withVolume(ctx, args[0], &v, false, func(s *volume) error { return s.SwitchJournal(ctx) })
 		})
+	c.Long = `Close the journal's segment and begin the next, under the journal key of that
+moment. What recovery no longer needs of the old segments goes.`
 	v.register(c)
 	return c
 }
@@ -54,6 +56,9 @@ func (p *program) journalSetKeyCmd() *cobra.Command {
 				return explainKeys(s.SetJournalKey(ctx, id), len(s.keys.files))
 			})
 		})
+	c.Long = `Put the journal under another key, which must be in the key files given, and
+switch to it. The blocks stay under theirs: coffer rekey changes both. From then
+on both keys are needed to open the volume.`
 	v.register(c)
 	return c
 }

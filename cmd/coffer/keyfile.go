@@ -64,14 +64,19 @@ func (p *program) keyfileCreate(ctx context.Context, path string, o *createFlags
 	p.warnWeak(cred.Password)
 	f, err := keyfile.Create(path, keyfile.CreateOptions{
 		Admin: cred, Bits: o.bits, Description: o.description, KeyDescription: o.keyDescription, Iterations: o.iterations,
-		Policy: keyfile.Policy{Insist: o.strength.insist},
+		Policy: keyfile.Policy{Insist: o.strength.required},
 	})
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	p.note("make a backup copy now: coffer keyfile backup %s COPY. Data under a key whose only copy is lost is lost for ever.", path)
+	p.remindOfBackup(path)
 	return p.print("%s", f.Default())
+}
+
+// remindOfBackup follows every new key.
+func (p *program) remindOfBackup(keyfile string) {
+	p.note("make a backup copy now: coffer keyfile backup %s COPY. Data under a key whose only copy is lost is lost for ever.", keyfile)
 }
 
 // newCredentials is credentials for an administrator that does not exist yet: a
@@ -84,7 +89,11 @@ func (p *program) newCredentials(ctx context.Context, s source) (keyfile.Credent
 	if err != nil {
 		return keyfile.Credentials{}, err
 	}
-	pw, err := p.askNewPassword(ctx, fmt.Sprintf("New password of %s for %s", name, s.file))
+	pw, err := p.askNewPassword(ctx, password{
+		prompt:  fmt.Sprintf("New password of %s for %s", name, s.file),
+		missing: fmt.Sprintf("no password of %s was given for key file %s", name, s.file),
+		hint:    "Give --password-file FILE, or set " + envPasswordFile + ".",
+	})
 	return keyfile.Credentials{Admin: name, Password: pw}, err
 }
 
@@ -112,15 +121,15 @@ func checkBits(bits int) error {
 }
 
 // strengthFlag makes weak new passwords a refusal instead of a warning.
-type strengthFlag struct{ insist bool }
+type strengthFlag struct{ required bool }
 
 func (s *strengthFlag) register(c *cobra.Command) {
-	c.Flags().BoolVar(&s.insist, "insist", false, "refuse a weak new password instead of warning")
+	c.Flags().BoolVar(&s.required, "require-strong", false, "refuse a weak new password instead of warning")
 }
 
-// options makes a key file insist where the flag does.
+// options makes a key file refuse where the flag does.
 func (s *strengthFlag) options() *keyfile.Options {
-	return &keyfile.Options{Policy: keyfile.Policy{Insist: s.insist}}
+	return &keyfile.Options{Policy: keyfile.Policy{Insist: s.required}}
 }
 
 // warnWeak says what a new password lacks.

@@ -36,7 +36,7 @@ func (p *program) keyfileAddAdminCmd() *cobra.Command {
 func (p *program) keyfileAddAdmin(ctx context.Context, path, name string, o *newPasswordFlags) error {
 	return p.withKeyfile(ctx, &o.keys, path, o.strength.options(), func(f *keyfile.File) error {
 		if hasAdmin(f, name) {
-			return fmt.Errorf("%w: %s", keyfile.ErrAdminExists, strings.ToUpper(name))
+			return say(keyfile.ErrAdminExists, "key file %s has an administrator %s already", path, strings.ToUpper(name))
 		}
 		cred, err := p.newPassword(ctx, o.file, name)
 		if err != nil {
@@ -72,17 +72,14 @@ func (p *program) keyfileDeleteAdmin(ctx context.Context, ks *keyFlags, path, na
 	name = strings.ToUpper(name)
 	return p.withKeyfile(ctx, ks, path, nil, func(f *keyfile.File) error {
 		if err := f.CanDeleteAdmin(name); err != nil {
-			return err
+			return aboutAdmin(path, name, err)
 		}
+		p.warn("%s", keyfile.OldCopies)
 		if err := p.confirm(ctx, yes, fmt.Sprintf("Delete administrator %s from %s?", name, path)); err != nil {
 			return err
 		}
-		done, err := f.DeleteAdmin(name)
-		if err != nil {
-			return err
-		}
-		p.warn("%s", done.Warning)
-		return nil
+		_, err := f.DeleteAdmin(name)
+		return err
 	})
 }
 
@@ -104,7 +101,7 @@ func (p *program) keyfileChangePassword(ctx context.Context, path, name string, 
 	}
 	return p.withKeyfile(ctx, &o.keys, path, o.strength.options(), func(f *keyfile.File) error {
 		if !hasAdmin(f, name) {
-			return fmt.Errorf("%w: %s", keyfile.ErrUnknownAdmin, strings.ToUpper(name))
+			return aboutAdmin(path, name, keyfile.ErrUnknownAdmin)
 		}
 		cred, err := p.newPassword(ctx, o.file, name)
 		if err != nil {

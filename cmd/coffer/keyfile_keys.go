@@ -27,8 +27,9 @@ func (p *program) keyfileAddKeyCmd() *cobra.Command {
 			return p.withKeyfile(ctx, &ks, args[0], nil, func(f *keyfile.File) error {
 				id, err := f.AddKey(bits, description)
 				if err != nil {
-					return err
+					return aboutKeyfile(args[0], err)
 				}
+				p.remindOfBackup(args[0])
 				return p.print("%s", id)
 			})
 		})
@@ -83,7 +84,7 @@ func (p *program) keyfileCopyKey(ctx context.Context, ks *keyFlags, from, idText
 	}
 	defer dst.Close()
 	if err := src.CopyKey(id, dst); err != nil {
-		return err
+		return aboutKeyfile(to, aboutKey(from, id, err))
 	}
 	p.note("%s is in %s now, and still in %s", id, to, from)
 	return nil
@@ -120,9 +121,9 @@ func (p *program) keyfileDeleteKey(ctx context.Context, ks *keyFlags, path, idTe
 	return p.withKeyfile(ctx, ks, path, nil, func(f *keyfile.File) error {
 		if err := f.CanDeleteKey(id); err != nil {
 			if errors.Is(err, fault.State) {
-				err = fault.Hint(err, "Mark another key first: coffer keyfile set-default, set-journal.")
+				return fault.Hint(err, "Mark another key first: coffer keyfile set-default, set-journal.")
 			}
-			return err
+			return aboutKey(path, id, err)
 		}
 		p.warn("what is encrypted under %s is lost for ever if this is its only copy", id)
 		if err := p.confirm(ctx, yes, fmt.Sprintf("Delete key %s from %s?", id, path)); err != nil {
@@ -165,7 +166,7 @@ func (p *program) markCmd(use, short string, set func(*keyfile.File, dek.ID) err
 		if err != nil {
 			return err
 		}
-		return p.withKeyfile(ctx, &ks, args[0], nil, func(f *keyfile.File) error { return set(f, id) })
+		return p.withKeyfile(ctx, &ks, args[0], nil, func(f *keyfile.File) error { return aboutKey(args[0], id, set(f, id)) })
 	})
 	ks.register(c, false)
 	return c
@@ -178,7 +179,11 @@ func (p *program) newPassword(ctx context.Context, file, who string) (keyfile.Cr
 	if file != "" {
 		cred.Password, err = readPasswordFile(file)
 	} else {
-		cred.Password, err = p.askNewPassword(ctx, "New password of "+who)
+		cred.Password, err = p.askNewPassword(ctx, password{
+			prompt:  "New password of " + who,
+			missing: "no new password was given for " + who,
+			hint:    "Give --new-password-file FILE.",
+		})
 	}
 	if err != nil {
 		secmem.Wipe(cred.Password)

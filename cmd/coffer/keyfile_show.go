@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,7 +21,7 @@ func (p *program) keyfileShowCmd() *cobra.Command {
 }
 
 func (p *program) keyfileShow(path string, asJSON bool) error {
-	info, err := keyfile.Inspect(path, nil)
+	info, err := inspectKeyfile(path)
 	if err != nil && !errors.Is(err, fault.Damaged) {
 		return err
 	}
@@ -81,7 +80,7 @@ func (p *program) keyfileVerify(ctx context.Context, path string, ks *keyFlags, 
 	if err != nil {
 		return err
 	}
-	if _, err := keyfile.Inspect(path, nil); err != nil {
+	if _, err := inspectKeyfile(path); err != nil {
 		return err
 	}
 	cred, err := p.credentials(ctx, list[0])
@@ -91,26 +90,42 @@ func (p *program) keyfileVerify(ctx context.Context, path string, ks *keyFlags, 
 	defer secmem.Wipe(cred.Password)
 	report, err := keyfile.Verify(path, cred, nil)
 	if err != nil {
-		return err
+		return aboutAdmin(path, cred.Admin, err)
 	}
 	if asJSON {
-		return p.printJSON(report)
+		return p.printJSON(verifiedKeyfile{path, report})
 	}
 	for _, w := range report.Warnings {
 		p.warn("%s", w)
 	}
-	return p.print("%s: %d keys, %d administrators, all correct", path, report.Unwrapped, len(report.Admins))
+	return p.print("%s: %s, %s, all correct", path, count(report.Unwrapped, "key"), count(len(report.Admins), "administrator"))
+}
+
+// verifiedKeyfile is what keyfile verify --json prints.
+type verifiedKeyfile struct {
+	Path string `json:"path"`
+	keyfile.Report
+}
+
+// backedUp is what keyfile backup --json prints.
+type backedUp struct {
+	Path string `json:"path"` // of the copy
+	Keys int    `json:"keys"`
 }
 
 func (p *program) keyfileBackupCmd() *cobra.Command {
 	var ks keyFlags
-	c := p.verb("backup FILE COPY", "Make a checked copy of a key file", cobra.ExactArgs(2),
-		func(ctx context.Context, args []string) error { return p.keyfileBackup(ctx, args[0], args[1], &ks) })
+	var asJSON bool
+	c := p.verb("backup FILE COPY [--json]", "Make a checked copy of a key file", cobra.ExactArgs(2),
+		func(ctx context.Context, args []string) error {
+			return p.keyfileBackup(ctx, args[0], args[1], &ks, asJSON)
+		})
 	ks.register(c, false)
+	jsonFlag(c, &asJSON)
 	return c
 }
 
-func (p *program) keyfileBackup(ctx context.Context, path, to string, ks *keyFlags) error {
+func (p *program) keyfileBackup(ctx context.Context, path, to string, ks *keyFlags, asJSON bool) error {
 	if err := mustNotExist(to); err != nil {
 		return err
 	}
@@ -123,7 +138,10 @@ func (p *program) keyfileBackup(ctx context.Context, path, to string, ks *keyFla
 		return err
 	}
 	p.note("keep %s and its password apart from the original. Changes made from now on are not in it.", to)
-	return p.print("%s", fmt.Sprintf("%s: %d keys", to, len(f.Keys())))
+	if asJSON {
+		return p.printJSON(backedUp{to, len(f.Keys())})
+	}
+	return p.print("%s: %s", to, count(len(f.Keys()), "key"))
 }
 
 // openArg opens the key file that is a verb's argument.

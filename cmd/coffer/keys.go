@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -76,7 +78,7 @@ func (p *program) admin(ctx context.Context, s source) (string, error) {
 		return s.admin, nil
 	}
 	return p.askLine(ctx, fmt.Sprintf("Administrator of %s: ", s.file),
-		"no administrator was given", "Give --admin NAME, or set "+envAdmin+".")
+		"no administrator was given for key file "+s.file, "Give --admin NAME, or set "+envAdmin+".")
 }
 
 // credentials completes s. The caller wipes the password.
@@ -89,7 +91,11 @@ func (p *program) credentials(ctx context.Context, s source) (keyfile.Credential
 	if s.passwordFile != "" {
 		c.Password, err = readPasswordFile(s.passwordFile)
 	} else {
-		c.Password, err = p.askPassword(ctx, fmt.Sprintf("Password of %s for %s: ", name, s.file))
+		c.Password, err = p.askPassword(ctx, password{
+			prompt:  fmt.Sprintf("Password of %s for %s", name, s.file),
+			missing: fmt.Sprintf("no password of %s was given for key file %s", name, s.file),
+			hint:    "Give --password-file FILE, or set " + envPasswordFile + ".",
+		})
 	}
 	return c, err
 }
@@ -97,7 +103,7 @@ func (p *program) credentials(ctx context.Context, s source) (keyfile.Credential
 // openKeyfile opens the key file of s.
 func (p *program) openKeyfile(ctx context.Context, s source, o *keyfile.Options) (*keyfile.File, error) {
 	// What is no key file is refused before anybody types a password.
-	if _, err := keyfile.Inspect(s.file, nil); err != nil {
+	if _, err := inspectKeyfile(s.file); err != nil {
 		return nil, err
 	}
 	c, err := p.credentials(ctx, s)
@@ -105,7 +111,45 @@ func (p *program) openKeyfile(ctx context.Context, s source, o *keyfile.Options)
 		return nil, err
 	}
 	defer secmem.Wipe(c.Password)
-	return keyfile.Open(s.file, c, o)
+	f, err := keyfile.Open(s.file, c, o)
+	if err != nil {
+		return nil, aboutAdmin(s.file, c.Admin, err)
+	}
+	return f, nil
+}
+
+// inspectKeyfile says what a key file holds, without a password.
+func inspectKeyfile(path string) (keyfile.Info, error) {
+	if err := mustBeFile("key file", path); err != nil {
+		return keyfile.Info{}, err
+	}
+	info, err := keyfile.Inspect(path, nil)
+	return info, aboutKeyfile(path, err)
+}
+
+// aboutKeyfile says which key file an error is about.
+func aboutKeyfile(path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("key file %s: %w", path, err)
+}
+
+// aboutAdmin says too who is not an administrator.
+func aboutAdmin(path, name string, err error) error {
+	if errors.Is(err, keyfile.ErrUnknownAdmin) {
+		return fault.Hint(say(err, "key file %s has no administrator %s", path, strings.ToUpper(name)),
+			"coffer keyfile show "+path+" lists them.")
+	}
+	return aboutKeyfile(path, err)
+}
+
+// aboutKey says which key a key file does not hold.
+func aboutKey(path string, id dek.ID, err error) error {
+	if errors.Is(err, keyfile.ErrUnknownKey) {
+		return fault.Hint(say(err, "key file %s holds no key %s", path, id), "coffer keyfile show "+path+" lists its keys.")
+	}
+	return err
 }
 
 // keys is the keyring of one run, with the key files that it came from.

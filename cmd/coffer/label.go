@@ -14,14 +14,23 @@ func (p *program) labelCmd() *cobra.Command {
 			if err := mustNotExist(args[1]); err != nil {
 				return err
 			}
+			if err := mustBeFile("file", args[0]); err != nil {
+				return err
+			}
 			if err := blockstore.BackupLabel(args[0], args[1], nil); err != nil {
 				return err
 			}
 			p.note("%s fits %s as it is now: after the next change a new copy is needed, since a label names the state it is of", args[1], args[0])
+			p.note("coffer erase does not reach the copy: with it and the key an erased volume can be read again")
 			return nil
 		})
 	restore := p.verb("restore VOLUME COPY", "Put a label back that backup made", cobra.ExactArgs(2),
 		func(_ context.Context, args []string) error {
+			for _, path := range args {
+				if err := mustBeFile("file", path); err != nil {
+					return err
+				}
+			}
 			if err := blockstore.RestoreLabel(args[0], args[1], nil); err != nil {
 				return err
 			}

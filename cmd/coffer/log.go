@@ -57,14 +57,3 @@ func (h logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 
 // WithGroup implements [slog.Handler]. Groups are not shown.
 func (h logHandler) WithGroup(string) slog.Handler { return h }
-
-// oneLine joins lines, such as those of joined errors.
-func oneLine(text string) string {
-	var parts []string
-	for line := range strings.Lines(text) {
-		if line = strings.TrimSpace(line); line != "" {
-			parts = append(parts, line)
-		}
-	}
-	return strings.Join(parts, "; ")
-}

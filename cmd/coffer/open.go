@@ -3,33 +3,41 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cofferdb/coffer/blockstore"
 	"github.com/cofferdb/coffer/internal/fault"
+	"github.com/cofferdb/coffer/keyfile"
 )
 
 // inspect says what a volume is, without a key.
 func inspect(path string) (*blockstore.Info, error) {
-	if fi, err := os.Stat(path); err == nil && fi.IsDir() {
-		return nil, usagef("%s is a folder", path)
+	if err := mustBeFile("file", path); err != nil {
+		return nil, err
 	}
-	return blockstore.Inspect(path, nil)
+	info, err := blockstore.Inspect(path, nil)
+	if errors.Is(err, fault.NotFormat) {
+		err = say(err, "%s is not a volume", path)
+	}
+	return info, err
 }
 
 // volumeFlags are those of every verb that opens a volume.
 type volumeFlags struct {
 	keys    keyFlags
-	cipher  string // "none" accepts a volume that is not encrypted
+	cipher  string // the suite it must be under; "none" accepts one that is not encrypted
 	anchor  string
 	discard bool
+	// makesPlain: this verb may convert to suite none, because the user asked
+	// for that. It accepts no volume that is under suite none already.
+	makesPlain bool
 }
 
 func (v *volumeFlags) register(c *cobra.Command) {
 	v.registerOpen(c)
-	c.Flags().StringVar(&v.cipher, "cipher", "", "none accepts a volume that is not encrypted; another suite refuses any other")
+	c.Flags().StringVar(&v.cipher, "cipher", "", "suite that the volume must be under; none, which is not encrypted, is accepted only if it is named")
 	completeSuites(c)
 }
 
@@ -60,6 +68,7 @@ func (v *volumeFlags) options() (blockstore.Options, error) {
 		}
 		o.AllowPlain = s == blockstore.None
 	}
+	o.AllowPlain = o.AllowPlain || v.makesPlain
 	if v.anchor != "" {
 		a, err := blockstore.ParseAnchor(v.anchor)
 		if err != nil {
@@ -96,7 +105,11 @@ func (p *program) open(ctx context.Context, path string, v *volumeFlags, readOnl
 		return nil, err
 	}
 	o.ReadOnly, o.Logger = readOnly, p.logger()
-	if err := checkSuite(path, v); err != nil {
+	info, err := inspect(path)
+	if err == nil {
+		err = v.accepts(path, info)
+	}
+	if err != nil {
 		return nil, err
 	}
 	ks, err := p.activate(ctx, &v.keys)
@@ -106,40 +119,64 @@ func (p *program) open(ctx context.Context, path string, v *volumeFlags, readOnl
 	s, err := blockstore.Open(path, ks.ring, &o)
 	if err != nil {
 		ks.close()
-		return nil, explainKeys(err, len(ks.files))
+		return nil, explainOpen(err, len(ks.files))
 	}
-	return &volume{s, ks}, nil
+	opened := &volume{s, ks}
+	if info, err = s.Info(); err == nil { // what it says now is authentic
+		err = v.accepts(path, info)
+	}
+	if err != nil {
+		return nil, errors.Join(err, opened.close())
+	}
+	return opened, nil
 }
 
-// checkSuite inspects a volume and refuses another suite than the one expected.
-// An interrupted decrypt --to-volume is for Open to judge.
-func checkSuite(path string, v *volumeFlags) error {
-	info, err := inspect(path)
-	if err != nil {
-		return err
-	}
+// accepts refuses another suite than --cipher names, and suite none where it
+// does not. Before the volume is open nothing that info says is authentic, and
+// this only refuses early; what counts is the second look, at what was opened.
+func (v *volumeFlags) accepts(path string, info *blockstore.Info) error {
 	want, err := parseSuite(v.cipher)
-	if err != nil {
+	held := suiteOf(info)
+	switch {
+	case err != nil:
 		return err
-	}
-	if want != 0 && want != blockstore.None && want.String() != info.Suite {
-		return statef("%s is under suite %s, not %s", path, info.Suite, want)
-	}
-	if !info.Encrypted && want == 0 && !weakening(info) {
+	case want != 0 && want.String() != held:
+		return statef("%s is under suite %s, not %s", path, held, want)
+	case want == 0 && held == blockstore.None.String():
 		return blockstore.ErrPlain
 	}
 	return nil
 }
 
+// suiteOf is the suite that a volume is under; of one on its way to suite none
+// it is the one that it comes from, whose key its label is under until the end.
+func suiteOf(info *blockstore.Info) string {
+	if weakening(info) {
+		return info.Conversion.FromSuite
+	}
+	return info.Suite
+}
+
 // explainKeys adds what to do when a key is missing.
 func explainKeys(err error, files int) error {
 	switch {
-	case !errors.Is(err, fault.NotActivated):
+	case !errors.Is(err, fault.NotActivated) || errors.Is(err, keyfile.ErrUnknownKey):
 		return err
 	case files == 0:
 		return fault.Hint(err, "Give the key file that holds it: --keyfile FILE --admin NAME --password-file FILE.")
 	}
 	return fault.Hint(err, "None of the key files given holds it. --keyfile may be repeated.")
+}
+
+// explainOpen adds what to do when a volume cannot be opened.
+func explainOpen(err error, files int) error {
+	switch {
+	case errors.Is(err, blockstore.ErrJournalMissing), errors.Is(err, blockstore.ErrJournalGoesOn),
+		strings.Contains(fault.HintOf(err), "DiscardJournal"):
+		return fault.Hint(err, "Put the journal folder that belongs to this volume, VOLUME.journal, back. If it is lost for good, "+
+			"coffer put and coffer resize take --discard-journal: they open the volume as of its last checkpoint, and every commit after that is lost.")
+	}
+	return explainKeys(err, files)
 }
 
 // close closes the volume, then wipes the keys.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/term"
 
@@ -23,7 +24,7 @@ const maxPassword = 4096
 func readPasswordFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("password file: %w", err)
+		return nil, missing("password file", path, fmt.Errorf("password file: %w", err))
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxPassword+2))
@@ -50,32 +51,52 @@ func errNoTerminal(what, hint string) error {
 	return fault.Hint(usagef("%s, and there is no terminal to ask on", what), hint)
 }
 
-// askPassword prompts without echo. Without a terminal it fails with exit code 2.
-func (p *program) askPassword(ctx context.Context, prompt string) ([]byte, error) {
-	tty, ok := terminal(p.stdin)
+// password is a password to be asked for.
+type password struct {
+	prompt  string
+	missing string // what to say where there is no terminal, and what to do then
+	hint    string
+}
+
+// askPassword prompts without echo. Without a terminal, or an answer, it fails
+// with exit code 2.
+func (p *program) askPassword(ctx context.Context, q password) ([]byte, error) {
+	tty, done, ok := p.tty()
 	if !ok {
-		return nil, errNoTerminal("no password was given", "Give --password-file FILE, or set COFFER_PASSWORD_FILE.")
+		return nil, errNoTerminal(q.missing, q.hint)
 	}
+	defer done()
 	before, err := term.GetState(int(tty.Fd()))
 	if err != nil {
 		return nil, fmt.Errorf("terminal: %w", err)
 	}
-	fmt.Fprint(p.stderr, prompt)
+	fmt.Fprint(p.stderr, q.prompt+": ")
 	defer fmt.Fprintln(p.stderr)
-	b, err := await(ctx, func() ([]byte, error) { return term.ReadPassword(int(tty.Fd())) })
+	b, err := await(ctx, func() ([]byte, error) { return readHidden(tty) })
+	if errors.Is(err, errTyped) {
+		select { // the signal is on its way
+		case <-ctx.Done():
+			err = ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
 	if ctx.Err() != nil {
 		_ = term.Restore(int(tty.Fd()), before) // the read goes on without echo; it must not stay that way
+	}
+	if errors.Is(err, io.EOF) {
+		return nil, fault.Hint(usagef("no password was typed"), q.hint)
 	}
 	return b, err
 }
 
 // askNewPassword prompts twice.
-func (p *program) askNewPassword(ctx context.Context, prompt string) ([]byte, error) {
-	first, err := p.askPassword(ctx, prompt+": ")
+func (p *program) askNewPassword(ctx context.Context, q password) ([]byte, error) {
+	first, err := p.askPassword(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	again, err := p.askPassword(ctx, prompt+", again: ")
+	q.prompt += ", again"
+	again, err := p.askPassword(ctx, q)
 	if err != nil {
 		secmem.Wipe(first)
 		return nil, err
@@ -90,14 +111,18 @@ func (p *program) askNewPassword(ctx context.Context, prompt string) ([]byte, er
 
 // askLine prompts for a line of text.
 func (p *program) askLine(ctx context.Context, prompt, missing, hint string) (string, error) {
-	tty, ok := terminal(p.stdin)
+	tty, done, ok := p.tty()
 	if !ok {
 		return "", errNoTerminal(missing, hint)
 	}
+	defer done()
 	fmt.Fprint(p.stderr, prompt)
 	line, err := await(ctx, func() (string, error) { return bufio.NewReader(tty).ReadString('\n') })
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", err
+	}
+	if line == "" {
+		return "", fault.Hint(usagef("nothing was typed"), hint)
 	}
 	return strings.TrimSpace(line), nil
 }

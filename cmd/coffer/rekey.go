@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -33,7 +34,8 @@ Both keys must be in the key files given.
 
 --new-key makes a key, puts it into the first key file before any block changes,
 and prints its ID. An interrupted re-key goes on when the command is run again,
-to the key it began with. Older copies and backups of the volume stay under the
+to the key it began with: no second key is made. The new key's description ends
+with the volume it was made for. Older copies and backups of the volume stay under the
 old key.`
 	o.keys.register(c, true)
 	o.work.register(c)
@@ -45,7 +47,9 @@ old key.`
 	f.StringVar(&o.description, "description", "", "what the new key is for")
 	f.StringVar(&o.cipher, "cipher", "", "suite to convert to: aes-gcm, aes-cbc or aes-xts; else it stays")
 	completeSuites(c)
-	c.MarkFlagsMutuallyExclusive("to-key", "new-key")
+	for _, other := range []string{"new-key", "bits", "description"} {
+		c.MarkFlagsMutuallyExclusive("to-key", other)
+	}
 	c.MarkFlagsOneRequired("to-key", "new-key")
 	return c
 }
@@ -123,97 +127,56 @@ func (p *program) rekeyOpen(ctx context.Context, path string, s *volume, info *b
 		p.note("going on with the interrupted re-key of %s to %s", path, t.key)
 	}
 	if t.key.IsZero() {
-		id, err := newKey(s.keys, info, t, o)
+		id, err := p.newKey(s.keys, info, t, o)
 		if err != nil {
 			return err
 		}
 		t.key = id
 	}
-	if o.newKey && !o.work.json {
-		if err := p.print("%s", t.key); err != nil {
-			return err
-		}
-	}
-	res, err := p.rekeyBlocks(ctx, s, info, t, o)
+	res, err := p.rekeyBlocks(ctx, path, s, info, t, o)
 	if err != nil {
 		return explainKeys(err, len(s.keys.files))
 	}
-	now, err := journalUnder(ctx, s, t.key)
-	if err != nil {
+	if err := journalUnder(ctx, s, t.key); err != nil {
 		return err
 	}
 	if res.Converted > 0 || t.resumes {
-		p.note("%s: %d blocks converted", path, res.Converted)
+		p.note("%s: %s converted", path, count(res.Converted, "block"))
 	}
 	if old := oldKey(info, t.key); !old.IsZero() {
 		p.note("key %s is still in its key file: older copies and backups of the volume need it", old)
 	}
 	if o.work.json {
-		return p.printJSON(conversionResult{Path: path, Done: "rekeyed", Suite: now.Suite, Key: &t.key,
-			Converted: res.Converted, Lost: res.Lost})
+		return p.printConversion(path, "rekeyed", s, res, t.resumes, true)
 	}
 	return nil
 }
 
-// newKey puts a new key into the first key file, durably, and activates it.
-func newKey(ks *keys, info *blockstore.Info, t rekeyTarget, o *rekeyFlags) (dek.ID, error) {
-	if len(ks.files) == 0 {
-		return dek.ID{}, usagef("--new-key needs a key file to put the key into")
-	}
-	suite, bits := t.suite, o.bits
-	if suite == 0 {
-		var err error
-		if suite, err = blockstore.ParseSuite(info.Suite); err != nil {
-			return dek.ID{}, err
-		}
-	}
-	for _, k := range info.Keys {
-		if bits == 0 && k.ID == info.WriteKey {
-			bits = k.Bits
-		}
-	}
-	if err := suite.Valid(bits); err != nil {
-		return dek.ID{}, usagef("%w", err)
-	}
-	f := ks.files[0]
-	id, err := f.AddKey(bits, o.description)
-	if err != nil {
-		return id, err
-	}
-	k, err := f.Key(id)
-	if err != nil {
-		return id, err
-	}
-	defer k.Destroy()
-	return id, ks.ring.Activate(k, dek.Database, dek.Active)
-}
-
-func (p *program) rekeyBlocks(ctx context.Context, s *volume, info *blockstore.Info, t rekeyTarget, o *rekeyFlags) (blockstore.Result, error) {
-	done := !t.resumes && info.WriteKey == t.key && (t.suite == 0 || t.suite.String() == info.Suite)
-	if done {
-		p.note("every block is under %s already", t.key)
+func (p *program) rekeyBlocks(ctx context.Context, path string, s *volume, info *blockstore.Info, t rekeyTarget, o *rekeyFlags) (blockstore.Result, error) {
+	if !t.resumes && info.WriteKey == t.key && (t.suite == 0 || t.suite.String() == info.Suite) {
+		p.note("every block of %s is under %s already", path, t.key)
 		return blockstore.Result{Complete: true}, nil
 	}
-	return p.convert(ctx, "rekey", p.meter(o.work.style), func(ctx context.Context) (*blockstore.Converter, error) {
-		if t.resumes && !o.work.acceptLoss {
-			return s.ResumeConversion(ctx)
+	start := s.start(blockstore.Conversion{Suite: t.suite, Key: t.key}, &o.work)
+	return p.convert(ctx, s, "rekey", p.meter(o.work.style), func(ctx context.Context) (*blockstore.Converter, error) {
+		c, err := start(ctx)
+		if o.newKey && !o.work.json { // it is in the key file, and in the volume if err is nil
+			err = errors.Join(err, p.print("%s", t.key))
 		}
-		return s.Convert(ctx, blockstore.Conversion{
-			Suite: t.suite, Key: t.key, Workers: o.work.workers, AcceptLoss: o.work.acceptLoss,
-		})
+		return c, err
 	})
 }
 
-// journalUnder puts the journal under the key too, and returns what the volume is now.
-func journalUnder(ctx context.Context, s *volume, key dek.ID) (*blockstore.Info, error) {
+// journalUnder puts the journal under the key too.
+func journalUnder(ctx context.Context, s *volume, key dek.ID) error {
 	info, err := s.Info()
 	if err != nil || info.JournalKey == key {
-		return info, err
+		return err
 	}
 	if err := s.SetJournalKey(ctx, key); err != nil {
-		return nil, fmt.Errorf("the journal's key: %w", err)
+		return fmt.Errorf("the journal's key: %w", err)
 	}
-	return info, nil
+	return nil
 }
 
 // oldKey is the key that the volume no longer needs.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
@@ -28,24 +29,41 @@ exists already; 6 not supported here; 130 stopped by SIGINT.`
 
 // root is the whole tree of commands.
 func (p *program) root() *cobra.Command {
-	root := &cobra.Command{
-		Use: "coffer", Short: "Encrypted volumes and their keys", Long: about,
-		SilenceErrors: true, SilenceUsage: true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
-	}
+	root := p.group("coffer", "Encrypted volumes and their keys")
+	root.Long = about
+	root.SilenceErrors, root.SilenceUsage = true, true
 	root.AddCommand(
 		p.demoCmd(), p.versionCmd(), p.keyfileCmd(),
 		p.createCmd(), p.encryptCmd(), p.decryptCmd(), p.rekeyCmd(),
 		p.resizeCmd(), p.eraseCmd(), p.infoCmd(), p.verifyCmd(), p.labelCmd(),
 		p.catCmd(), p.putCmd(), p.anchorCmd(), p.journalCmd(), p.manCmd(),
 	)
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "help":
+			c.Run, c.RunE = nil, help
+		case "completion":
+			c.Args, c.RunE = nil, needsCommand
+		}
+	}
 	return root
+}
+
+// help shows the help of a command, and refuses what is none.
+func help(c *cobra.Command, args []string) error {
+	about, rest, err := c.Root().Find(args)
+	if err != nil || len(rest) > 0 {
+		return fmt.Errorf("there is no command %q", strings.Join(args, " "))
+	}
+	about.InitDefaultHelpFlag()
+	return about.Help()
 }
 
 // manCmd writes the manual pages. It is for those who package the program.
 func (p *program) manCmd() *cobra.Command {
 	c := p.verb("man DIR", "Write the manual pages into a folder", cobra.ExactArgs(1), nil)
-	c.Hidden = true
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		p.began = true
 		return p.man(cmd.Context(), cmd.Root(), args[0])

@@ -20,6 +20,7 @@ type program struct {
 	stderr io.Writer // everything else
 	getenv func(string) string
 	began  bool // a verb's own code ran: what fails from then on is no mistake in the command line
+	data   bool // standard input is data: questions go to the terminal itself
 }
 
 // run executes one command line and returns the exit code.
@@ -30,16 +31,24 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitDone
 	}
 	if !p.began {
-		err = fault.Hint(usagef("%w", err), "See coffer --help.")
+		err = fault.Hint(usagef("%w", err), usageHint(cmd))
 	}
 	code := exitCode(ctx, err)
 	p.explain(ctx, err, code)
 	return code
+}
+
+// usageHint shows how a command is written.
+func usageHint(cmd *cobra.Command) string {
+	if !cmd.HasParent() {
+		return "See coffer --help."
+	}
+	return fmt.Sprintf("Usage: %s. See %s --help.", cmd.UseLine(), cmd.CommandPath())
 }
 
 // explain prints one line that says what went wrong and, where there is one, a
@@ -85,16 +94,18 @@ func (p *program) verb(use, short string, args cobra.PositionalArgs, do action) 
 // group makes a command that only has verbs.
 func (p *program) group(use, short string, verbs ...*cobra.Command) *cobra.Command {
 	c := &cobra.Command{
-		Use: use, Short: short,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())
-			}
-			return fmt.Errorf("%s needs a command: %s", cmd.CommandPath(), strings.Join(names(cmd), ", "))
-		},
+		Use: use, Short: short, RunE: needsCommand,
 	}
 	c.AddCommand(verbs...)
 	return c
+}
+
+// needsCommand is what a group does without one of its commands.
+func needsCommand(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())
+	}
+	return fmt.Errorf("%s needs a command: %s", cmd.CommandPath(), strings.Join(names(cmd), ", "))
 }
 
 func names(cmd *cobra.Command) []string {
@@ -103,6 +114,21 @@ func names(cmd *cobra.Command) []string {
 		ns = append(ns, c.Name())
 	}
 	return ns
+}
+
+// tty returns the terminal to ask on. Where standard input is data, that is the
+// one that the process belongs to. The caller calls done.
+func (p *program) tty() (f *os.File, done func(), ok bool) {
+	none := func() {}
+	if !p.data {
+		f, ok = terminal(p.stdin)
+		return f, none, ok
+	}
+	f, err := os.Open("/dev/tty")
+	if err != nil {
+		return nil, none, false
+	}
+	return f, func() { _ = f.Close() }, true // it was only read from
 }
 
 // terminal returns the terminal that r or w is, if it is one.

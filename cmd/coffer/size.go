@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"math"
 	"strconv"
 	"strings"
@@ -31,7 +32,10 @@ func (s *byteSize) Set(text string) error {
 			continue
 		}
 		n, err := strconv.ParseInt(digits, 10, 64)
-		if err != nil || n < 0 || n > math.MaxInt64>>u.shift {
+		if errors.Is(err, strconv.ErrRange) || err == nil && (n < 0 || n > math.MaxInt64>>u.shift) {
+			return usagef("out of range: 0 to %d bytes are possible", int64(math.MaxInt64))
+		}
+		if err != nil {
 			break
 		}
 		*s = byteSize(n << u.shift)

@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cofferdb/coffer/blockstore"
-	"github.com/cofferdb/coffer/dek"
 	"github.com/cofferdb/coffer/internal/fault"
 )
 
@@ -21,9 +21,14 @@ func (p *program) verifyCmd() *cobra.Command {
 		func(ctx context.Context, args []string) error {
 			return p.verify(ctx, args[0], &v, workers, asJSON, p.meter(style))
 		})
-	c.Long = `Check a volume: with keys everything, without keys the checksums of ciphertext.
-What is damaged is listed by block. Nothing is written, even after a crash: the
-journal is replayed in memory and that state is checked.`
+	c.Long = `Check a volume: with keys everything is decrypted and authenticated, without keys
+only checksums are checked, which say nothing of intent. What is damaged is
+listed by block. Nothing is written, even after a crash: with keys the journal is
+replayed in memory and that state is checked.
+
+The exit code is 4 if anything is damaged or altered. Blocks whose loss was
+accepted (--accept-loss) are counted and are no failure. That an older state of
+the whole volume was put back shows only with --expect-anchor.`
 	v.register(c)
 	style.register(c)
 	workersFlag(c, &workers)
@@ -41,7 +46,7 @@ func (p *program) verify(ctx context.Context, path string, v *volumeFlags, worke
 		return err
 	}
 	if asJSON {
-		err = p.printJSON(report)
+		err = p.printJSON(report.Report)
 	} else {
 		err = p.printReport(path, report)
 	}
@@ -51,72 +56,123 @@ func (p *program) verify(ctx context.Context, path string, v *volumeFlags, worke
 	return report.Err()
 }
 
-func (p *program) verifyReport(ctx context.Context, path string, v *volumeFlags, workers int, m *meter) (*blockstore.Report, error) {
+func (p *program) verifyReport(ctx context.Context, path string, v *volumeFlags, workers int, m *meter) (*verified, error) {
 	o, err := v.options()
 	if err != nil {
-		return nil, err
-	}
-	if _, err := os.Stat(path); err != nil {
 		return nil, err
 	}
 	list, err := p.sources(&v.keys)
 	if err != nil {
 		return nil, err
 	}
-	var ring *dek.Keyring // nil: checksums only
-	if len(list) > 0 || o.AllowPlain {
-		if err := checkSuite(path, v); err != nil {
-			return nil, err
-		}
-		ks, err := p.activate(ctx, &v.keys)
-		if err != nil {
-			return nil, err
-		}
-		defer ks.close()
-		ring = ks.ring
-	} else if o.ExpectAnchor != nil {
+	if err := mustBeFile("file", path); err != nil {
+		return nil, err
+	}
+	withKeys := len(list) > 0 || o.AllowPlain
+	if !withKeys && o.ExpectAnchor != nil {
 		return nil, fault.Hint(usagef("an anchor cannot be checked without keys"), "Give --keyfile FILE --admin NAME.")
 	}
 	defer m.finish()
-	report, err := blockstore.VerifyFile(ctx, path, ring, &o, blockstore.VerifyOptions{
+	vo := blockstore.VerifyOptions{
 		Workers: workers, Progress: func(done, total uint64) { m.set("verify", int64(done), int64(total), "blocks") },
-	})
-	if err != nil {
-		return nil, explainKeys(err, len(list))
 	}
-	return report, nil
+	if !withKeys {
+		r, err := blockstore.VerifyFile(ctx, path, nil, &o, vo)
+		return &verified{Report: r}, err
+	}
+	s, err := p.open(ctx, path, v, true) // refuses another suite than --cipher says
+	if err != nil {
+		return nil, err
+	}
+	info, err := s.Info()
+	if err = errors.Join(err, s.Store.Close()); err != nil {
+		s.keys.close()
+		return nil, err
+	}
+	defer s.keys.close()
+	o.ExpectUUID = info.UUID
+	r, err := blockstore.VerifyFile(ctx, path, s.keys.ring, &o, vo)
+	return &verified{Report: r, plain: suiteOf(info) == blockstore.None.String()}, explainOpen(err, len(list))
 }
 
-func (p *program) printReport(path string, r *blockstore.Report) error {
+// verified is a report, and whether what it is about is encrypted.
+type verified struct {
+	*blockstore.Report
+	plain bool
+}
+
+func (p *program) printReport(path string, r *verified) error {
 	for _, b := range r.Problems {
 		if err := p.print("%s", problemText(b)); err != nil {
 			return err
 		}
 	}
-	how := "with keys"
-	if !r.WithKeys {
-		how = "checksums only, without keys"
-	}
-	verdict := "all correct"
-	if !r.OK() {
-		verdict = fmt.Sprintf("%d problems", r.Found)
-	}
 	if r.Unsettled > 0 {
-		p.note("%d blocks are unsettled: the volume was not closed cleanly, and the journal runs ahead of them", r.Unsettled)
+		p.note("%s unsettled: the volume was not closed cleanly, and the journal runs ahead of them; with keys all can be told", count(r.Unsettled, "block"))
 	}
 	if r.TailBytes > 0 {
 		p.note("the journal's last %d bytes were never acknowledged and do not count, as after a power failure; only an anchor can tell more", r.TailBytes)
 	}
 	if r.Lost > 0 {
-		p.warn("%d blocks are recorded as lost", r.Lost)
+		p.warn("%s recorded as lost: what was in them is gone", count(r.Lost, "block"))
 	}
-	return p.print("%s: %d of %d blocks checked (%s), %d holes: %s", path, r.Checked, r.Blocks, how, r.Holes, verdict)
+	found := []string{fmt.Sprintf("%d of %s checked (%s)", r.Checked+r.Replayed, count(r.Blocks, "block"), r.how())}
+	for _, f := range []struct {
+		n    uint64
+		what string
+	}{{r.Replayed, "of them taken from the journal"}, {r.Holes, "never written or trimmed"}, {r.Lost, "recorded as lost"}} {
+		if f.n > 0 {
+			found = append(found, fmt.Sprintf("%d %s", f.n, f.what))
+		}
+	}
+	return p.print("%s: %s: %s", path, strings.Join(found, ", "), r.verdict())
 }
 
+// how says what was checked with.
+func (r *verified) how() string {
+	switch {
+	case !r.WithKeys:
+		return "checksums only, without keys"
+	case r.plain:
+		return "not encrypted: whole, but no key vouches for it"
+	}
+	return "with keys"
+}
+
+func (r *verified) verdict() string {
+	switch {
+	case !r.OK:
+		return count(r.Found, "problem")
+	case r.Unsettled > 0:
+		return "nothing damaged was found, but not all could be checked"
+	case r.Lost > 0:
+		return "all else correct"
+	}
+	return "all correct"
+}
+
+// problemText is one line: what it is about, and what is wrong.
 func problemText(b blockstore.Problem) string {
 	state := "damaged"
 	if b.Unsettled {
 		state = "unsettled"
 	}
-	return fmt.Sprintf("%s: %s %d: %s", state, b.Kind, b.Block, b.Detail)
+	var about string
+	switch {
+	case b.Kind == "label":
+		about = "label " // "copy 1: …" follows
+	case b.Kind == "journal":
+		about = "journal: "
+	case b.Kind == "block":
+		about = fmt.Sprintf("block %d: ", b.Block)
+	case b.Blocks > 0:
+		about = fmt.Sprintf("blocks %s cannot be read: %s block: ", blockRange(b.Block, b.Block+b.Blocks-1), b.Kind)
+	default:
+		about = b.Kind + " block: "
+	}
+	detail := strings.TrimPrefix(humane(b.Detail), fmt.Sprintf("verify block %d: ", b.Block))
+	for _, m := range []error{fault.Both(fault.Tampered, fault.Damaged), fault.Tampered, fault.Damaged} {
+		detail = strings.TrimSuffix(detail, ": "+m.Error())
+	}
+	return state + ": " + about + detail
 }

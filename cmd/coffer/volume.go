@@ -12,6 +12,7 @@ import (
 	"github.com/cofferdb/coffer/dek"
 	"github.com/cofferdb/coffer/internal/fault"
 	"github.com/cofferdb/coffer/internal/fsx"
+	"github.com/cofferdb/coffer/internal/plainfile"
 )
 
 // newVolumeFlags say what volume is made.
@@ -52,6 +53,9 @@ func (p *program) createCmd() *cobra.Command {
 	var size byteSize
 	c := p.verb("create VOLUME --size BYTES", "Make an empty volume", cobra.ExactArgs(1),
 		func(ctx context.Context, args []string) error { return p.create(ctx, args[0], int64(size), &n) })
+	c.Long = `Make an empty volume, which reads as zeros, and print its UUID. The file takes up
+little until something is written. A file that exists is never overwritten.
+The block size is what one write costs at least; a database's page size fits best.`
 	n.register(c)
 	c.Flags().Var(&size, "size", "length of the volume; K, M, G and T are powers of 1024")
 	_ = c.MarkFlagRequired("size") // fails only for an unknown flag
@@ -79,7 +83,7 @@ func (p *program) create(ctx context.Context, path string, size int64, n *newVol
 		Size:    size, BlockSize: int(n.blockSize), Suite: suite, Key: key,
 	})
 	if err != nil {
-		return explainKeys(err, len(ks.files))
+		return explainOpen(err, len(ks.files))
 	}
 	uuid := s.UUID()
 	if err := s.Close(); err != nil {
@@ -124,8 +128,13 @@ func (p *program) eraseCmd() *cobra.Command {
 holds what the blocks' keys are derived from, and the journal are overwritten
 and removed; the encrypted blocks stay, unreadable, in the file.
 
-A flash disk may keep older copies of what was overwritten. Whoever reads its
-chips and has the key could read the volume from them: delete the key as well.`
+What it does not reach: a copy that coffer label backup made, and copies and
+backups of the volume, can be read with the key as before. A flash disk may keep
+older copies of what was overwritten; whoever reads its chips and has the key
+could read the volume from them. Delete the key as well, if nothing else needs it.
+
+What an interrupted encrypt or decrypt left beside the volume (VOLUME.coffer-new)
+is removed too.`
 	yesFlag(c, &yes)
 	return c
 }
@@ -147,20 +156,40 @@ func (p *program) erase(ctx context.Context, path string, yes bool) error {
 	if err := p.confirm(ctx, yes, question); err != nil {
 		return err
 	}
+	if err := p.eraseLeft(path); err != nil { // first: once the label is gone, nobody runs this again
+		return err
+	}
 	if err := blockstore.Erase(path, nil); err != nil {
 		return err
 	}
-	p.note("%s cannot be opened any more, with any key", path)
-	p.warn("a flash disk may keep older copies of the label; copies and backups of the volume are not touched. " +
-		"If the key is used for nothing else, delete it too: coffer keyfile delete-key")
+	p.note("what is in %s cannot be opened any more, unless somebody has a copy of its label", path)
+	p.warn("copies of the label (coffer label backup), of the volume and backups are not touched, and a flash disk may keep what was overwritten: " +
+		"with the key they can be read. If it is used for nothing else, delete the key too: coffer keyfile delete-key")
 	return nil
+}
+
+// eraseLeft removes what an interrupted run left beside a volume: after decrypt
+// that is plain text.
+func (p *program) eraseLeft(path string) error {
+	removed, err := plainfile.Abandon(path, nil)
+	if errors.Is(err, plainfile.ErrInTheWay) {
+		p.warn("%s: it is not touched", oneLine(err.Error()))
+		return nil
+	}
+	for _, name := range removed {
+		p.note("removed %s, which an interrupted run had left; what it held may stay in freed blocks of the disk", name)
+	}
+	return err
 }
 
 // notInUse refuses a volume that is open somewhere, before anything is asked.
 func notInUse(path string) error {
 	f, err := fsx.OpenLocked(fsx.OS(), path, os.O_RDWR, 0, fsx.Exclusive)
-	if err != nil {
-		return err
+	switch {
+	case errors.Is(err, fault.InUse):
+		return fault.Hint(say(err, "%s is in use", path), "Another process has the volume open: wait for it, or end it.")
+	case err != nil:
+		return fmt.Errorf("open: %w", err)
 	}
 	return f.Close()
 }

@@ -189,8 +189,10 @@ func (p *program) note(format string, args ...any) {
 func (p *program) step() error {
 	ctx := context.Background()
 	switch n := p.rng.IntN(100); {
-	case n < 36:
+	case n < 34:
 		return p.update()
+	case n < 36:
+		return p.look()
 	case n < 41:
 		return p.burst()
 	case n < 46:

@@ -77,6 +77,9 @@ func (p *program) edit(want *state) func(*blockstore.Tx) error {
 // view checks that a snapshot is of a commit, and stays as it is while the volume goes on.
 func (p *program) view() error {
 	p.note("view")
+	if err := p.look(); err != nil {
+		return err
+	}
 	return p.store.View(func(tx *blockstore.Tx) error {
 		first, err := observeIn(tx)
 		if err != nil {

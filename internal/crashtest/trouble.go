@@ -51,8 +51,15 @@ func (p *program) crowd() error {
 		}
 		p.begin(s)
 	}
-	errs := make([]error, n)
+	possible := p.states
+	errs := make([]error, n+2)
 	var wg sync.WaitGroup
+	wg.Go(func() {
+		for range 3 {
+			errs[n] = errors.Join(errs[n], p.seen(possible))
+		}
+	})
+	wg.Go(func() { errs[n+1] = p.store.Checkpoint(context.Background()) })
 	for i, b := range blocks {
 		wg.Go(func() {
 			errs[i] = p.store.Update(func(tx *blockstore.Tx) error { return tx.Write(uint64(b), p.page(ids[i], uint64(b))) })
@@ -63,6 +70,35 @@ func (p *program) crowd() error {
 	}
 	wg.Wait()
 	return p.acknowledged(errors.Join(errs...))
+}
+
+// seen checks that a reader finds one of the states.
+func (p *program) seen(possible []state) error {
+	_, err := p.matches(p.store, picture{states: possible})
+	return err
+}
+
+// look checks what readers see now: a state that is durable; and, of a file, all that was written.
+func (p *program) look() error {
+	p.note("look")
+	if err := p.seen(p.states); err != nil {
+		return err
+	}
+	head, bs := p.head(), p.config.blockSize
+	f := p.store.File()
+	if f.Size() != head.size {
+		return fmt.Errorf("the file has %d bytes, want %d", f.Size(), head.size)
+	}
+	buf, scratch := make([]byte, bs), make([]byte, bs)
+	for b, id := range head.ids {
+		if _, err := f.ReadAt(buf, int64(b)*int64(bs)); err != nil {
+			return err
+		}
+		if got, err := identify(buf, scratch, uint64(b)); err != nil || got != id {
+			return errors.Join(err, fmt.Errorf("block %d of the file holds %d, want %d", b, got, id))
+		}
+	}
+	return nil
 }
 
 // confirm drops the states in which a block does not hold what was acknowledged.
@@ -128,10 +164,13 @@ func (p *program) failing() error {
 		p.conv = nil
 	}
 	f := fsx.Fault{Kind: faultKinds[p.rng.IntN(len(faultKinds))], Nth: 1 + p.rng.IntN(12), Once: p.rng.IntN(2) == 0}
+	if p.rng.IntN(2) == 0 {
+		f.Nth, f.Name = 1+p.rng.IntN(4), []string{path, "segment-*"}[p.rng.IntN(2)]
+	}
 	if f.Kind == fsx.OpWrite {
 		f.TornBytes = p.rng.IntN(3) * p.rng.IntN(9000)
 	}
-	p.note("failing %v, the %d., once=%v", f.Kind, f.Nth, f.Once)
+	p.note("failing %v %s, the %d., once=%v", f.Kind, f.Name, f.Nth, f.Once)
 	p.disk.Inject(f)
 	for range 2 + p.rng.IntN(4) {
 		if err := unexpected(p.attempt(), syscall.EIO); err != nil {
@@ -158,8 +197,7 @@ func (p *program) restart() error {
 }
 
 // full lets the disk fill up. What does not fit is refused, and the store goes
-// on when there is space again, unless the file system needs space to overwrite
-// or something in the background met the end of it.
+// on when there is space again, unless the file system needs space to overwrite.
 func (p *program) full() error {
 	if p.conv != nil {
 		p.conv.Stop()
@@ -176,7 +214,7 @@ func (p *program) full() error {
 	}
 	p.disk.SetCapacity(0)
 	p.disk.SetFailOverwrite(false)
-	if over || !p.config.options.Tune.Inline {
+	if over {
 		return p.restart()
 	}
 	if err := p.update(); err != nil {

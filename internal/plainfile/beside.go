@@ -8,10 +8,12 @@ import (
 
 	"github.com/cofferdb/coffer/internal/fault"
 	"github.com/cofferdb/coffer/internal/fsx"
+	"github.com/cofferdb/coffer/journal"
 )
 
 const (
 	newSuffix     = ".coffer-new" // the file in the making, beside the old one
+	jobSuffix     = ".coffer-job" // says whose that is
 	journalSuffix = ".journal"    // a volume's journal folder
 )
 
@@ -30,23 +32,15 @@ func exists(fsys fsx.FS, path string) (size int64, ok bool, err error) {
 	}
 }
 
-// removeJournal removes a volume's journal folder, durably. None is no error.
+// removeJournal removes a volume's journal, and its folder if nothing else is
+// in it, durably. None is no error.
 func removeJournal(fsys fsx.FS, volume string) error {
-	dir := volume + journalSuffix
-	names, err := fsys.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("plainfile: %w", err)
-	}
-	for _, n := range names {
-		if err := remove(fsys, filepath.Join(dir, n)); err != nil {
-			return err
-		}
-	}
-	if err := remove(fsys, dir); err != nil {
+	_, there, err := exists(fsys, volume+journalSuffix)
+	if err != nil || !there {
 		return err
+	}
+	if err := journal.Destroy(fsys, volume+journalSuffix); err != nil {
+		return fmt.Errorf("plainfile: %w", err)
 	}
 	return syncDirOf(fsys, volume)
 }
@@ -92,12 +86,20 @@ func checkSpace(fsys fsx.FS, path string, need, built int64) error {
 	return nil
 }
 
+// buildRedo is how much redo starts a checkpoint of a volume in the making, in
+// bytes: little, so that a file needs about its own size free and not three
+// times that. Segments have a quarter of it.
+func buildRedo(size int64) int64 {
+	const least, most = 2 << 20, 8 << 20
+	return min(max(size/8, least), most)
+}
+
 // volumeBytes is about what a volume of size bytes takes on disk while it is
 // built: data, a pair of metadata blocks of 8 KiB for each group of about 160
-// blocks and 1/64 of that for the tree, labels, and the journal up to a checkpoint.
+// blocks and 1/64 of that for the tree, labels, and the journal: writers wait
+// at two checkpoints' worth, and as many segments are kept to be used again.
 func volumeBytes(size int64, blockSize int) int64 {
-	const journalCap = 160 << 20
 	groups := size/(int64(blockSize)*160) + 2
 	meta := groups * 2 * 8192
-	return size + int64(blockSize) + meta + meta/64 + 256<<10 + min(2*size, journalCap) + 1<<20
+	return size + int64(blockSize) + meta + meta/64 + 256<<10 + min(5*buildRedo(size), 4*size+2<<20)
 }

@@ -118,7 +118,10 @@ func cutOnce(t *testing.T, d direction, ring *dek.Keyring, data []byte, k int, k
 			m = m.Crash(rng)
 		}
 		if d.isDone(m) {
+			m.CutAfter(-1)
 			d.done(t, m, ring, data)
+			_, err := Abandon(name, m) // the cut may have left the job's file
+			require.NoError(t, err)
 			requireAlone(t, m)
 			return true
 		}

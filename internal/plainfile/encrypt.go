@@ -17,7 +17,7 @@ import (
 // after a crash.
 //
 // Errors: [ErrVolume], [ErrHardLinks], [ErrNotRegular], [ErrSQLiteBusy],
-// [ErrChanging], [ErrLeftJournal], [ErrSpace]; fault.InUse when another process is at work on it;
+// [ErrChanging], [ErrLeftJournal], [ErrInTheWay], [ErrSpace]; fault.InUse when another process is at work on it;
 // fault.NotActivated; those of reading and writing. In each case path is as it
 // was, except with fault.OutcomeUnknown, when it may be the whole volume already.
 func Encrypt(ctx context.Context, path string, keys *dek.Keyring, o *EncryptOptions) (*Result, error) {
@@ -31,26 +31,54 @@ func Encrypt(ctx context.Context, path string, keys *dek.Keyring, o *EncryptOpti
 	if err != nil {
 		return nil, err
 	}
-	e := &encryptor{src: src, keys: keys, o: o, fs: src.fs, path: src.path, beside: src.path + newSuffix}
+	e := &encryptor{workplace: newWorkplace(src.fs, src.host, src.path), src: src, keys: keys, o: o}
 	res, err := e.run(ctx)
 	return res, errors.Join(err, src.close())
 }
 
 // encryptor is one call of Encrypt.
 type encryptor struct {
-	src    *source
-	keys   *dek.Keyring
-	o      *EncryptOptions
-	fs     fsx.FS
-	path   string
-	beside string // the volume in the making
-	res    Result
+	workplace
+	src  *source
+	keys *dek.Keyring
+	o    *EncryptOptions
+	job  *job  // nil until there is one
+	redo int64 // bytes between two checkpoints
+	res  Result
 }
 
 func (e *encryptor) run(ctx context.Context) (*Result, error) {
 	if err := e.refuse(); err != nil {
 		return nil, err
 	}
+	if e.job == nil {
+		if err := e.note(job{op: jobEncrypt}); err != nil {
+			return nil, err
+		}
+	}
+	res, err := e.work(ctx)
+	if err == nil {
+		return res, e.end()
+	}
+	if _, there, _ := exists(e.fs, e.beside); !there && !errors.Is(err, fault.OutcomeUnknown) {
+		return nil, errors.Join(err, e.abandon())
+	}
+	return nil, err
+}
+
+// note makes the job durable, or changes it.
+func (e *encryptor) note(j job) error {
+	e.job = &j
+	return e.begin(j)
+}
+
+// startAgain throws away what was built.
+func (e *encryptor) startAgain() error {
+	e.job = &job{op: jobEncrypt}
+	return e.clear(*e.job)
+}
+
+func (e *encryptor) work(ctx context.Context) (*Result, error) {
 	e.res.Path, e.res.SQLite = e.path, e.src.page != 0
 	for n := range maxPasses {
 		before, err := e.src.mark()
@@ -71,7 +99,7 @@ func (e *encryptor) run(ctx context.Context) (*Result, error) {
 			return &e.res, nil
 		}
 		e.res.Restarts++
-		e.o.note("the file changed while it was being encrypted: going over it again")
+		e.o.Options.note("the file changed while it was being encrypted: going over it again")
 	}
 	return nil, fault.Hint(fmt.Errorf("%w: %s, %d passes", ErrChanging, e.path, maxPasses),
 		"Close the programs that write to it.")
@@ -85,7 +113,8 @@ func (e *encryptor) refuse() error {
 	case !errors.Is(err, fault.NotFormat):
 		return fmt.Errorf("plainfile: %s is a volume, or was one: %w", e.path, err)
 	}
-	if err := e.src.host.ours(e.beside); err != nil {
+	var err error
+	if e.job, err = e.read(); err != nil {
 		return err
 	}
 	names, err := e.fs.ReadDir(e.path + journalSuffix)
@@ -97,6 +126,7 @@ func (e *encryptor) refuse() error {
 	if err != nil {
 		return err
 	}
+	e.redo = buildRedo(m.size)
 	built, _, err := exists(e.fs, e.beside)
 	if err != nil {
 		return err
@@ -120,7 +150,7 @@ func (e *encryptor) pass(ctx context.Context, before mark, first bool) (bool, er
 	}
 	if first && !fresh {
 		e.res.Resumed = true
-		e.o.note("going on with the volume that an interrupted run left: " + e.beside)
+		e.o.Options.note("going on with the volume that an interrupted run left: " + e.beside)
 	}
 	err = e.fill(ctx, s, before.size, !fresh)
 	closeErr := s.Close()
@@ -128,8 +158,8 @@ func (e *encryptor) pass(ctx context.Context, before mark, first bool) (bool, er
 	case errors.Is(err, errShort):
 		return false, closeErr
 	case errors.Is(err, errRebuild):
-		e.o.note("the half-built volume of an interrupted run is damaged: starting again")
-		return false, discard(e.fs, e.beside)
+		e.o.Options.note("the half-built volume of an interrupted run is damaged: starting again")
+		return false, e.startAgain()
 	case err != nil || closeErr != nil:
 		return false, errors.Join(err, closeErr)
 	}
@@ -182,13 +212,11 @@ func (e *encryptor) compare(ctx context.Context, before mark) (bool, error) {
 	return same && before.same(after), err
 }
 
-// promote puts the volume in the file's place. False: the file changed at the last moment.
+// promote puts the volume in the file's place. False: the file changed at the
+// last moment. Mode and owner come last: a volume that has them is not opened again.
 func (e *encryptor) promote(before mark) (bool, error) {
 	if err := removeJournal(e.fs, e.beside); err != nil {
 		return false, err
-	}
-	if err := e.src.host.copyOwnerMode(e.path, e.beside); err != nil {
-		return false, fmt.Errorf("plainfile: keep mode and owner: %w", err)
 	}
 	now, err := e.src.mark()
 	if err != nil || !before.same(now) {
@@ -199,9 +227,13 @@ func (e *encryptor) promote(before mark) (bool, error) {
 			return false, err
 		}
 	}
+	if err := e.host.copyOwnerMode(e.path, e.beside); err != nil {
+		return false, fmt.Errorf("plainfile: keep mode and owner: %w", err)
+	}
 	return true, fsx.Promote(e.fs, e.beside, e.path)
 }
 
 func (e *encryptor) options() blockstore.Options {
-	return blockstore.Options{FS: e.fs, Workers: e.o.Workers, Logger: e.o.Logger}
+	return blockstore.Options{FS: e.fs, Workers: e.o.Workers, Logger: e.o.Logger,
+		CheckpointBytes: e.redo, SegmentBytes: e.redo / 4}
 }

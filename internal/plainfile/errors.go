@@ -21,6 +21,9 @@ var (
 	ErrChanging = fmt.Errorf("plainfile: the file keeps changing: %w", fault.State)
 	// ErrLeftJournal: a journal folder lies where the new volume's will be.
 	ErrLeftJournal = fmt.Errorf("plainfile: the journal folder of another volume is in the way: %w", fault.State)
+	// ErrInTheWay: what lies at a name that the work needs was not left by an
+	// interrupted run, or is not what that run left.
+	ErrInTheWay = fmt.Errorf("plainfile: something else is in the way: %w", fault.State)
 	// ErrSpace: the disk has no room for the second copy.
 	ErrSpace = errors.New("plainfile: not enough free space")
 )

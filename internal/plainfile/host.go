@@ -17,8 +17,10 @@ type host interface {
 	// resolve follows symbolic links and refuses what is no regular file, or
 	// has several hard links.
 	resolve(path string) (string, error)
-	// ours refuses a name that exists and is not a regular file itself.
-	ours(path string) error
+	// left says what an interrupted run left at path, and refuses what it
+	// cannot have left: no regular file, one with other names, or a stranger's.
+	// of is the file that is replaced.
+	left(path, of string) (leftover, error)
 	// identity is what tells one state of a file from another beside size and
 	// modification time.
 	identity(fi fs.FileInfo) string
@@ -26,11 +28,20 @@ type host interface {
 	copyOwnerMode(from, to string) error
 }
 
+// leftover is what an interrupted run left at a name.
+type leftover uint8
+
+const (
+	leftNothing  leftover = iota + 1
+	leftHalf              // as it was created: nobody else could open it
+	leftFinished          // with another mode: killed just before the rename
+)
+
 var _, _ host = osHost{}, memHost{}
 
 func hostOf(fsys fsx.FS) host {
 	if _, ok := fsys.(*fsx.Mem); ok {
-		return memHost{}
+		return memHost{fsys}
 	}
 	return osHost{}
 }
@@ -60,17 +71,37 @@ func (osHost) resolve(path string) (string, error) {
 	return real, nil
 }
 
-func (osHost) ours(path string) error {
-	switch fi, err := os.Lstat(path); {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return fmt.Errorf("plainfile: %w", err)
-	case !fi.Mode().IsRegular():
-		return fault.Hint(fmt.Errorf("plainfile: %s is in the way and not a regular file: %w", path, fault.State),
-			"This name is where the new file is built. Move what is there.")
+func (osHost) left(path, of string) (leftover, error) {
+	refuse := func(why string) (leftover, error) {
+		return 0, fault.Hint(fmt.Errorf("%w: %s %s", ErrInTheWay, path, why), inTheWayHint)
 	}
-	return nil
+	fi, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return leftNothing, nil
+	case err != nil:
+		return 0, fmt.Errorf("plainfile: %w", err)
+	case !fi.Mode().IsRegular():
+		return refuse("is not a regular file")
+	}
+	source, err := os.Stat(of)
+	if err != nil {
+		return 0, fmt.Errorf("plainfile: %w", err)
+	}
+	if !owned(fi, source) {
+		return refuse("belongs to somebody else")
+	}
+	switch n, err := fsx.HardLinks(path); {
+	case errors.Is(err, fault.Unsupported):
+	case err != nil:
+		return 0, fmt.Errorf("plainfile: %w", err)
+	case n > 1:
+		return refuse("has other names")
+	}
+	if !private(fi) {
+		return leftFinished, nil
+	}
+	return leftHalf, nil
 }
 
 func (osHost) identity(fi fs.FileInfo) string { return statIdentity(fi) }
@@ -78,9 +109,16 @@ func (osHost) identity(fi fs.FileInfo) string { return statIdentity(fi) }
 func (osHost) copyOwnerMode(from, to string) error { return fsx.CopyOwnerMode(from, to) }
 
 // memHost is for the file system in memory, which has none of this.
-type memHost struct{}
+type memHost struct{ fs fsx.FS }
 
 func (memHost) resolve(path string) (string, error) { return path, nil }
-func (memHost) ours(string) error                   { return nil }
 func (memHost) identity(fs.FileInfo) string         { return "" }
 func (memHost) copyOwnerMode(_, _ string) error     { return nil }
+
+func (h memHost) left(path, _ string) (leftover, error) {
+	_, there, err := exists(h.fs, path)
+	if err != nil || !there {
+		return leftNothing, err
+	}
+	return leftHalf, nil
+}

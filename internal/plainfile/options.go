@@ -42,6 +42,9 @@ type DecryptOptions struct {
 	Options
 	// AllowPlain accepts a volume under suite none.
 	AllowPlain bool
+	// Accept, if set, is shown what the volume's label says once that is
+	// authenticated; an error ends the work before anything is written beside it.
+	Accept func(*blockstore.Info) error
 	// ExpectAnchor, if set, refuses any other history.
 	ExpectAnchor *blockstore.Anchor
 }

@@ -173,9 +173,6 @@ func TestLeftVolumeThatIsNoUse(t *testing.T) {
 		arrange func(t *testing.T, m *fsx.Mem)
 		options func(t *testing.T, ring *dek.Keyring, o *EncryptOptions)
 	}{
-		{name: "garbage", arrange: func(t *testing.T, m *fsx.Mem) {
-			require.NoError(t, m.WriteFile(name+newSuffix, []byte("half a label")))
-		}},
 		{name: "labels gone", arrange: func(t *testing.T, m *fsx.Mem) { flip(t, m, 100, 64<<10+100) }},
 		{name: "data damaged", arrange: func(t *testing.T, m *fsx.Mem) { flip(t, m, 128<<10+300_000, 1<<20) }},
 		{name: "another suite", options: func(_ *testing.T, _ *dek.Keyring, o *EncryptOptions) { o.Suite = blockstore.AESXTS }},
@@ -218,11 +215,13 @@ func TestResumeHealsThePlainFile(t *testing.T) {
 	data := content(9, 300_000)
 	for _, left := range [][]byte{nil, []byte("short"), make([]byte, 300_000), content(1, 500_000)} {
 		m, ring := memWith(t, data), newKeyring(t, 256)
-		_, err := encrypt(m, ring)
+		res, err := encrypt(m, ring)
 		require.NoError(t, err)
+		require.NoError(t, m.WriteFile(name+jobSuffix, job{jobDecrypt, res.Volume}.marshal()))
 		require.NoError(t, m.WriteFile(name+newSuffix, left))
-		_, err = decrypt(m, ring)
+		res, err = decrypt(m, ring)
 		require.NoError(t, err)
+		require.True(t, res.Resumed)
 		requirePlain(t, m, data)
 	}
 }
@@ -240,4 +239,5 @@ func TestDecryptOfADamagedVolume(t *testing.T) {
 	require.ErrorIs(t, err, fault.Damaged)
 	_, err = blockstore.Inspect(name, &blockstore.Options{FS: m})
 	require.NoError(t, err)
+	requireAlone(t, m)
 }

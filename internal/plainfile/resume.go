@@ -12,20 +12,20 @@ import (
 // one that cannot be used, or is not what was asked for, is thrown away: the
 // old file is whole.
 func (e *encryptor) volume(size int64) (s *blockstore.Store, fresh bool, err error) {
-	_, there, err := exists(e.fs, e.beside)
+	kind, err := e.host.left(e.beside, e.path)
 	if err != nil {
 		return nil, false, err
 	}
-	if there {
-		s, why := e.reopen()
+	if kind != leftNothing {
+		s, why := e.reopen(kind)
 		switch {
 		case why == nil:
-			return s, false, nil
+			return s, false, e.made(s)
 		case !unusable(why):
 			return nil, false, fmt.Errorf("plainfile: the volume that an interrupted run left: %w", why)
 		}
-		e.o.note("what an interrupted run left is not used (" + why.Error() + "): starting again")
-		if err := discard(e.fs, e.beside); err != nil {
+		e.o.Options.note("what an interrupted run left is not used (" + why.Error() + "): starting again")
+		if err := e.startAgain(); err != nil {
 			return nil, false, err
 		}
 	}
@@ -35,21 +35,48 @@ func (e *encryptor) volume(size int64) (s *blockstore.Store, fresh bool, err err
 	s, err = blockstore.Create(e.beside, e.keys, blockstore.CreateOptions{
 		Options: e.options(), Size: size, BlockSize: e.blockSize(), Suite: e.o.Suite, Key: e.o.Key,
 	})
-	return s, true, err
+	if err != nil {
+		return nil, true, err
+	}
+	return s, true, e.made(s)
+}
+
+// made notes which volume is being built. On failure it closes it.
+func (e *encryptor) made(s *blockstore.Store) error {
+	if e.job.volume == s.UUID() {
+		return nil
+	}
+	if err := e.note(job{jobEncrypt, s.UUID()}); err != nil {
+		return errors.Join(err, s.Close())
+	}
+	return nil
 }
 
 // errOther: the half-built volume is not the one that is asked for now.
 var errOther = errors.New("plainfile: it was begun with another suite, key or block size")
 
+// errFinished: the half-built file has its final mode, with which it may not be
+// opened for writing.
+var errFinished = errors.New("plainfile: it was about to be renamed")
+
 // reopen opens the half-built volume if it is one, and the one asked for.
-func (e *encryptor) reopen() (*blockstore.Store, error) {
+func (e *encryptor) reopen(kind leftover) (*blockstore.Store, error) {
+	if kind == leftFinished {
+		return nil, errFinished
+	}
 	opts := e.options()
 	info, err := blockstore.Inspect(e.beside, &opts)
+	known := e.job.op == jobEncrypt && !e.job.volume.IsZero()
+	if known && (errors.Is(err, fault.NotFormat) || err == nil && info.UUID != e.job.volume) {
+		return nil, fault.Hint(fmt.Errorf("%w: %s is not volume %v, which the interrupted run was building",
+			ErrInTheWay, e.beside, e.job.volume), inTheWayHint)
+	}
 	if err != nil {
 		return nil, err
 	}
 	switch {
-	case !info.Encrypted,
+	case e.job.op != jobEncrypt,
+		!info.Encrypted,
 		info.Conversion != nil,
 		e.o.Suite != 0 && e.o.Suite.String() != info.Suite,
 		!e.o.Key.IsZero() && e.o.Key != info.WriteKey,
@@ -65,12 +92,12 @@ func (e *encryptor) reopen() (*blockstore.Store, error) {
 // for people to see.
 func unusable(err error) bool {
 	for _, m := range []error{
-		errOther, fault.NotFormat, fault.Version, fault.Damaged, fault.Tampered,
+		errOther, errFinished, fault.NotFormat, fault.Version, fault.Damaged, fault.Tampered,
 		fault.NotActivated, fault.WrongKey, fault.TooOld,
 	} {
 		if errors.Is(err, m) {
 			return true
 		}
 	}
-	return errors.Is(err, fault.State) && !errors.Is(err, fault.InUse)
+	return errors.Is(err, fault.State) && !errors.Is(err, fault.InUse) && !errors.Is(err, ErrInTheWay)
 }
