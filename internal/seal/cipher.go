@@ -11,7 +11,7 @@ import (
 // New returns a cipher for the blocks of a scope. The key is nil for suite none,
 // and is not kept: subkeys are derived from it here, and the caller may release
 // its lease when the cipher is closed. Errors: ErrSuite, ErrScope, and
-// fault.Unsupported where the platform or FIPS mode refuses the suite.
+// fault.Unsupported where FIPS mode refuses the suite; see [Suite.Allowed].
 func New(suite Suite, key *dek.Key, sc Scope) (Cipher, error) {
 	bits, keyLen := 0, 0
 	if key != nil {
@@ -23,11 +23,16 @@ func New(suite Suite, key *dek.Key, sc Scope) (Cipher, error) {
 	if err := sc.check(suite, key); err != nil {
 		return nil, err
 	}
+	if err := suite.Allowed(false); err != nil {
+		return nil, err
+	}
 	e, err := newEngine(suite, deriver{key: key, scope: &sc, suite: suite, salt: sc.Salt[:]})
 	if err != nil {
 		return nil, err
 	}
-	return newSealer(suite, sc.additional(suite, keyLen), e), nil
+	c := newSealer(suite, sc.additional(suite, keyLen), e)
+	c.openOnly = suite.Allowed(true)
+	return c, nil
 }
 
 // newEngine returns the engine of a valid suite.
@@ -48,9 +53,10 @@ func newEngine(suite Suite, d deriver) (engine, error) {
 // sealer is the Cipher of every suite: it checks batches, draws nonces, sums
 // ciphertexts and collects errors around an engine.
 type sealer struct {
-	suite   Suite
-	entropy func([]byte) // fills with random bits; tests put a fixed stream here
-	pool    sync.Pool    // of *scratch
+	suite    Suite
+	openOnly error        // why Seal refuses: FIPS mode; nil if it does not
+	entropy  func([]byte) // fills with random bits; tests put a fixed stream here
+	pool     sync.Pool    // of *scratch
 
 	mu     sync.RWMutex // guards engine: Seal and Open hold it shared, Close alone
 	engine engine       // nil once closed
@@ -76,6 +82,9 @@ func (c *sealer) Seal(batch []Block) error {
 	defer c.mu.RUnlock()
 	if err := c.admit(batch); err != nil {
 		return refuse(batch, err)
+	}
+	if c.openOnly != nil {
+		return refuse(batch, c.openOnly)
 	}
 	s := c.pool.Get().(*scratch)
 	if !c.engine.drawsNonces() {
@@ -110,6 +119,9 @@ func (c *sealer) Open(batch []Block) error {
 func (c *sealer) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.engine != nil {
+		c.engine.close()
+	}
 	c.engine = nil
 	c.pool = sync.Pool{} // scratch may hold keyed states
 }

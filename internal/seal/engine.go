@@ -18,6 +18,8 @@ type engine interface {
 	// open sets Dst of every block, or calls reject with the block's ciphertext.
 	// It leaves Err alone otherwise.
 	open(s *scratch, batch []Block)
+	// close wipes what can be wiped. Nothing else is called after it.
+	close()
 }
 
 // scratch is what one call needs beside its arguments. It is pooled by the
@@ -33,10 +35,14 @@ type scratch struct {
 	iv     [BlockUnit]byte
 	sum    [32]byte
 	num    [8]byte
+	joined [NonceSize + TagSize]byte
 	xts    xtsScratch
 	cbc    cbcScratch
-	sha    hash.Hash // SHA-256, suite none and plain frames
-	mac    hash.Hash // HMAC-SHA256, chain of encrypted frames
+
+	ivMode, cbcMode cipher.BlockMode // of cbcLibrary
+
+	sha hash.Hash // SHA-256, suite none and plain frames
+	mac hash.Hash // HMAC-SHA256, chain of encrypted frames
 }
 
 // keepScratch bounds what a scratch may keep between calls, in bytes.

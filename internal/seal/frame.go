@@ -2,6 +2,7 @@ package seal
 
 import (
 	"encoding/binary"
+	"fmt"
 	"hash"
 	"slices"
 	"sync"
@@ -40,7 +41,7 @@ const frameHeaderSize = 64
 
 // NewFrame returns the cipher for the frames of a segment: AES-GCM under a
 // subkey of the segment's own, or, without a key, SHA-256. The key is not kept.
-// The error is fault.Unsupported where FIPS mode refuses it.
+// The error is fault.Unsupported where FIPS mode was asked for and failed.
 func NewFrame(key *dek.Key, volume, segment [16]byte) (FrameCipher, error) {
 	c := &frameCipher{entropy: systemEntropy}
 	c.pool.New = func() any { return &scratch{} }
@@ -50,6 +51,9 @@ func NewFrame(key *dek.Key, volume, segment [16]byte) (FrameCipher, error) {
 	if key == nil {
 		c.work = plainFrame{}
 		return c, nil
+	}
+	if err := SuiteGCM.Allowed(true); err != nil {
+		return nil, fmt.Errorf("seal: frames: %w", err)
 	}
 	id := key.ID()
 	c.header[4] = uint8(key.Len())

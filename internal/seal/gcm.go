@@ -3,9 +3,9 @@ package seal
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/fips140"
 	"fmt"
 
+	"github.com/cofferdb/coffer/fips"
 	"github.com/cofferdb/coffer/internal/fault"
 )
 
@@ -38,7 +38,7 @@ func newGCM(key []byte, own bool) (gcm, error) {
 }
 
 // ownNonces reports whether this process must leave nonces to the library.
-func ownNonces() bool { return fips140.Enabled() }
+func ownNonces() bool { return fips.LibraryOnly() }
 
 // seal encrypts src into buf, which has len(src)+gcmOverhead bytes, and returns
 // the part of it that is the ciphertext. nonce is read, or set where g draws its

@@ -15,6 +15,8 @@ var _ engine = noneEngine{}
 
 func (noneEngine) drawsNonces() bool { return true }
 
+func (noneEngine) close() {}
+
 // digest sets s.sum to SHA-256(AD || data).
 func (s *scratch) digest(position uint64, data []byte) {
 	putPosition(&s.ad, position)
