@@ -37,7 +37,7 @@ func (a Anchor) String() string {
 func ParseAnchor(token string) (Anchor, error) {
 	rest, ok := strings.CutPrefix(strings.TrimSpace(token), anchorPrefix)
 	b, err := base64.RawURLEncoding.Strict().DecodeString(rest)
-	if !ok || err != nil || len(b) != 80 {
+	if !ok || err != nil || len(b) != 80 || strings.ContainsAny(rest, "\r\n") { // which the decoder passes over
 		return Anchor{}, fmt.Errorf("blockstore: not an anchor, which begins with %q: %w", anchorPrefix, fault.Usage)
 	}
 	return Anchor{UUID(b[:16]), UUID(b[16:32]), binary.LittleEndian.Uint64(b[32:]), binary.LittleEndian.Uint64(b[40:]), [32]byte(b[48:])}, nil

@@ -161,7 +161,13 @@ func (s *Store) wholePosition(ctx context.Context) (journal.Position, error) {
 	}
 	s.writer.Lock()
 	defer s.writer.Unlock()
-	if err := s.journal.Sync(ctx); err != nil {
+	s.mu.Lock()
+	var last uint64 // of the transactions that have their place and may not be handed over yet
+	for _, sp := range s.spans {
+		last = max(last, sp.last)
+	}
+	s.mu.Unlock()
+	if err := s.journal.Wait(ctx, last); err != nil {
 		return journal.Position{}, s.failUnlessStopped(ctx, fmt.Errorf("blockstore: checkpoint: %w", err))
 	}
 	pos, ok := s.tryWhole()
@@ -244,8 +250,6 @@ func (s *Store) runCheckpoint(p *plan, req checkpointRequest) error {
 		return err
 	}
 	next.root, next.size, next.redo = root, p.size, p.pos
-	next.mustReach = max(next.mustReach, s.journal.Durable().Segment)
-	next.durableThrough = s.journal.DurableSeq()
 	if req.label != nil {
 		req.label(next)
 	}

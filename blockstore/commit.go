@@ -143,6 +143,9 @@ func (s *Store) transact(fn func(*Tx) error, reseal bool) (frames []frame, seq u
 	if err := fn(tx); err != nil {
 		return nil, 0, err
 	}
+	if tx.err != nil {
+		return nil, 0, tx.err
+	}
 	if tx.state.empty(size) {
 		return nil, 0, nil
 	}

@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/cofferdb/coffer/dek"
 	"github.com/cofferdb/coffer/internal/fault"
 )
 
@@ -17,8 +15,6 @@ const (
 	// resealBytes is how much re-sealed data waits unsynced at most, over all
 	// workers, so that a foreground commit never syncs more than that for a conversion.
 	resealBytes = 256 << 10
-	// scrubGroups is how many tag blocks one checkpoint writes anew at the end.
-	scrubGroups = 512
 	// retryAfter is how long a conversion waits for snapshots that hold the checkpoint back.
 	retryAfter = 20 * time.Millisecond
 )
@@ -83,16 +79,15 @@ func (v *Converter) isDamaged(block uint64) bool {
 
 // pass hands the groups to the workers.
 func (v *Converter) pass() error {
-	groups := groupsFor(v.total.Load())
+	walk := &groupWalk{tree: v.s.meta, end: groupsFor(v.total.Load()), skipped: func(_, n uint64) { v.passed.Add(n * perGroup) }}
 	ctx, cancel := context.WithCancelCause(v.ctx)
 	defer cancel(nil)
-	var next atomic.Uint64
 	var wg sync.WaitGroup
 	for range v.work {
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				g := next.Add(1) - 1
-				if g >= groups {
+				g, ok := walk.take()
+				if !ok {
 					return
 				}
 				if err := v.group(ctx, g); err != nil {
@@ -302,7 +297,8 @@ func (v *Converter) remaining() (left, readable uint64, err error) {
 // eachGroup calls fn for every group that was ever written, as of the
 // published root, or with the error that reading its tag block gave.
 func (s *Store) eachGroup(ctx context.Context, fn func(g uint64, m *metaBlock, err error) error) error {
-	for g := range groupsFor(s.lay.blocks(s.label.Load().size)) {
+	walk := &groupWalk{tree: s.meta, end: groupsFor(s.lay.blocks(s.label.Load().size))}
+	for g, ok := walk.take(); ok; g, ok = walk.take() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -315,82 +311,4 @@ func (s *Store) eachGroup(ctx context.Context, fn func(g uint64, m *metaBlock, e
 		}
 	}
 	return nil
-}
-
-// finish, after the proof that no record is stale: overwrite the older slots
-// of the tag blocks, drop the old key from the label and the journal, and give it back.
-func (v *Converter) finish() (kept int, err error) {
-	s := v.s
-	var groups []uint64
-	scrub := func() error {
-		defer func() { groups = groups[:0] }()
-		if len(groups) == 0 {
-			return nil
-		}
-		return s.checkpoint(v.ctx, checkpointRequest{groups: groups})
-	}
-	err = s.eachGroup(v.ctx, func(g uint64, _ *metaBlock, err error) error {
-		if err != nil {
-			return err
-		}
-		if groups = append(groups, g); len(groups) == scrubGroups {
-			return scrub()
-		}
-		return nil
-	})
-	if err == nil {
-		err = scrub()
-	}
-	if err != nil {
-		return 0, err
-	}
-	if v.op == opNone {
-		return 0, v.dropEpochs()
-	}
-	return v.dropKey()
-}
-
-// dropKey takes the old slot out of the label and the old key out of the journal.
-func (v *Converter) dropKey() (kept int, err error) {
-	s := v.s
-	var from uint8
-	var key dek.ID
-	err = s.changeLabel(func(next *label) error {
-		from = next.conv.from
-		key = next.slots[from].key
-		next.slots[from] = keySlot{}
-		next.conv = conversion{}
-		next.macSlot = next.writeSlot
-		if next.write().suite == None {
-			next.journalKey = dek.ID{}
-			next.journalKeys = append(next.journalKeys, dek.ID{})
-		}
-		return nil
-	})
-	if err != nil {
-		return 0, err
-	}
-	s.ciphers.drop(from)
-	if err := s.switchJournal(v.ctx, s.label.Load().journalKey); err != nil {
-		return 0, err
-	}
-	for {
-		if err := s.settleAll(v.ctx, checkpointRequest{discard: true, label: func(*label) {}}); err != nil {
-			return 0, err
-		}
-		if l := s.label.Load(); key == l.journalKey || !l.allowsJournalKey(key) {
-			break
-		}
-		select {
-		case <-v.ctx.Done():
-			return 0, v.ctx.Err()
-		case <-time.After(retryAfter):
-		}
-	}
-	for _, g := range s.journal.Segments() {
-		if g.Err == nil && g.Key == key && key != s.label.Load().journalKey {
-			kept++
-		}
-	}
-	return kept, nil
 }

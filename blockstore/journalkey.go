@@ -69,10 +69,15 @@ func (s *Store) setJournalKey(ctx context.Context, id dek.ID) error {
 }
 
 func (s *Store) switchJournal(ctx context.Context, id dek.ID) error {
-	if err := s.journal.Switch(ctx, id); err != nil {
-		return s.failUnlessStopped(ctx, fmt.Errorf("blockstore: switch the journal: %w", err))
+	err := s.journal.Switch(ctx, id)
+	if err == nil {
+		return nil
 	}
-	return nil
+	err = fmt.Errorf("blockstore: switch the journal: %w", err)
+	if s.journal.Err() == nil { // nothing was switched: the disk is full, the key may not be used, or ctx has ended
+		return err
+	}
+	return s.fail(err)
 }
 
 // changeLabel writes a changed label, between checkpoints.
@@ -91,6 +96,9 @@ func (s *Store) changeLabel(change func(next *label) error) error {
 
 // pruneJournalKeys keeps the keys of segments that recovery from next.redo reads, and the current one.
 func (s *Store) pruneJournalKeys(next *label) {
+	if s.journal == nil { // before a session begins
+		return
+	}
 	keys := []dek.ID{next.journalKey}
 	for _, g := range s.journal.Segments() {
 		if next.clean || g.Number < next.redo.Segment || g.Err != nil {

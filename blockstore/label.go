@@ -112,6 +112,7 @@ type label struct {
 	blockSize  int
 	size       int64 // bytes
 	clean      bool
+	backwards  bool  // the second copy was written before the first
 	created    int64 // Unix seconds
 
 	root   childRef

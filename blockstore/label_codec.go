@@ -23,7 +23,11 @@ const (
 	offLabelCRC    = 8188
 )
 
-const flagClean = 1
+// Flags of the label.
+const (
+	flagClean     = 1
+	flagBackwards = 2
+)
 
 // encode lays the label out; MAC and checksum are left zero for [signLabel].
 func (l *label) encode() []byte {
@@ -32,9 +36,14 @@ func (l *label) encode() []byte {
 	copy(b, labelMagic)
 	le.PutUint16(b[8:], labelVersion)
 	le.PutUint16(b[10:], labelVersion)
+	var flags uint32
 	if l.clean {
-		le.PutUint32(b[12:], flagClean)
+		flags |= flagClean
 	}
+	if l.backwards {
+		flags |= flagBackwards
+	}
+	le.PutUint32(b[12:], flags)
 	copy(b[16:], l.volume[:])
 	le.PutUint64(b[32:], l.generation)
 	le.PutUint32(b[40:], uint32(l.blockSize))
@@ -106,8 +115,8 @@ func decodeLabel(b []byte) (*label, error) {
 		return nil, fmt.Errorf("blockstore: no label: %w", fault.NotFormat)
 	}
 	b = b[:labelSize]
-	if v := le.Uint16(b[8:]); v != labelVersion {
-		return nil, fmt.Errorf("blockstore: label of format version %d, this build reads %d: %w", v, labelVersion, fault.Version)
+	if r, w := le.Uint16(b[8:]), le.Uint16(b[10:]); r != labelVersion || w != labelVersion {
+		return nil, fmt.Errorf("blockstore: label of format version %d (to be written as %d), this build knows %d: %w", r, w, labelVersion, fault.Version)
 	}
 	if le.Uint32(b[offLabelCRC:]) != crc32.Checksum(b[:offLabelCRC], castagnoli) {
 		return nil, fmt.Errorf("blockstore: checksum of the label is wrong: %w", fault.Damaged)
@@ -119,6 +128,7 @@ func decodeLabel(b []byte) (*label, error) {
 		height:         b[44],
 		size:           int64(le.Uint64(b[48:])),
 		clean:          le.Uint32(b[12:])&flagClean != 0,
+		backwards:      le.Uint32(b[12:])&flagBackwards != 0,
 		created:        int64(le.Uint64(b[184:])),
 		stream:         UUID(b[96:112]),
 		mustReach:      le.Uint64(b[160:]),
@@ -147,7 +157,7 @@ func (l *label) decodeTables(b []byte) error {
 		}
 	}
 	keys, sessions := int(b[181]), int(b[182])
-	if keys > maxJournalKeys || sessions > maxLineage || sessions == 0 {
+	if keys == 0 || keys > maxJournalKeys || sessions > maxLineage || sessions == 0 {
 		return fmt.Errorf("blockstore: malformed label: %d journal keys, %d sessions: %w", keys, sessions, fault.Damaged)
 	}
 	for i := range keys {
@@ -207,9 +217,7 @@ func (l *label) check(b []byte) error {
 	le := binary.LittleEndian
 	live := func(s uint8) bool { return s < maxSlots && l.slots[s].state == slotLive }
 	switch {
-	case le.Uint16(b[10:]) != labelVersion:
-		return fmt.Errorf("write version %d", le.Uint16(b[10:]))
-	case le.Uint32(b[12:])&^flagClean != 0, b[47] != 0, b[183] != 0:
+	case le.Uint32(b[12:])&^(flagClean|flagBackwards) != 0, b[47] != 0, b[183] != 0:
 		return fmt.Errorf("unknown flags")
 	case le.Uint64(b[56:]) != l.blocks():
 		return fmt.Errorf("%d blocks do not hold %d bytes", le.Uint64(b[56:]), l.size)
@@ -227,10 +235,34 @@ func (l *label) check(b []byte) error {
 		(l.conv.op == opEncrypt || l.conv.op == opRekey) && (l.macSlot != l.conv.to || l.writeSlot != l.conv.to):
 		return fmt.Errorf("malformed conversion record")
 	}
+	if err := l.checkCounters(); err != nil {
+		return err
+	}
 	for _, r := range [][]byte{b[208:offSlots], b[offJournalKeys+16*len(l.journalKeys) : offLineage],
 		b[offLineage+32*len(l.lineage) : offLabelMAC], b[offLabelMAC+32 : offLabelCRC]} {
 		if err := allZero(r); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// maxCounter bounds every counter of a label, so that none overflows: no volume lives that long.
+const maxCounter = 1 << 62
+
+func (l *label) checkCounters() error {
+	all := []uint64{l.generation, l.redo.Segment, l.redo.Seq, l.mustReach, l.durableThrough}
+	for i := range l.slots {
+		for _, e := range l.slots[i].epochs {
+			all = append(all, e.reserved)
+		}
+	}
+	for _, s := range l.lineage {
+		all = append(all, s.ordinal, s.first)
+	}
+	for _, n := range all {
+		if n > maxCounter {
+			return fmt.Errorf("a counter of %d", n)
 		}
 	}
 	return nil

@@ -89,13 +89,27 @@ func (c *labelCopies) problems() [2]string {
 	return out
 }
 
-// behind returns the copy to be written first: one that is not intact or is
-// older, since the other is then the only one that counts.
-func (c *labelCopies) behind() int {
-	if c.l[0] != nil && (c.l[1] == nil || c.l[1].generation < c.l[0].generation) {
+// first returns the copy to be written first. One that is not intact, or else
+// the newer one, or of two of one generation the one that was written last: of
+// these it is not known that they ever left the cache of a system whose process
+// was killed. The other one is durable, and nothing it needs has been removed.
+func (c *labelCopies) first() int {
+	a, b := c.l[0], c.l[1]
+	switch {
+	case a == nil:
+		return 0
+	case b == nil:
+		return 1
+	case a.generation != b.generation:
+		if a.generation > b.generation {
+			return 0
+		}
+		return 1
+	case a.backwards:
+		return 0
+	default:
 		return 1
 	}
-	return 0
 }
 
 // rawOf returns the bytes of the copy that l was decoded from.
@@ -124,11 +138,16 @@ func checkMAC(raw []byte, l *label, key *dek.Key) error {
 }
 
 // writeLabel makes next the durable label: generation, MAC, one copy, sync, the
-// other copy, sync. The first is the first copy, unless recovery found the
-// second one behind. ckptMu is held. After an error nothing is known about
+// other copy, sync. The first copy goes first, except in an open's first write:
+// see [labelCopies.first]. ckptMu is held. After an error nothing is known about
 // which label a later open finds, so writes stop.
 func (s *Store) writeLabel(next *label) error {
 	next.generation = s.label.Load().generation + 1
+	if s.journal != nil { // what is known to be there cannot be taken away behind this label
+		d := s.journal.Durable()
+		next.mustReach, next.durableThrough = max(next.mustReach, d.Segment), max(next.durableThrough, d.Seq)
+	}
+	next.backwards = s.firstCopy == 1
 	raw := next.encode()
 	if err := signLabel(raw, s.ciphers.key(next.macSlot), s.volume); err != nil {
 		return s.fail(err)

@@ -185,13 +185,21 @@ func checkMeta(k metaKey, volume UUID, want childRef, data []byte) error {
 	return fmt.Errorf("blockstore: %v is intact but not the one its parent names: %w", k, fault.Tampered)
 }
 
+// metaEnd is where the records or entries of a metadata block end.
+func metaEnd(level uint8) int {
+	if level == 0 {
+		return offMetaBody + perGroup*recordSize
+	}
+	return offMetaBody + fanOut*entrySize
+}
+
 func checkMetaHeader(k metaKey, volume UUID, data []byte) error {
 	magic := metaMagicTree
 	if k.level == 0 {
 		magic = metaMagicTag
 	}
 	ok := string(data[:4]) == magic && data[offMetaLevel] == k.level &&
-		[3]byte(data[5:8]) == [3]byte{} && UUID(data[offMetaVolume:offMetaIndex]) == volume &&
+		[3]byte(data[5:8]) == [3]byte{} && allZero(data[offMetaGen+8:offMetaCRC]) == nil && allZero(data[metaEnd(k.level):]) == nil && UUID(data[offMetaVolume:offMetaIndex]) == volume &&
 		binary.LittleEndian.Uint64(data[offMetaIndex:]) == k.index
 	if !ok {
 		return fmt.Errorf("blockstore: %v has the header of another block: %w", k, fault.Tampered)

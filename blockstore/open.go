@@ -1,7 +1,6 @@
 package blockstore
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -11,7 +10,6 @@ import (
 	"github.com/cofferdb/coffer/internal/fault"
 	"github.com/cofferdb/coffer/internal/fsx"
 	"github.com/cofferdb/coffer/internal/seal"
-	"github.com/cofferdb/coffer/journal"
 )
 
 // Open opens a volume: exclusively, or, with Options.ReadOnly, beside other
@@ -42,30 +40,20 @@ func Open(path string, keys *dek.Keyring, o *Options) (*Store, error) {
 	return s, nil
 }
 
-// openLocked opens and locks the file that path names. The name is looked at
-// again under the lock: another process may have put a new file in its place.
+// openLocked opens and locks the file that path names.
 func openLocked(fsys fsx.FS, path string, readOnly bool) (fsx.File, error) {
 	flag, mode := os.O_RDWR, fsx.Exclusive
 	if readOnly {
 		flag, mode = os.O_RDONLY, fsx.Shared
 	}
-	for range 10 {
-		f, err := fsys.Open(path, flag, 0)
-		if err != nil {
-			return nil, fmt.Errorf("blockstore: open: %w", err)
-		}
-		if err := f.Lock(mode); err != nil {
-			return nil, errors.Join(fmt.Errorf("blockstore: %s: %w", path, err), f.Close())
-		}
-		same, err := fsys.SameFile(path, f)
-		if err == nil && same {
-			return f, nil
-		}
-		if cerr := f.Close(); err != nil {
-			return nil, errors.Join(fmt.Errorf("blockstore: open: %w", err), cerr)
-		}
+	f, err := fsx.OpenLocked(fsys, path, flag, 0, mode)
+	if errors.Is(err, fault.InUse) {
+		return nil, fault.Hint(fmt.Errorf("blockstore: %w", err), "another process, or another Store in this one, has the volume open")
 	}
-	return nil, fmt.Errorf("blockstore: %s is replaced again and again: %w", path, fault.InUse)
+	if err != nil {
+		return nil, fmt.Errorf("blockstore: open: %w", err)
+	}
+	return f, nil
 }
 
 // openStore is the list of steps of an open.
@@ -93,7 +81,7 @@ func openStore(path string, file fsx.File, keys *dek.Keyring, opts Options) (_ *
 	if err := s.authenticate(copies.rawOf(l), l); err != nil {
 		return nil, err
 	}
-	s.firstCopy = copies.behind()
+	s.firstCopy = copies.first()
 	for i, p := range copies.problems() {
 		if p != "" {
 			opts.Logger.Warn("coffer: a copy of the label is not what it should be", "volume", l.volume.String(), "copy", i+1, "problem", p)
@@ -110,6 +98,9 @@ func openStore(path string, file fsx.File, keys *dek.Keyring, opts Options) (_ *
 	if s.opts.ReadOnly {
 		return s, nil
 	}
+	if err := s.mayBegin(l); err != nil {
+		return nil, err
+	}
 	if err := s.begin(l, rec); err != nil {
 		return nil, err
 	}
@@ -117,6 +108,27 @@ func openStore(path string, file fsx.File, keys *dek.Keyring, opts Options) (_ *
 		s.done.Go(s.run)
 	}
 	return s, nil
+}
+
+// mayBegin refuses, before anything is written, what would fail later: a file
+// that is cut short in its labels or does not hold the root its label names,
+// and a journal key that may not seal. A read-only open goes without, so that a
+// verification can say what is left.
+func (s *Store) mayBegin(l *label) error {
+	size, err := s.file.Size()
+	if err != nil {
+		return fmt.Errorf("blockstore: size: %w", err)
+	}
+	if size < dataStart {
+		return fmt.Errorf("blockstore: the file ends at %d, inside the labels: %w", size, fault.Both(fault.Tampered, fault.Damaged))
+	}
+	if _, err := s.meta.get(metaKey{s.meta.height, 0}); err != nil {
+		return err
+	}
+	if l.journalKey.IsZero() {
+		return nil
+	}
+	return withKey(s.keys, l.journalKey, func(*dek.Key) error { return nil })
 }
 
 func closeRecovered(r *replay) error {
@@ -168,63 +180,3 @@ func (s *Store) authenticate(raw []byte, l *label) error {
 	}
 	return nil
 }
-
-// begin makes durable what was accepted, in the order of FORMAT.md "Opening":
-// the journal's accepted end, the label with a new session, a new segment.
-func (s *Store) begin(l *label, rec *replay) error {
-	s.session = NewUUID()
-	next := l.clone()
-	next.clean = false
-	next.begin(s.session, rec.end.Seq)
-	if next.conv.weakening() {
-		next.writeSlot = next.conv.from // only an explicit resume goes on towards plaintext
-	}
-	s.sealsUsed = next.write().current().reserved
-	if err := s.reserveSeals(next, 0); err != nil {
-		return err
-	}
-	if rec.recovered == nil {
-		return s.beginFresh(next, rec)
-	}
-	if err := rec.recovered.Settle(s.ctx); err != nil {
-		return fmt.Errorf("blockstore: make the journal durable: %w", err)
-	}
-	next.mustReach = max(next.mustReach, rec.end.Segment)
-	next.durableThrough = rec.end.Seq
-	if err := s.writeLabel(next); err != nil {
-		return err
-	}
-	j, err := rec.recovered.Continue(next.journalKey, next.generation, s.session)
-	if err != nil {
-		return fmt.Errorf("blockstore: begin a journal segment: %w", err)
-	}
-	s.journal = j
-	return nil
-}
-
-// beginFresh opens a volume that needs no journal: its first segment is
-// durable, and empty, before the label says that there is one.
-func (s *Store) beginFresh(next *label, rec *replay) error {
-	at := next.redo
-	if rec.discarded {
-		next.stream = NewUUID()
-	}
-	j, err := journal.Start(s.journalOptions(next), at, next.journalKey, s.label.Load().generation, s.session)
-	if err != nil {
-		if errors.Is(err, fault.State) && !rec.discarded {
-			return fault.Hint(fmt.Errorf("%w (%w)", ErrJournalGoesOn, err), discardHint)
-		}
-		return fmt.Errorf("blockstore: begin the journal: %w", err)
-	}
-	next.redo = j.Durable()
-	next.mustReach = next.redo.Segment
-	next.durableThrough = at.Seq
-	if err := s.writeLabel(next); err != nil {
-		return errors.Join(err, j.Close(context.Background()))
-	}
-	s.journal = j
-	j.SetGeneration(next.generation)
-	return nil
-}
-
-const discardHint = "put the journal folder that belongs to this volume back, or discard what it holds explicitly (in Go Options.DiscardJournal)"

@@ -134,6 +134,16 @@ func (o *overlay) blocksUpTo(after, upTo uint64) []uint64 {
 	return out
 }
 
+// count returns how many blocks from first up to end have a version.
+func (o *overlay) count(first, end uint64) (n uint64) {
+	for b := range o.chains {
+		if b >= first && b < end {
+			n++
+		}
+	}
+	return n
+}
+
 // settle drops what a checkpoint at p made unnecessary for snapshots at or
 // after oldest; free is called for every version dropped.
 func (o *overlay) settle(p, oldest uint64, blocks []uint64, free func(*version)) {

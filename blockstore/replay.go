@@ -22,19 +22,20 @@ type replay struct {
 // recover reads what the journal holds after the label's redo position. It writes nothing.
 func (s *Store) recover(l *label) (*replay, error) {
 	r := &replay{s: s, l: l, end: l.redo}
-	if s.opts.DiscardJournal {
-		r.discarded = !l.clean
-		return r, nil
-	}
 	o := s.journalOptions(l)
 	if l.clean {
 		on, err := journal.GoesOn(o, l.redo)
 		if err != nil {
 			return nil, fmt.Errorf("blockstore: look at the journal: %w", err)
 		}
-		if on {
+		if on && !s.opts.DiscardJournal {
 			return nil, fault.Hint(ErrJournalGoesOn, discardHint)
 		}
+		r.discarded = on
+		return r, nil
+	}
+	if s.opts.DiscardJournal {
+		r.discarded = true
 		return r, nil
 	}
 	floor := journal.Floor{Position: l.redo, Generation: l.generation, DurableThrough: l.durableThrough,

@@ -16,6 +16,7 @@ type Tx struct {
 	before   int64    // size when a writer began
 	span     *txSpan  // set once part records went out
 	out      *redoWriter
+	err      error // of a write that went out in part: there is nothing whole to commit any more
 	finished bool
 }
 
@@ -42,6 +43,8 @@ func (tx *Tx) check(first, n uint64) error {
 	switch {
 	case tx.finished:
 		return fmt.Errorf("blockstore: the transaction has ended: %w", fault.Usage)
+	case tx.err != nil:
+		return tx.err
 	case n > tx.Blocks() || first > tx.Blocks()-n:
 		return fmt.Errorf("blockstore: blocks %d to %d are out of range, the volume has %d: %w", first, first+n-1, tx.Blocks(), fault.Usage)
 	}
@@ -119,7 +122,8 @@ func (tx *Tx) Write(block uint64, data []byte) error {
 	}
 	tx.state.set(block, write{kind: verPage, page: append([]byte(nil), data...)}, tx.s.spill.release)
 	if tx.state.memory > tx.s.opts.Tune.TxMemory {
-		return tx.spillOut()
+		tx.err = tx.spillOut()
+		return tx.err
 	}
 	return nil
 }

@@ -128,34 +128,54 @@ func (s *Store) verifyLabels(r *Report) error {
 func (s *Store) verifyGroups(ctx context.Context, o VerifyOptions, r *Report) error {
 	groups := groupsFor(r.Blocks)
 	for level := uint8(1); level <= maxLevel; level++ {
-		for i := uint64(0); i*span[level] < groups; i++ {
-			if err := s.verifyMeta(metaKey{level, i}, r); err != nil {
-				return err
-			}
+		if err := s.meta.eachAbove(level, groups, func(k metaKey) error { return s.verifyMeta(k, r) }); err != nil {
+			return err
 		}
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var next, done atomic.Uint64
+	var done atomic.Uint64
+	progress := func(groups uint64) {
+		if o.Progress != nil {
+			o.Progress(min(done.Add(groups*perGroup), r.Blocks), r.Blocks)
+		}
+	}
+	walk := &groupWalk{tree: s.meta, damaged: true, end: groups, skipped: func(first, n uint64) {
+		s.verifySkipped(first, n, r)
+		progress(n)
+	}}
 	var wg sync.WaitGroup
 	for range o.Workers {
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				g := next.Add(1) - 1
-				if g >= groups {
+				g, ok := walk.take()
+				if !ok {
 					return
 				}
 				if err := s.verifyGroup(g, r); err != nil {
 					cancel(err)
 				}
-				if o.Progress != nil {
-					o.Progress(min(done.Add(perGroup), r.Blocks), r.Blocks)
-				}
+				progress(1)
 			}
 		})
 	}
 	wg.Wait()
 	return context.Cause(ctx)
+}
+
+// verifySkipped counts the blocks of groups that have nothing in the tree, or nothing that can be read.
+func (s *Store) verifySkipped(first, n uint64, r *Report) {
+	end := min((first+n)*perGroup, r.Blocks)
+	s.mu.RLock()
+	replayed := s.over.count(first*perGroup, end)
+	s.mu.RUnlock()
+	m, err := s.meta.get(metaKey{0, first})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Replayed += replayed
+	if m == nil && err == nil {
+		r.Holes += end - first*perGroup - replayed
+	}
 }
 
 // verifyMeta checks a metadata block as it lies on disk now.

@@ -54,14 +54,13 @@ func verifyKeyless(ctx context.Context, path string, o *Options, v VerifyOptions
 func (k *keyless) groups(ctx context.Context, v VerifyOptions) error {
 	groups := groupsFor(k.r.Blocks)
 	for level := uint8(1); level <= k.l.height; level++ {
-		for i := uint64(0); i*span[level] < groups; i++ {
-			if err := k.meta(metaKey{level, i}, "tree"); err != nil {
-				return err
-			}
+		if err := k.tree.eachAbove(level, groups, func(key metaKey) error { return k.meta(key, "tree") }); err != nil {
+			return err
 		}
 	}
 	buf := make([]byte, readBatch*k.lay.blockSize)
-	for g := range groups {
+	walk := &groupWalk{tree: k.tree, damaged: true, end: groups, skipped: k.skipped}
+	for g, ok := walk.take(); ok; g, ok = walk.take() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -73,6 +72,13 @@ func (k *keyless) groups(ctx context.Context, v VerifyOptions) error {
 		}
 	}
 	return nil
+}
+
+// skipped counts the blocks of groups that were never written.
+func (k *keyless) skipped(first, n uint64) {
+	if m, err := k.tree.get(metaKey{0, first}); m == nil && err == nil {
+		k.r.Holes += min((first+n)*perGroup, k.r.Blocks) - first*perGroup
+	}
 }
 
 func (k *keyless) meta(key metaKey, kind string) error {

@@ -257,9 +257,7 @@ func (s *Store) baseVersion(b uint64, hole bool) (*version, error) {
 func (s *Store) applyHoles(edit *metaEdit, p *plan) error {
 	for _, h := range p.holes {
 		for g := h.first / perGroup; g <= (h.first+h.n-1)/perGroup; g++ {
-			if skip, err := s.absentSpan(edit, g); err != nil {
-				return err
-			} else if skip > 0 {
+			if skip := s.meta.absent(g, 0, false); skip > 0 { // nor is it in edit: holes make no tag blocks
 				g += skip - 1
 				continue
 			}
@@ -269,25 +267,6 @@ func (s *Store) applyHoles(edit *metaEdit, p *plan) error {
 		}
 	}
 	return nil
-}
-
-// absentSpan returns how many groups from g on have no tag block because the
-// tree block over them is absent too; 0 if g has to be looked at.
-func (s *Store) absentSpan(edit *metaEdit, g uint64) (uint64, error) {
-	if g%fanOut != 0 || s.meta.height < 2 {
-		return 0, nil
-	}
-	parent := metaKey{1, g / fanOut}
-	for t := range uint64(fanOut) {
-		if edit.dirty[metaKey{0, g + t}] != nil {
-			return 0, nil
-		}
-	}
-	m, err := s.meta.get(parent)
-	if err != nil || m != nil {
-		return 0, err
-	}
-	return fanOut, nil
 }
 
 func applyHole(edit *metaEdit, h rangeHole, g uint64) error {

@@ -14,7 +14,7 @@ func (r *Recovered) scan(ctx context.Context, s *segment, images []*found, limit
 	w := newWalker(&s.hdr, imagesOf(images), s.cipher)
 	defer func() { secmem.Wipe(w.plain[:cap(w.plain)]) }()
 	fail := func(err error) error { return segmentError(images, w.seq, w.off, err) }
-	ended := false // by a closing frame
+	var ended *closing
 	for limit == nil || w.seq <= limit.end {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -30,13 +30,19 @@ func (r *Recovered) scan(ctx context.Context, s *segment, images []*found, limit
 				return fail(err)
 			}
 			return r.leave(s, w, nil)
-		case ended:
+		case ended != nil:
 			return fail(errAfterClose)
+		}
+		if f.kind == kindClose {
+			if c, ok := decodeClosing(f.payload); ok && c.number == s.hdr.number+1 {
+				ended = &c
+			} else {
+				return segmentError(images, f.seq, f.off, errForged)
+			}
 		}
 		if err := r.take(s, w, f, limit == nil, len(images) > 1, apply); err != nil {
 			return segmentError(images, f.seq, f.off, err)
 		}
-		ended = f.kind == kindClose
 	}
 	if err := r.leave(s, w, limit); err != nil {
 		return fail(err)
@@ -48,11 +54,6 @@ func (r *Recovered) scan(ctx context.Context, s *segment, images []*found, limit
 func (r *Recovered) take(s *segment, w *walker, f *step, last, copies bool, apply func(Frame) error) error {
 	if f.generation > r.from.Generation {
 		return errGeneration
-	}
-	if f.kind == kindClose {
-		if c, ok := decodeClosing(f.payload); !ok || c.number != s.hdr.number+1 {
-			return errForged
-		}
 	}
 	r.DurableMark = max(r.DurableMark, f.durable)
 	if last {
@@ -87,7 +88,7 @@ func (r *Recovered) take(s *segment, w *walker, f *step, last, copies bool, appl
 }
 
 // cut decides what a place without a good frame is, in the last segment: the end, the tail, or damage.
-func (r *Recovered) cut(ctx context.Context, s *segment, w *walker, ended bool) error {
+func (r *Recovered) cut(ctx context.Context, s *segment, w *walker, ended *closing) error {
 	e, err := w.search(ctx)
 	if err != nil {
 		return err
@@ -96,10 +97,59 @@ func (r *Recovered) cut(ctx context.Context, s *segment, w *walker, ended bool) 
 	if w.seq <= r.DurableMark {
 		return errLost
 	}
+	if ended != nil {
+		return r.headless(ctx, s, w.seq, ended)
+	}
 	unfinished := w.off%int64(s.hdr.unit) != 0 // more was written with the last frame
-	if !ended && (e.traces || unfinished || e.bytes > 0 && !s.hdr.recycled) {
+	if e.traces || unfinished || e.bytes > 0 && !s.hdr.recycled {
 		r.Tail = &Tail{Segment: s.hdr.number, Offset: w.off, Bytes: e.bytes}
 	}
+	return nil
+}
+
+// headless looks for the segment that a closing frame names among the slots
+// whose header cannot be read. A power cut leaves no header where the first
+// sync of a segment never ended; frames that say otherwise make it damage.
+func (r *Recovered) headless(ctx context.Context, s *segment, first uint64, c *closing) error {
+	var images []*image
+	for _, f := range r.all {
+		if f.err == nil {
+			continue
+		}
+		m := imagesOf([]*found{f})[0]
+		seen := false
+		err := m.traces(c.segment, 0, m.size, func([]byte, int64) bool { seen = true; return false })
+		if err != nil {
+			return err
+		}
+		if seen {
+			images = append(images, m)
+		}
+	}
+	if images == nil {
+		return nil
+	}
+	next := &segment{hdr: header{
+		unit: s.hdr.unit, number: c.number, segment: c.segment, volume: r.o.Volume, stream: r.o.Stream,
+		key: c.key, first: first, capacity: MaxSegmentBytes,
+	}}
+	if !slices.Contains(r.from.Keys, next.hdr.key) {
+		return fmt.Errorf("successor under key %v: %w", next.hdr.key, errKeyNotNamed)
+	}
+	if err := next.unlock(&r.o); err != nil {
+		return err
+	}
+	defer next.free()
+	w := newWalker(&next.hdr, images, next.cipher)
+	w.off = 0
+	e, err := w.search(ctx)
+	if err != nil {
+		return err
+	}
+	if e.durable >= first {
+		return fmt.Errorf("header of segment %d: %w", c.number, errLost)
+	}
+	r.Tail = &Tail{Segment: c.number, Bytes: e.bytes}
 	return nil
 }
 

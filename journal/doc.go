@@ -35,7 +35,8 @@
 //
 // # Concurrency and durability
 //
-// All methods of [Journal] may be called from many goroutines. A record is
+// All methods of [Journal] may be called from many goroutines. Nothing keeps two
+// openers of one folder apart: the caller holds a lock, as a volume does. A record is
 // durable when Wait or Sync returned nil for it, not before. After a failed
 // write or sync the journal is poisoned: see [ErrOutcomeUnknown].
 package journal

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 
+	"github.com/cofferdb/coffer/dek"
 	"github.com/cofferdb/coffer/internal/seal"
 )
 
@@ -139,7 +140,7 @@ func frameAD(kind frameKind, seq uint64, length int, volume, stream, segment [16
 type closing struct {
 	segment [16]byte
 	number  uint64
-	key     [16]byte
+	key     dek.ID
 }
 
 const closingSize = 40
@@ -155,5 +156,5 @@ func decodeClosing(b []byte) (c closing, ok bool) {
 	if len(b) != closingSize {
 		return c, false
 	}
-	return closing{[16]byte(b), binary.LittleEndian.Uint64(b[16:]), [16]byte(b[24:])}, true
+	return closing{[16]byte(b), binary.LittleEndian.Uint64(b[16:]), dek.ID(b[24:])}, true
 }

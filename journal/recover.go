@@ -141,11 +141,23 @@ func (r *Recovered) sort() ([][]*found, error) {
 	for n := r.start(); n <= max(last, r.start(), r.from.MustReach); n++ {
 		images := byNumber[n]
 		if images == nil {
-			return nil, &SegmentError{Segment: n, Err: ErrMissing}
+			return nil, &SegmentError{Segment: n, Err: r.missing(byNumber)}
 		}
 		chain = append(chain, images)
 	}
 	return chain, nil
+}
+
+// missing is ErrMissing, and ErrTampered as well where a segment that is there
+// was begun under a newer label: then an older label was put back. Nothing is
+// accepted either way, so that the header need not authenticate.
+func (r *Recovered) missing(byNumber map[uint64][]*found) error {
+	for _, images := range byNumber {
+		if images[0].hdr.generation > r.from.Generation {
+			return fault.Both(ErrMissing, errGeneration)
+		}
+	}
+	return ErrMissing
 }
 
 // enter checks a segment's header: the key, the MAC, the generation, and what it continues.

@@ -18,8 +18,9 @@ const DefaultSpare = 2
 // segments wholly before at.Segment are needed no more. Their leases end. As many
 // of them as Options.Retain says are kept; of the others a few slots are recycled
 // under the same key, the rest is removed, oldest first, and so is what a former
-// opening left. With discard no free slot stays, and slots that may hold
-// plaintext are overwritten with zeros first: call it so after a change of key.
+// opening left. With discard no free slot stays: call it so after a change of
+// key. Slots that may hold plaintext are overwritten with zeros before they are
+// removed with discard, and wherever the journal is under a key by now.
 // at is not behind [Journal.Durable] ([ErrUsage]). After an error of the file
 // system nothing is lost that recovery needs, and Release can be called again.
 func (j *Journal) Release(ctx context.Context, at Position, discard bool) error {
@@ -61,7 +62,7 @@ func (j *Journal) Release(ctx context.Context, at Position, discard bool) error 
 		}
 		return gone
 	})
-	return j.drop(ctx, drop, discard)
+	return j.drop(ctx, drop, discard || !key.IsZero())
 }
 
 // surplus takes out of the segments kept those that Retain does not keep, oldest first, and closes the files of the others. admin is held.
@@ -80,8 +81,8 @@ func (j *Journal) surplus() []*segment {
 	return out
 }
 
-// drop removes slots in this order; those it could not remove stay for the next time. admin is held.
-func (j *Journal) drop(ctx context.Context, slots []*found, discard bool) error {
+// drop removes slots in this order, with wipe after overwriting plain ones; those it could not remove stay for the next time. admin is held.
+func (j *Journal) drop(ctx context.Context, slots []*found, wipe bool) error {
 	j.junk = nil
 	if len(slots) == 0 {
 		return nil
@@ -92,7 +93,7 @@ func (j *Journal) drop(ctx context.Context, slots []*found, discard bool) error 
 			if f.slot == nil {
 				f.slot = &slot{name: f.name}
 			}
-			err = f.slot.destroy(&j.o, discard && f.hdr.key.IsZero())
+			err = f.slot.destroy(&j.o, wipe && f.hdr.key.IsZero())
 		}
 		if errors.Is(err, fs.ErrNotExist) {
 			err = nil
@@ -199,7 +200,9 @@ func (j *Journal) Remove(ctx context.Context) error {
 	if err == nil && !j.closed {
 		err = fmt.Errorf("journal: remove while open: %w", fault.State)
 	}
-	if err == nil {
+	wipe := false
+	if err == nil && !j.removed {
+		wipe = !j.taking().hdr.key.IsZero()
 		j.kept = append(j.kept, j.segs...)
 		j.segs = nil
 	}
@@ -219,7 +222,7 @@ func (j *Journal) Remove(ctx context.Context) error {
 		}
 	}
 	j.spare, j.prepared = nil, nil
-	if err := j.drop(ctx, drop, false); err != nil {
+	if err := j.drop(ctx, drop, wipe); err != nil {
 		return err
 	}
 	j.removed = true

@@ -78,32 +78,24 @@ func exampleFile(t *testing.T) []byte {
 	return data
 }
 
-// readExample finds the hex dump after the mark, in FORMAT.md or the part it is made from.
+// readExample finds the hex dump after the mark in FORMAT.md.
 func readExample(t *testing.T) []byte {
 	t.Helper()
-	for _, path := range []string{"../FORMAT.md", "../docs-parts/FORMAT-keyfile.md"} {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue
-		}
-		_, rest, found := strings.Cut(string(text), exampleMark)
-		if !found {
-			continue
-		}
-		_, rest, _ = strings.Cut(rest, "```\n")
-		dump, _, _ := strings.Cut(rest, "```")
-		var data []byte
-		for line := range strings.Lines(dump) {
-			line, _, _ = strings.Cut(line, "|")
-			_, digits, _ := strings.Cut(line, "  ")
-			b, err := hex.DecodeString(strings.Join(strings.Fields(digits), ""))
-			require.NoError(t, err)
-			data = append(data, b...)
-		}
-		return data
+	text, err := os.ReadFile("../FORMAT.md")
+	require.NoError(t, err)
+	_, rest, found := strings.Cut(string(text), exampleMark)
+	require.True(t, found, "no worked example")
+	_, rest, _ = strings.Cut(rest, "```\n")
+	dump, _, _ := strings.Cut(rest, "```")
+	var data []byte
+	for line := range strings.Lines(dump) {
+		line, _, _ = strings.Cut(line, "|")
+		_, digits, _ := strings.Cut(line, "  ")
+		b, err := hex.DecodeString(strings.Join(strings.Fields(digits), ""))
+		require.NoError(t, err)
+		data = append(data, b...)
 	}
-	t.Fatal("no worked example found")
-	return nil
+	return data
 }
 
 func TestWorkedExample(t *testing.T) {

@@ -17,7 +17,7 @@ func (p *program) labelCmd() *cobra.Command {
 			if err := blockstore.BackupLabel(args[0], args[1], nil); err != nil {
 				return err
 			}
-			p.note("%s fits %s as it is now: make a new copy after a re-key or a change of size", args[1], args[0])
+			p.note("%s fits %s as it is now: after the next change a new copy is needed, since a label names the state it is of", args[1], args[0])
 			return nil
 		})
 	restore := p.verb("restore VOLUME COPY", "Put a label back that backup made", cobra.ExactArgs(2),

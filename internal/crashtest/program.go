@@ -201,8 +201,10 @@ func (p *program) step() error {
 		return p.view()
 	case n < 88:
 		return p.convert()
-	case n < 93:
+	case n < 92:
 		return p.reopen()
+	case n < 96:
+		return p.die()
 	default:
 		return p.crash()
 	}

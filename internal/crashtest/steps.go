@@ -184,6 +184,49 @@ func (p *program) openAgain() error {
 	return err
 }
 
+// die kills the process, or cuts the power, in the middle of something and goes
+// on from what is found. A kill leaves what was written in the system's cache,
+// where the next process builds on it and a later cut may still lose it.
+func (p *program) die() error {
+	n, kill := 1+p.rng.IntN(14), p.rng.IntN(2) == 0
+	p.note("die after %d operations, kill=%v", n, kill)
+	var found *fsx.Mem
+	old := p.disk
+	old.SetHook(func(op fsx.Op) error {
+		if op.Kind == fsx.OpRead {
+			return nil
+		}
+		if n--; n > 0 {
+			return nil
+		}
+		if found == nil {
+			if found = old.KillInHook(); !kill {
+				found = found.Crash(p.hookRng)
+			}
+		}
+		return fsx.ErrKilled
+	})
+	var err error
+	switch p.rng.IntN(4) {
+	case 0:
+		err = p.update()
+	case 1:
+		_ = p.update()
+		err = p.store.Checkpoint(context.Background())
+	case 2:
+		err = p.convert()
+	}
+	p.conv = nil
+	if cerr := p.store.Close(); err == nil && cerr == nil && found == nil {
+		p.settle()
+	}
+	old.SetHook(nil)
+	if found == nil {
+		found = old.Kill()
+	}
+	return p.goOn(found)
+}
+
 // crash cuts the power, or kills the process first, and goes on from what is found.
 func (p *program) crash() error {
 	p.note("crash")
@@ -204,6 +247,11 @@ func (p *program) crash() error {
 	if disk == old {
 		disk = old.Crash(p.rng)
 	}
+	return p.goOn(disk)
+}
+
+// goOn opens what a dead process left and takes the state it finds for the model.
+func (p *program) goOn(disk *fsx.Mem) error {
 	p.watch(disk)
 	if err := p.openAgain(); err != nil {
 		return err

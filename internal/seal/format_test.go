@@ -43,30 +43,22 @@ func (e example) key(t *testing.T) *dek.Key {
 	return k
 }
 
-// readExamples returns the fenced examples of a kind from FORMAT.md, or from
-// the part of it that describes this package.
+// readExamples returns the fenced examples of a kind from FORMAT.md.
 func readExamples(t *testing.T, kind string) (all []example) {
 	t.Helper()
-	for _, file := range []string{"../../FORMAT.md", "../../docs-parts/FORMAT-seal.md"} {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			continue
+	text, err := os.ReadFile("../../FORMAT.md")
+	require.NoError(t, err)
+	for _, m := range regexp.MustCompile("(?s)```"+kind+"\n(.*?)\n```").FindAllSubmatch(text, -1) {
+		e := example{}
+		for line := range strings.SplitSeq(string(m[1]), "\n") {
+			name, value, ok := strings.Cut(line, " = ")
+			require.True(t, ok, line)
+			require.NotContains(t, e, name)
+			e[name] = value
 		}
-		for _, m := range regexp.MustCompile("(?s)```"+kind+"\n(.*?)\n```").FindAllSubmatch(text, -1) {
-			e := example{}
-			for line := range strings.SplitSeq(string(m[1]), "\n") {
-				name, value, ok := strings.Cut(line, " = ")
-				require.True(t, ok, line)
-				require.NotContains(t, e, name)
-				e[name] = value
-			}
-			all = append(all, e)
-		}
-		if len(all) > 0 {
-			return all
-		}
+		all = append(all, e)
 	}
-	return nil
+	return all
 }
 
 // purposes lists the subkeys of each suite.
