@@ -24,6 +24,8 @@ var kernels = []struct {
 }{
 	{"cbc", cbc},
 	{"ctr", ctr},
+	{"gcm", gcm},
+	{"ghash", ghash},
 	{"key", key},
 	{"limit", limit},
 	{"xts", xts},
