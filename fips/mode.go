@@ -22,6 +22,7 @@ type mode struct {
 	mu     sync.Mutex             // held to write the fields below
 	status atomic.Pointer[Status] // nil until the environment was read; then from Off or Unsupported to On or Failed, once
 	used   atomic.Bool            // somebody was told that there is no FIPS mode, and acts on it
+	logged atomic.Uint32          // the State that a log was told last
 }
 
 var process = &mode{facts: sync.OnceValue(linked), getenv: os.Getenv, selfTest: SelfTest}
@@ -43,15 +44,10 @@ func Enabled() bool { return process.current().State == On }
 func Current() Status { return *process.current() }
 
 // Start is for programs, and for packages before they open something: it
-// writes the state to the log, which may be nil, and returns the error of a
-// mode that was asked for (in the environment, or earlier with [Require]) and failed.
-func Start(log *slog.Logger) error {
-	s := process.current()
-	if log != nil {
-		s.LogTo(log)
-	}
-	return s.Err
-}
+// returns the error of a mode that was asked for (in the environment, or earlier
+// with [Require]) and failed. The first call writes the state to its log, which
+// may be nil; another one does only when the state has changed since.
+func Start(log *slog.Logger) error { return process.begin(log) }
 
 // LibraryOnly reports whether everything must be done by Go's library, and not
 // by kernels of our own: in FIPS mode, and also where GODEBUG=fips140=only
@@ -63,6 +59,14 @@ func LibraryOnly() bool { return process.restricted() }
 // the error of a service that is not approved is [ErrNotApproved]; when the mode
 // failed it is that failure, whatever the service. The answer is final.
 func Allow(s Service) error { return process.allow(s) }
+
+func (m *mode) begin(log *slog.Logger) error {
+	s := m.current()
+	if log != nil && m.logged.Swap(uint32(s.State)) != uint32(s.State) {
+		s.LogTo(log)
+	}
+	return s.Err
+}
 
 func (m *mode) require() error {
 	m.mu.Lock()

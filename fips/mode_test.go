@@ -3,6 +3,7 @@ package fips
 import (
 	"bytes"
 	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -164,14 +165,37 @@ func TestLog(t *testing.T) {
 	require.Equal(t, "fips: no state", State(99).String())
 }
 
-func logged(s Status) string {
+// One line for each state of the process, however many volumes are opened.
+func TestLogOnce(t *testing.T) {
 	var b bytes.Buffer
-	s.LogTo(slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+	m := newMode(good, "")
+	require.NoError(t, m.begin(nil))
+	for range 3 {
+		require.NoError(t, m.begin(textLog(&b)))
+	}
+	require.NoError(t, m.require())
+	for range 3 {
+		require.NoError(t, m.begin(textLog(&b)))
+	}
+	require.Equal(t, 2, strings.Count(b.String(), "\n"), b.String())
+	require.Contains(t, b.String(), "not configured")
+	require.Contains(t, b.String(), "enabled for this instance")
+	require.ErrorIs(t, newMode(good, "what").begin(textLog(&b)), ErrEnvironment)
+	require.Contains(t, b.String(), "Aborting.")
+}
+
+func textLog(b *bytes.Buffer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(b, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
 			return slog.Attr{}
 		}
 		return a
-	}})))
+	}}))
+}
+
+func logged(s Status) string {
+	var b bytes.Buffer
+	s.LogTo(textLog(&b))
 	return b.String()
 }
 
