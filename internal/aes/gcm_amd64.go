@@ -19,30 +19,38 @@ var (
 func (g *GCM) sealAsm(jobs []GCMJob) {
 	keys, tab, first, n, tags := g.key.enc(), g.hash.table(), gcmJobs(jobs), len(jobs), &jobs[0].Tag[0]
 	const stride = int(unsafe.Sizeof(GCMJob{}))
-	switch {
-	case g.key.tier == AESNI:
-		gcmSealAESNI(keys, tab, first, n, tags, stride)
-	case g.key.rounds == 10:
+	switch g.key.tier<<4 | Tier(g.key.rounds) {
+	case VAES512<<4 | 10:
 		gcmSealVAES512r10(keys, tab, first, n, tags, stride)
-	case g.key.rounds == 12:
+	case VAES512<<4 | 12:
 		gcmSealVAES512r12(keys, tab, first, n, tags, stride)
-	default:
+	case VAES512<<4 | 14:
 		gcmSealVAES512r14(keys, tab, first, n, tags, stride)
+	case AESNI<<4 | 10:
+		gcmSealAESNIr10(keys, tab, first, n, tags, stride)
+	case AESNI<<4 | 12:
+		gcmSealAESNIr12(keys, tab, first, n, tags, stride)
+	case AESNI<<4 | 14:
+		gcmSealAESNIr14(keys, tab, first, n, tags, stride)
 	}
 }
 
 // openTags decrypts jobs and sets tags to what theirs should be.
 func (g *GCM) openTags(jobs []GCMJob, tags *[runJobs][TagSize]byte) {
 	keys, tab, first, n, out := g.key.enc(), g.hash.table(), gcmJobs(jobs), len(jobs), &tags[0][0]
-	switch {
-	case g.key.tier == AESNI:
-		gcmOpenAESNI(keys, tab, first, n, out, TagSize)
-	case g.key.rounds == 10:
+	switch g.key.tier<<4 | Tier(g.key.rounds) {
+	case VAES512<<4 | 10:
 		gcmOpenVAES512r10(keys, tab, first, n, out, TagSize)
-	case g.key.rounds == 12:
+	case VAES512<<4 | 12:
 		gcmOpenVAES512r12(keys, tab, first, n, out, TagSize)
-	default:
+	case VAES512<<4 | 14:
 		gcmOpenVAES512r14(keys, tab, first, n, out, TagSize)
+	case AESNI<<4 | 10:
+		gcmOpenAESNIr10(keys, tab, first, n, out, TagSize)
+	case AESNI<<4 | 12:
+		gcmOpenAESNIr12(keys, tab, first, n, out, TagSize)
+	case AESNI<<4 | 14:
+		gcmOpenAESNIr14(keys, tab, first, n, out, TagSize)
 	}
 }
 

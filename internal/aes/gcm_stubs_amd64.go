@@ -19,10 +19,20 @@ func gcmSealVAES512r12(keys *byte, tab *byte, jobs *byte, n int, tags *byte, str
 //go:noescape
 func gcmSealVAES512r14(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
 
-// gcmSealAESNI encrypts n > 0 jobs and writes their tags, stride bytes apart.
+// gcmSealAESNIr10 encrypts n > 0 jobs and writes their tags, stride bytes apart.
 //
 //go:noescape
-func gcmSealAESNI(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+func gcmSealAESNIr10(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+
+// gcmSealAESNIr12 encrypts n > 0 jobs and writes their tags, stride bytes apart.
+//
+//go:noescape
+func gcmSealAESNIr12(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+
+// gcmSealAESNIr14 encrypts n > 0 jobs and writes their tags, stride bytes apart.
+//
+//go:noescape
+func gcmSealAESNIr14(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
 
 // gcmOpenVAES512r10 decrypts n > 0 jobs and writes the tags they should have, stride bytes apart.
 //
@@ -39,7 +49,17 @@ func gcmOpenVAES512r12(keys *byte, tab *byte, jobs *byte, n int, tags *byte, str
 //go:noescape
 func gcmOpenVAES512r14(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
 
-// gcmOpenAESNI decrypts n > 0 jobs and writes the tags they should have, stride bytes apart.
+// gcmOpenAESNIr10 decrypts n > 0 jobs and writes the tags they should have, stride bytes apart.
 //
 //go:noescape
-func gcmOpenAESNI(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+func gcmOpenAESNIr10(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+
+// gcmOpenAESNIr12 decrypts n > 0 jobs and writes the tags they should have, stride bytes apart.
+//
+//go:noescape
+func gcmOpenAESNIr12(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+
+// gcmOpenAESNIr14 decrypts n > 0 jobs and writes the tags they should have, stride bytes apart.
+//
+//go:noescape
+func gcmOpenAESNIr14(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)

@@ -15,7 +15,6 @@ const (
 	tabMask   = 0
 	tabCtr    = 64
 	tabPoly   = 320
-	tabRounds = 336
 	tabPowers = 384
 	tabEnd    = tabPowers + 16*104
 	tabSize   = tabEnd + 64 + (tabEnd + 64 - tabPowers)
@@ -34,15 +33,14 @@ func newHashKey(k *Key) (*hashKey, error) {
 	for i := range 64 {
 		tab[tabMask+i] = byte(BlockSize - 1 - i%BlockSize)
 	}
+	bank := 16 // counters in a bank
 	if k.tier == AESNI {
-		tab[tabCtr] = 1
-	} else {
-		for i := range 16 {
-			tab[tabCtr+16*i+15] = byte(i+2) % 16
-		}
+		bank = 4
+	}
+	for i := range bank {
+		tab[tabCtr+BlockSize*i+15] = byte((i + 2) % bank)
 	}
 	binary.LittleEndian.PutUint64(tab[tabPoly:], ghashPoly)
-	binary.LittleEndian.PutUint64(tab[tabRounds:], uint64(k.rounds))
 
 	h := tab[tabEnd-BlockSize : tabEnd]
 	k.EncryptBlocks(h, h)

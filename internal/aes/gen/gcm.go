@@ -8,11 +8,23 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// GCM (SP 800-38D) with nonces of 96 bits, for batches. Each job runs in units
-// of eight registers. The AES rounds of some blocks are interleaved with the GHASH
-// of others, whose ciphertext is there already; so both keep their execution units
-// busy. Reductions come once in a group of units; the last group takes in the tail
-// and the block of lengths too, the first one the last blocks of additional data.
+// GCM (SP 800-38D) with nonces of 96 bits, for batches, in units of eight registers.
+//
+// The states are two banks of four registers, half a cipher apart: while bank X
+// goes through the second half of its rounds, bank Y takes new counters and goes
+// through the first half of its own. So there is AES to do at any time, also while
+// a bank's keystream is being put to use. A unit is two such phases; the second one
+// leaves bank A half done for the next unit, or for what follows the last one, or,
+// if there is nothing, for the next job. GHASH of ciphertext that is there already is
+// mixed in: sealing, of the bank before; opening, of this one.
+//
+// Reductions come once in a group of units; the last group takes in what
+// follows the units and the block of lengths too, the first one the last blocks of
+// additional data.
+//
+// Counters begin at 2. Those of the n blocks of a bank are nq + 2 … nq + n + 1:
+// the base is nonce and nq, added to the first round key already, and the table has
+// what is to be added to that: 2 … n - 1, then 0 and 1, for which the base is ahead by n.
 
 // Offsets in a job; internal/aes/gcm_amd64.go checks them.
 const (
@@ -34,33 +46,68 @@ func gcm(c *gen) {
 		for _, r := range rounds {
 			gcmWide(c, open, r)
 		}
-		gcmNarrow(c, open)
+		for _, r := range rounds {
+			gcmNarrow(c, open, r)
+		}
 	}
 }
 
-const gcmSig = "func(keys, tab, jobs *byte, n int, tags *byte, stride int)"
-
-func gcmName(open bool) (name, doc string) {
-	if open {
-		return "gcmOpen", "decrypts n > 0 jobs and writes the tags they should have, stride bytes apart."
+// begin begins the function for a tier.
+func (g *gcmKernel) begin(tier string) {
+	const sig = "func(keys, tab, jobs *byte, n int, tags *byte, stride int)"
+	name, doc := "gcmSeal", "encrypts n > 0 jobs and writes their tags, stride bytes apart."
+	if g.open {
+		name, doc = "gcmOpen", "decrypts n > 0 jobs and writes the tags they should have, stride bytes apart."
 	}
-	return "gcmSeal", "encrypts n > 0 jobs and writes their tags, stride bytes apart."
+	c := g.c
+	c.fn(fmt.Sprintf("%s%sr%d", name, tier, g.rounds), sig, doc)
+	g.keys, g.tab, g.pp = c.arg("keys"), c.arg("tab"), c.GP64()
+	g.src, g.dst, g.units, g.rem, g.ctr = c.GP64(), c.GP64(), c.GP64(), c.GP64(), c.GP64()
+	g.mask = at(g.tab, tabMask)
+	g.ks = c.AllocLocal(g.unitBytes())
+	g.ej0, g.tail, g.primed = c.AllocLocal(16), c.AllocLocal(8), c.AllocLocal(8)
 }
 
-// A gcmKernel is one function being made: what the widths have in common.
+// A gcmKernel is one function being made.
 type gcmKernel struct {
 	hasher
+	ops    gcmOps
 	open   bool
-	s      []reg.VecPhysical // states, later ciphertext; at least unitRegs
+	rounds int
+	a, b   []reg.VecPhysical // banks of states, later keystream, later ciphertext
 	ej0    operand.Mem       // E(J0), which masks the tag
-	ks     operand.Mem       // keystream of the tail, on the stack
+	ks     operand.Mem       // keystream of what follows the units, on the stack
 	tail   operand.Mem       // length of the powers for what follows the units
+	primed operand.Mem       // whether bank A is half done for the next job
 	keys   reg.GPVirtual
 	src    reg.GPVirtual
 	dst    reg.GPVirtual
 	units  reg.GPVirtual // whole ones that are left
 	rem    reg.GPVirtual // bytes after them
+	ctr    reg.GPVirtual // nq
 	labels int
+}
+
+// gcmOps is what differs between registers of 512 and 128 bits. Those that return
+// steps do not emit them.
+type gcmOps interface {
+	// setBase sets the base for the nonce of the job at an offset from the present one.
+	setBase(offset int)
+	// counters puts the next counters into the bank s.
+	counters(s []reg.VecPhysical) []func()
+	// some runs the rounds from first to last, from 1 on, on s.
+	some(s []reg.VecPhysical, first, last int) []func()
+	// output adds what is at src+disp to the keystream in s and writes it to dst+disp. It may use t.
+	output(s []reg.VecPhysical, disp int) []func()
+	// quad takes the four registers of blocks at from+disp into the sums, with the
+	// powers at pp+off; first says that y comes in.
+	quad(from reg.Register, disp, off int, first bool) []func()
+	// j0 sets ej0.
+	j0()
+	// additional takes in the additional data.
+	additional()
+	// rest handles what follows the units, when that is anything, and bank A is half done.
+	rest()
 }
 
 // label returns a name for the next label.
@@ -81,13 +128,119 @@ func (c *gen) argAt(name string) operand.Op {
 	return p.Addr
 }
 
-func (g *gcmKernel) arguments() {
+// batch runs every job.
+func (g *gcmKernel) batch() {
 	c := g.c
-	g.keys, g.tab, g.pp = c.arg("keys"), c.arg("tab"), c.GP64()
-	g.src, g.dst, g.units, g.rem = c.GP64(), c.GP64(), c.GP64(), c.GP64()
-	g.mask = at(g.tab, tabMask)
-	g.ks = c.AllocLocal(g.unitBytes())
-	g.ej0, g.tail = c.AllocLocal(16), c.AllocLocal(8)
+	c.Label("start")
+	g.ops.setBase(0)
+	emit(g.ops.counters(g.a))
+	emit(g.ops.some(g.a, 1, g.rounds/2-1))
+	c.Label("job")
+	g.clear()
+	g.zero(g.y)
+	c.MOVQ(operand.U32(0), g.primed)
+	g.lengths()
+	g.ops.j0()
+	g.ops.additional()
+	if g.open {
+		g.openUnits()
+	} else {
+		g.sealUnits()
+	}
+	c.TESTQ(g.rem, g.rem)
+	c.JEQ(operand.LabelRef("lengths"))
+	g.ops.rest()
+	c.Label("lengths")
+	g.tag()
+	c.ADDQ(operand.U32(jobSize), c.argAt("jobs"))
+	c.DECQ(c.argAt("n"))
+	c.JEQ(operand.LabelRef("done"))
+	c.CMPQ(g.primed, operand.Imm(0))
+	c.JNE(operand.LabelRef("job"))
+	c.JMP(operand.LabelRef("start"))
+	c.Label("done")
+}
+
+// phase emits the second half of the rounds of x and the first half of those of
+// y, whose old content is put to use first, all of it mixed with steps; those do
+// not begin before the old content is used.
+func (g *gcmKernel) phase(x, y []reg.VecPhysical, use, steps []func()) {
+	half := g.rounds / 2
+	main := mixed(g.ops.some(x, half, half+1), append(use, g.ops.counters(y)...))
+	if len(use) > 0 {
+		emit(main)
+		main = nil
+	}
+	for i := 1; i < half; i++ {
+		main = append(main, g.ops.some(x, half+1+i, half+1+i)...)
+		main = append(main, g.ops.some(y, i, i)...)
+	}
+	mixIn(main, steps)
+}
+
+// mixed returns both lists, each in its order, the second spread evenly over the first.
+func mixed(main, other []func()) (all []func()) {
+	done := 0
+	for i, op := range main {
+		all = append(all, op)
+		for ; done < (i+1)*len(other)/len(main); done++ {
+			all = append(all, other[done])
+		}
+	}
+	return append(all, other[done:]...)
+}
+
+// second emits the second phase of a unit, and ends it.
+func (g *gcmKernel) second(steps []func()) {
+	c, more := g.c, g.label("more")
+	c.CMPQ(g.units, operand.Imm(1))
+	c.JNE(operand.LabelRef(more))
+	c.TESTQ(g.rem, g.rem)
+	c.JNE(operand.LabelRef(more))
+	c.CMPQ(c.argAt("n"), operand.Imm(1))
+	c.JEQ(operand.LabelRef(more))
+	g.ops.setBase(jobSize)
+	c.MOVQ(operand.U32(1), g.primed)
+	c.Label(more)
+	g.phase(g.b, g.a, g.ops.output(g.a, 0), steps)
+	emit(g.ops.output(g.b, g.unitBytes()/2))
+	c.ADDQ(operand.U32(g.unitBytes()), g.src)
+	c.ADDQ(operand.U32(g.unitBytes()), g.dst)
+}
+
+// sealUnits encrypts unit by unit and hashes each bank one phase later.
+func (g *gcmKernel) sealUnits() {
+	c, half := g.c, g.unitBytes()/2
+	c.TESTQ(g.units, g.units)
+	c.JEQ(operand.LabelRef("rest"))
+	g.phase(g.a, g.b, nil, nil)
+	c.JMP(operand.LabelRef("second"))
+	c.Label("unit")
+	g.phase(g.a, g.b, nil, g.ops.quad(g.dst, -half, 0, false))
+	g.hashed(half)
+	c.Label("second")
+	g.second(g.ops.quad(g.dst, 0, 0, true))
+	c.ADDQ(operand.U32(half), g.pp)
+	c.DECQ(g.units)
+	c.JNE(operand.LabelRef("unit"))
+	emit(g.ops.quad(g.dst, -half, 0, false))
+	c.ADDQ(operand.U32(half), g.pp)
+	c.Label("rest")
+}
+
+// openUnits hashes and decrypts unit by unit.
+func (g *gcmKernel) openUnits() {
+	c, half := g.c, g.unitBytes()/2
+	c.TESTQ(g.units, g.units)
+	c.JEQ(operand.LabelRef("rest"))
+	c.Label("unit")
+	g.phase(g.a, g.b, nil, g.ops.quad(g.src, 0, 0, true))
+	g.second(g.ops.quad(g.src, half, half, false))
+	c.DECQ(g.units)
+	g.hashed(2 * half)
+	c.TESTQ(g.units, g.units)
+	c.JNE(operand.LabelRef("unit"))
+	c.Label("rest")
 }
 
 // lengths sets src, dst, units, rem, tail and pp.
@@ -137,7 +290,7 @@ func (g *gcmKernel) hashed(n int) {
 }
 
 // nonce loads a job's nonce and last, a number below 256, as a counter block.
-func (g *gcmKernel) nonce(job reg.Register, job0 int, last uint64, to reg.VecPhysical) {
+func (g *gcmKernel) nonce(job reg.Register, job0 int, last uint64, to reg.Register) {
 	c, lo, hi := g.c, g.c.GP64(), g.c.GP64()
 	c.MOVQ(at(job, job0+jobNonce), lo)
 	c.MOVL(at(job, job0+jobNonce+8), hi.As32())
@@ -148,7 +301,7 @@ func (g *gcmKernel) nonce(job reg.Register, job0 int, last uint64, to reg.VecPhy
 }
 
 // pairQ sets to, of 128 bits, to two words.
-func (g *gcmKernel) pairQ(lo, hi reg.Register, to reg.VecPhysical) {
+func (g *gcmKernel) pairQ(lo, hi reg.Register, to reg.Register) {
 	if g.wide {
 		g.c.VMOVQ(lo, to)
 		g.c.VPINSRQ(operand.Imm(1), hi, to, to)
@@ -166,7 +319,7 @@ func (g *gcmKernel) tag() {
 	c.SHLQ(operand.Imm(3), lo)
 	c.MOVQ(at(job, jobAD+sliceLen), hi)
 	c.SHLQ(operand.Imm(3), hi)
-	g.pairQ(lo, hi, v.(reg.VecPhysical))
+	g.pairQ(lo, hi, v)
 	g.xor(g.y.AsX(), v)
 	g.absorbX(at(g.tab, tabEnd-16))
 	g.reduce()

@@ -42,3 +42,30 @@ func (g *gcmKernel) before(n reg.Register) reg.Register {
 	c.ADDQ(g.pp, p)
 	return p
 }
+
+// keystream puts the keystream for what follows the units on the stack.
+func (g *gcmKernel) keystream() {
+	c, half := g.c, g.unitBytes()/2
+	keep := func(s []reg.VecPhysical, from int) {
+		for i, v := range s {
+			g.load(v, g.ks.Offset(from+i*g.width()))
+		}
+	}
+	emit(g.ops.some(g.a, g.rounds/2, g.rounds))
+	keep(g.a, 0)
+	c.CMPQ(g.rem, operand.U32(half))
+	c.JLE(operand.LabelRef("keystream"))
+	emit(g.ops.counters(g.b))
+	emit(g.ops.some(g.b, 1, g.rounds))
+	keep(g.b, half)
+	c.Label("keystream")
+}
+
+// wipe clears zero, and with it what lies on the stack.
+func (g *gcmKernel) wipe(zero reg.VecPhysical) {
+	g.zero(zero)
+	for i := 0; i < g.unitBytes(); i += g.width() {
+		g.load(zero, g.ks.Offset(i))
+	}
+	g.load(zero.AsX(), g.ej0)
+}

@@ -14,9 +14,8 @@ import (
 // same numbers and fills in the constants.
 const (
 	tabMask   = 0   // 64 bytes: the shuffle that reverses each block
-	tabCtr    = 64  // 256: constants for counters, see the kernels
+	tabCtr    = 64  // 256: what counters add to their base
 	tabPoly   = 320 // 16: the reduction's constant
-	tabRounds = 336 // 8: AES's rounds
 	tabPowers = 384 // H^104 … H^1, 16 bytes each, and 64 bytes that are only ever multiplied by zeros
 	powers    = 104 // at most 4 of additional data, 64 of units, 32 of tail, 1 of lengths
 	tabEnd    = tabPowers + 16*powers
@@ -167,21 +166,6 @@ func (h *hasher) pair(from reg.Register, disp, off int, first bool) []func() {
 		func() { h.mul(false, at(h.pp, off+64+tabMids), q, q) },
 		add(p, q, h.mid),
 	)
-}
-
-// quad returns the steps that take in four wide registers.
-func (h *hasher) quad(from reg.Register, disp, off int, first bool) []func() {
-	return append(h.pair(from, disp, off, first), h.pair(from, disp+128, off+128, false)...)
-}
-
-// unit returns the steps that take in regs registers of blocks at from.
-func (h *hasher) unit(from reg.Register, disp, regs int) (steps []func()) {
-	for i := range regs {
-		off := i * h.width()
-		steps = append(steps, func() { h.load(at(from, disp+off), h.t[0]) })
-		steps = append(steps, h.absorb(off, i == 0)...)
-	}
-	return steps
 }
 
 // reduce adds up the lanes of the sums, reduces them into y and clears them.
