@@ -67,6 +67,9 @@ type KernelResult struct {
 
 // Kernels measures AES. It is refused in FIPS mode, which the kernels are no part of.
 func Kernels(ctx context.Context, o KernelOptions) (*KernelReport, error) {
+	if err := fips.Start(nil); err != nil {
+		return nil, fmt.Errorf("bench: kernels: %w", err)
+	}
 	if fips.LibraryOnly() {
 		return nil, fault.Hint(fmt.Errorf("bench: kernels: %w", fips.ErrNotApproved), "Run it without FIPS mode.")
 	}
