@@ -22,24 +22,24 @@ func batch(n, size int, inPlace bool) []Job {
 
 // share times f, which encrypts n bytes, in turns with the limit, and reports the best of each: GB/s, and the share.
 func share(b *testing.B, t Tier, bits, n int, f func()) {
-	limit, best := time.Hour, time.Hour
-	const limitBytes = 1 << 18
-	ln := 0
+	const least = 1 << 16 // bytes between two looks at the clock
+	limit, best, ln := 0.0, 0.0, max(1, least/n)
 	f()
 	for b.Loop() {
 		start := time.Now()
-		ln = Limit(t, bits, limitBytes)
-		limit = min(limit, time.Since(start))
+		done := Limit(t, bits, least)
+		limit = max(limit, float64(done)/float64(time.Since(start)))
 		start = time.Now()
-		f()
-		best = min(best, time.Since(start))
+		for range ln {
+			f()
+		}
+		best = max(best, float64(n*ln)/float64(time.Since(start)))
 	}
-	gbs := float64(n) / float64(best.Nanoseconds())
-	b.ReportMetric(gbs, "GB/s")
-	if ln > 0 {
-		b.ReportMetric(gbs/(float64(ln)/float64(limit.Nanoseconds())), "share")
-	}
+	b.ReportMetric(best, "GB/s")
 	b.ReportMetric(0, "ns/op")
+	if limit > 0 {
+		b.ReportMetric(best/limit, "share")
+	}
 }
 
 func benchModes(b *testing.B, f func(b *testing.B, t Tier, bits, size, n int)) {

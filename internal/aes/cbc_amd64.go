@@ -22,28 +22,35 @@ type cbcLanes struct {
 // Numbers of lanes of the kernels for encryption.
 var (
 	cbcWidthsVAES512 = []int{4, 8, 12, 16, 20, 24, 32}
-	cbcWidthsAESNI   = []int{1, 2, 4, 8, 12}
+	cbcWidthsAESNI   = []int{1, 2, 4, 8}
 )
 
-// cbcLinesFrom is the least number of lanes for which there are kernels that take lines of 64 bytes.
-const cbcLinesFrom = 16
+// Least numbers of lanes for which there are kernels that take lines of 64 bytes.
+const (
+	cbcLinesVAES512 = 16
+	cbcLinesAESNI   = 8
+)
+
+// cbcMost is how many bytes of each lane one call of a kernel encrypts at most: the scheduler of Go's
+// goroutines cannot interrupt it.
+const cbcMost = 64 << 10
 
 func (k *Key) cbcEncryptAsm(jobs []Job) {
-	s := cbcScheduler{key: k, widths: cbcWidthsAESNI, waiting: jobs}
+	s := cbcScheduler{key: k, widths: cbcWidthsAESNI, lines: cbcLinesAESNI, waiting: jobs}
 	if k.tier == VAES512 {
-		s.widths = cbcWidthsVAES512
+		s.widths, s.lines = cbcWidthsVAES512, cbcLinesVAES512
 	}
 	s.fill()
 	for s.width > 0 {
-		s.advance(s.encrypt(slices.Min(s.left[:s.width])))
+		s.advance(s.encrypt(min(cbcMost, slices.Min(s.left[:s.width]))))
 	}
-	clear(s.lanes.iv[:])
 }
 
 // cbcScheduler keeps the lanes full: as soon as a job ends the next one takes its lane.
 type cbcScheduler struct {
 	key     *Key
 	widths  []int
+	lines   int           // numbers of lanes from which kernels take lines
 	waiting []Job         // not yet in a lane
 	width   int           // lanes in use, which are the first ones
 	left    [maxLanes]int // bytes to do, never 0 in a lane in use
@@ -100,7 +107,7 @@ func (s *cbcScheduler) advance(n int) {
 // lines of 64 bytes where there are enough lanes for it, else blocks.
 func (s *cbcScheduler) encrypt(n int) int {
 	wide := s.pad()
-	if wide < cbcLinesFrom || s.key.tier != VAES512 || n < 64 {
+	if wide < s.lines || n < 64 {
 		cbcEncryptBlocks(s.key, wide, (*byte)(unsafe.Pointer(&s.lanes)), n/BlockSize)
 		return n
 	}
@@ -147,6 +154,10 @@ func cbcEncryptBlocks(k *Key, wide int, lanes *byte, blocks int) {
 }
 
 func cbcEncryptLines(k *Key, wide int, lanes *byte, lines int) {
+	if k.tier == AESNI {
+		cbcEncryptLinesAESNIx8(k.enc(), lanes, lines, k.rounds)
+		return
+	}
 	switch wide {
 	case 16:
 		cbcEncryptLinesVAES512x16(k.enc(), lanes, lines, k.rounds)
@@ -169,8 +180,6 @@ func cbcEncryptBlocksAESNI(k *Key, wide int, lanes *byte, blocks int) {
 		cbcEncryptAESNIx4(k.enc(), lanes, blocks, k.rounds)
 	case 8:
 		cbcEncryptAESNIx8(k.enc(), lanes, blocks, k.rounds)
-	case 12:
-		cbcEncryptAESNIx12(k.enc(), lanes, blocks, k.rounds)
 	}
 }
 

@@ -79,10 +79,10 @@ func cbcEncryptAESNIx4(keys *byte, lanes *byte, blocks int, rounds int)
 //go:noescape
 func cbcEncryptAESNIx8(keys *byte, lanes *byte, blocks int, rounds int)
 
-// cbcEncryptAESNIx12 encrypts blocks > 0 blocks of each of the first 12 lanes.
+// cbcEncryptLinesAESNIx8 encrypts lines > 0 times 64 bytes of each of the first 8 lanes.
 //
 //go:noescape
-func cbcEncryptAESNIx12(keys *byte, lanes *byte, blocks int, rounds int)
+func cbcEncryptLinesAESNIx8(keys *byte, lanes *byte, lines int, rounds int)
 
 // cbcDecryptVAES512 decrypts one message.
 //

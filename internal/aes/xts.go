@@ -12,7 +12,7 @@ type XTS struct{ data, tweak *Key }
 // NewXTS expands the two keys, each 16 or 32 bytes; they are not kept. It fails
 // with [ErrKey] and [ErrEqualKeys].
 func NewXTS(dataKey, tweakKey []byte) (*XTS, error) {
-	if len(dataKey) != len(tweakKey) || len(dataKey) == 24 {
+	if n := len(dataKey); n != len(tweakKey) || n != 16 && n != 32 {
 		return nil, fmt.Errorf("%w: XTS with %d and %d bytes", ErrKey, len(dataKey), len(tweakKey))
 	}
 	if subtle.ConstantTimeCompare(dataKey, tweakKey) == 1 {

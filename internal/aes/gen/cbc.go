@@ -18,7 +18,7 @@ const (
 var (
 	cbcGroupsZ     = []int{1, 2, 3, 4, 5, 6, 8} // registers of four chains
 	cbcLineGroupsZ = []int{4, 5, 6, 8}
-	cbcLanesX      = []int{1, 2, 4, 8, 12}
+	cbcLanesX      = []int{1, 2, 4, 8}
 )
 
 // cbc makes CBC: encryption with many chains side by side, decryption of one message at a time.
@@ -32,6 +32,7 @@ func cbc(c *gen) {
 	for _, n := range cbcLanesX {
 		cbcEncryptX(c, n)
 	}
+	cbcEncryptLinesX(c, 8)
 	cbcDecryptZ(c)
 	cbcDecryptX(c)
 }

@@ -106,23 +106,34 @@ func (c *gen) retX() {
 // aesX runs the whole cipher on every register of s, with the round keys from
 // memory by way of x15.
 func (c *gen) aesX(s []reg.VecPhysical, keys reg.Register, r int, decrypt bool) {
+	emit(c.aesXOps(s, keys, r, decrypt))
+}
+
+// aesXOps returns the instructions of aesX.
+func (c *gen) aesXOps(s []reg.VecPhysical, keys reg.Register, r int, decrypt bool) (ops []func()) {
 	key := x[15]
 	for i := 0; i <= r; i++ {
-		c.MOVOU(at(keys, 16*i), key)
+		ops = append(ops, func() { c.MOVOU(at(keys, 16*i), key) })
 		for _, v := range s {
-			switch {
-			case i == 0:
-				c.PXOR(key, v)
-			case i == r && decrypt:
-				c.AESDECLAST(key, v)
-			case i == r:
-				c.AESENCLAST(key, v)
-			case decrypt:
-				c.AESDEC(key, v)
-			default:
-				c.AESENC(key, v)
-			}
+			ops = append(ops, func() { c.roundX(key, v, i, r, decrypt) })
 		}
+	}
+	return ops
+}
+
+// roundX is round i of r, with the whitening as round 0.
+func (c *gen) roundX(key, v reg.VecPhysical, i, r int, decrypt bool) {
+	switch {
+	case i == 0:
+		c.PXOR(key, v)
+	case i == r && decrypt:
+		c.AESDECLAST(key, v)
+	case i == r:
+		c.AESENCLAST(key, v)
+	case decrypt:
+		c.AESDEC(key, v)
+	default:
+		c.AESENC(key, v)
 	}
 }
 
@@ -163,4 +174,23 @@ func (c *gen) tailMask(n reg.Register, mask reg.OpmaskPhysical) {
 	c.SHLL(reg.CL, ones)
 	c.DECL(ones)
 	c.KMOVW(ones, mask)
+}
+
+// emit runs all of ops.
+func emit(ops []func()) {
+	for _, op := range ops {
+		op()
+	}
+}
+
+// mixIn emits both lists, each in its order, the second spread evenly over the first.
+func mixIn(main, other []func()) {
+	done := 0
+	for i, op := range main {
+		op()
+		for ; done < (i+1)*len(other)/len(main); done++ {
+			other[done]()
+		}
+	}
+	emit(other[done:])
 }

@@ -60,7 +60,7 @@ func xtsZ(c *gen, decrypt bool, shifts, polyMem operand.Mem) {
 	name, doc := xtsName(decrypt, "VAES512")
 	c.fn(name, xtsSig, doc)
 	keys, tweak, dst, src, n := c.arg("keys"), c.arg("tweak"), c.arg("dst"), c.arg("src"), c.arg("blocks")
-	tw, poly, t := z[4:4+xtsRegs], z[31], z[12]
+	tw, poly := z[4:4+xtsRegs], z[31]
 	c.VMOVDQU64(polyMem, poly)
 	c.firstTweaks(tweak, shifts, poly, tw)
 	c.byRounds(func(r int) {
@@ -74,19 +74,22 @@ func xtsZ(c *gen, decrypt bool, shifts, polyMem operand.Mem) {
 					c.VMOVDQU64(at(src, 64*i), v)
 					c.VPTERNLOGQ(operand.Imm(0x96), tw[i], k[0], v)
 				}
+				var next []func()
 				if regs == 1 {
 					for i := 1; i < xtsRegs; i++ {
-						c.VMOVDQA64(tw[i], tw[i-1])
+						next = append(next, func() { c.VMOVDQA64(tw[i], tw[i-1]) })
 					}
 				} else {
-					for i := range tw { // times x^16: two bytes up, what falls out times the polynomial
-						c.VPSRLDQ(operand.Imm(14), tw[i], t)
-						c.VPSLLDQ(operand.Imm(2), tw[i], tw[i])
-						c.VPCLMULQDQ(operand.Imm(0), poly, t, t)
-						c.VPXORQ(t, tw[i], tw[i])
+					for i, v := range tw { // times x^16: two bytes up, what falls out times the polynomial
+						t := z[12+i]
+						next = append(next,
+							func() { c.VPSRLDQ(operand.Imm(14), v, t) },
+							func() { c.VPSLLDQ(operand.Imm(2), v, v) },
+							func() { c.VPCLMULQDQ(operand.Imm(0), poly, t, t) },
+							func() { c.VPXORQ(t, v, v) })
 					}
 				}
-				c.xtsRounds(s, k, last, decrypt)
+				mixIn(c.xtsRounds(s, k, last, decrypt), next)
 				for i, v := range s {
 					c.VMOVDQU64(v, at(dst, 64*i))
 				}
@@ -100,7 +103,7 @@ func xtsZ(c *gen, decrypt bool, shifts, polyMem operand.Mem) {
 		c.VPXORQ(tw[0], k[r], z[8])
 		c.VMOVDQU64_Z(at(src, 0), reg.K1, z[0])
 		c.VPTERNLOGQ(operand.Imm(0x96), tw[0], k[0], z[0])
-		c.xtsRounds(z[:1], k, z[8:9], decrypt)
+		emit(c.xtsRounds(z[:1], k, z[8:9], decrypt))
 		c.VMOVDQU64(z[0], reg.K1, at(dst, 0))
 		c.JMP(operand.LabelRef("done"))
 	})
@@ -132,55 +135,70 @@ func (c *gen) firstTweaks(tweak reg.Register, shifts operand.Mem, poly reg.VecPh
 	}
 }
 
-func (c *gen) xtsRounds(s, k, last []reg.VecPhysical, decrypt bool) {
-	if decrypt {
-		c.decryptZ(s, k, last)
-		return
-	}
+func (c *gen) xtsRounds(s, k, last []reg.VecPhysical, decrypt bool) (ops []func()) {
 	for i := 1; i < len(k)-1; i++ {
 		for _, v := range s {
-			c.VAESENC(k[i], v, v)
+			ops = append(ops, func() {
+				if decrypt {
+					c.VAESDEC(k[i], v, v)
+				} else {
+					c.VAESENC(k[i], v, v)
+				}
+			})
 		}
 	}
 	for i, v := range s {
-		c.VAESENCLAST(last[i], v, v)
+		ops = append(ops, func() {
+			if decrypt {
+				c.VAESDECLAST(last[i], v, v)
+			} else {
+				c.VAESENCLAST(last[i], v, v)
+			}
+		})
 	}
+	return ops
 }
 
-// xtsX handles eight blocks at a time, then one. Tweaks wait on the stack.
+// xtsX handles eight blocks at a time, then four, then one. While eight blocks
+// are in the cipher, the tweaks of the next eight are made; they wait on the stack.
 func xtsX(c *gen, decrypt bool) {
 	name, doc := xtsName(decrypt, "AESNI")
 	c.fn(name, xtsSig, doc)
 	keys, tweak, dst, src, n := c.arg("keys"), c.arg("tweak"), c.arg("dst"), c.arg("src"), c.arg("blocks")
-	saved := c.AllocLocal(8 * 16)
-	tw, t, poly := x[14], x[13], x[12]
+	saved := c.AllocLocal(2*8*16 + 16)
+	now, next := c.GP64(), c.GP64()
+	c.LEAQ(saved.Offset(15), now)
+	c.ANDQ(operand.I8(-16), now)
+	c.LEAQ(at(now, 8*16), next)
 	m := c.GP64()
 	c.MOVQ(operand.U32(0x87), m)
-	c.MOVQ(m, poly)
+	c.MOVQ(m, x[12])
 	c.MOVQ(operand.U32(1), m)
-	c.MOVQ(m, t)
-	c.PUNPCKLQDQ(t, poly) // 0x87 for what leaves the high half, 1 for what leaves the low one
-	c.MOVOU(at(tweak, 0), tw)
+	c.MOVQ(m, x[13])
+	c.PUNPCKLQDQ(x[13], x[12])
+	c.MOVOU(at(tweak, 0), x[14])
+	emit(c.eightTweaks(now))
 	c.byRounds(func(r int) {
-		for _, regs := range []int{8, 1} {
+		for _, regs := range []int{8, 4, 1} {
 			s := x[:regs]
 			c.while(n, regs, fmt.Sprintf("r%dby%d", r, regs), func() {
 				for i, v := range s {
-					c.MOVOU(tw, saved.Offset(16*i))
 					c.MOVOU(at(src, 16*i), v)
-					c.PXOR(tw, v)
-					// tw = tw·x: the sign of each half, as a mask, moves to the other
-					c.PSHUFD(operand.Imm(0x13), tw, t)
-					c.PADDQ(tw, tw)
-					c.PSRAL(operand.Imm(31), t)
-					c.PAND(poly, t)
-					c.PXOR(t, tw)
+					c.PXOR(at(now, 16*i), v)
 				}
-				c.aesX(s, keys, r, decrypt)
+				var tweaks []func()
+				if regs == 8 {
+					tweaks = c.eightTweaks(next)
+				}
+				mixIn(c.aesXOps(s, keys, r, decrypt), tweaks)
 				for i, v := range s {
-					c.MOVOU(saved.Offset(16*i), t)
-					c.PXOR(t, v)
+					c.PXOR(at(now, 16*i), v)
 					c.MOVOU(v, at(dst, 16*i))
+				}
+				if regs == 8 {
+					c.XCHGQ(now, next)
+				} else {
+					c.ADDQ(operand.Imm(uint64(16*regs)), now)
 				}
 				c.ADDQ(operand.U32(16*regs), src)
 				c.ADDQ(operand.U32(16*regs), dst)
@@ -189,9 +207,26 @@ func xtsX(c *gen, decrypt bool) {
 		c.JMP(operand.LabelRef("done"))
 	})
 	c.Label("done")
-	c.PXOR(t, t)
-	for i := range 8 {
-		c.MOVOU(t, saved.Offset(16*i))
+	c.PXOR(x[0], x[0])
+	for i := range 17 {
+		c.MOVOU(x[0], saved.Offset(16*i))
 	}
 	c.retX()
+}
+
+// eightTweaks returns the instructions that save the tweak in x14 and the seven
+// after it, and leave the next one in x14. In x12 is 0x87 for what leaves the
+// high half of a tweak, and 1 for what leaves the low one.
+func (c *gen) eightTweaks(to reg.Register) (ops []func()) {
+	tw, t, poly := x[14], x[13], x[12]
+	for i := range 8 {
+		ops = append(ops,
+			func() { c.MOVOU(tw, at(to, 16*i)) },
+			func() { c.PSHUFD(operand.Imm(0x13), tw, t) }, // the sign of each half moves to the other
+			func() { c.PADDQ(tw, tw) },
+			func() { c.PSRAL(operand.Imm(31), t) },
+			func() { c.PAND(poly, t) },
+			func() { c.PXOR(t, tw) })
+	}
+	return ops
 }
