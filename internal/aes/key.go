@@ -12,15 +12,8 @@ import (
 // BlockSize is the size of AES's block, in bytes.
 const BlockSize = 16
 
-// Round keys in memory: those for encryption from encOffset, those for
-// decryption (FIPS 197, section 5.3.5, the equivalent inverse cipher: in order of
-// use, InvMixColumns applied) from decOffset, both aligned to 64 bytes.
-const (
-	maxRounds  = 14
-	encOffset  = 0
-	decOffset  = 256
-	roundBytes = 512
-)
+// roundBytes is the size of all round keys: for encryption, and for decryption.
+const roundBytes = 512
 
 // A Key is an expanded AES key (FIPS 197) for one tier. It is the block cipher
 // alone; modes are [CBC], [XTS], [CTR], [GCM] and [GMAC].
@@ -81,20 +74,6 @@ func (k *Key) String() string { return "aes.Key(redacted)" }
 
 // GoString does not return the key.
 func (k *Key) GoString() string { return k.String() }
-
-// enc returns the address of the round keys for encryption, rounds+1 of 16 bytes.
-func (k *Key) enc() *byte { return k.at(encOffset) }
-
-// dec returns the address of the round keys for decryption, in order of use.
-func (k *Key) dec() *byte { return k.at(decOffset) }
-
-func (k *Key) at(offset int) *byte {
-	b := k.buf.Bytes()
-	if b == nil {
-		panic("aes: use of a closed key")
-	}
-	return &b[offset]
-}
 
 // block returns Go's cipher, of a portable key.
 func (k *Key) block() cipher.Block {
