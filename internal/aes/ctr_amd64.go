@@ -5,6 +5,8 @@ package aes
 import (
 	"crypto/subtle"
 	"encoding/binary"
+
+	"github.com/cofferdb/coffer/internal/secmem"
 )
 
 // ctrAsm handles one job. The kernels count in 64 bits; where the low half of
@@ -31,6 +33,6 @@ func (k *Key) ctrAsm(j *Job) {
 	if len(src) > 0 {
 		k.encryptBlocksAsm(&counter[0], &counter[0], 1)
 		subtle.XORBytes(dst, src, counter[:])
-		clear(counter[:])
+		secmem.Wipe(counter[:])
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"crypto/subtle"
 	"encoding/binary"
 	"sync"
+
+	"github.com/cofferdb/coffer/internal/secmem"
 )
 
 // ivSetter is what Go's modes offer so that they need not be allocated for each message.
@@ -61,8 +63,8 @@ func (x *XTS) cryptPortable(jobs []Job, decrypt bool) {
 		x.tweak.block().Encrypt(s.first[:], s.first[:])
 		s.crypt(crypt, jobs[i].Dst, jobs[i].Src)
 	}
-	clear(s.first[:])
-	clear(s.tweaks[:])
+	secmem.Wipe(s.first[:])
+	secmem.Wipe(s.tweaks[:])
 	xtsScratches.Put(s)
 }
 

@@ -3,6 +3,8 @@ package aes
 import (
 	"crypto/subtle"
 	"fmt"
+
+	"github.com/cofferdb/coffer/internal/secmem"
 )
 
 // An XTS is XTS-AES (IEEE 1619-2018, section 5; SP 800-38E) for data units of whole
@@ -66,5 +68,5 @@ func (x *XTS) crypt(jobs []Job, decrypt bool) {
 		}
 		jobs = jobs[n:]
 	}
-	clear(tweaks[:])
+	secmem.Wipe(tweaks[:])
 }
