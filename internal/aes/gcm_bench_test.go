@@ -43,3 +43,24 @@ func BenchmarkGCMOpen(b *testing.B) {
 		})
 	})
 }
+
+func gmacBatch(n, size int) []GMACJob {
+	jobs := make([]GMACJob, n)
+	for i := range jobs {
+		jobs[i] = GMACJob{Data: random(uint64(i), size), AD: random(uint64(i), 64)}
+	}
+	return jobs
+}
+
+// The share is of the limit of AES, for which GMAC does nothing: it is how the two compare.
+func BenchmarkGMAC(b *testing.B) {
+	benchModes(b, func(b *testing.B, t Tier, bits, size, n int) {
+		m, err := NewGMAC(random(1, bits/8))
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer m.Close()
+		jobs := gmacBatch(n, size)
+		share(b, t, bits, n*size, func() { m.SumBatch(jobs) })
+	})
+}

@@ -14,8 +14,8 @@ import (
 const (
 	tabMask   = 0
 	tabCtr    = 64
-	tabPoly   = 320
-	tabPowers = 384
+	tabPoly   = 576
+	tabPowers = 640
 	tabEnd    = tabPowers + 16*104
 	tabSize   = tabEnd + 64 + (tabEnd + 64 - tabPowers)
 )
@@ -33,12 +33,12 @@ func newHashKey(k *Key) (*hashKey, error) {
 	for i := range 64 {
 		tab[tabMask+i] = byte(BlockSize - 1 - i%BlockSize)
 	}
-	bank := 16 // counters in a bank
+	unit := 32 // counters in a unit
 	if k.tier == AESNI {
-		bank = 4
+		unit = 8
 	}
-	for i := range bank {
-		tab[tabCtr+BlockSize*i+15] = byte((i + 2) % bank)
+	for i := range unit {
+		tab[tabCtr+BlockSize*i+15] = byte((i + 2) % unit)
 	}
 	binary.LittleEndian.PutUint64(tab[tabPoly:], ghashPoly)
 

@@ -22,19 +22,17 @@ import (
 // follows the units and the block of lengths too, the first one the last blocks of
 // additional data.
 //
-// Counters begin at 2. Those of the n blocks of a bank are nq + 2 … nq + n + 1:
+// Counters begin at 2. Those of the n blocks of a unit are nq + 2 … nq + n + 1:
 // the base is nonce and nq, added to the first round key already, and the table has
 // what is to be added to that: 2 … n - 1, then 0 and 1, for which the base is ahead by n.
 
-// Offsets in a job; internal/aes/gcm_amd64.go checks them.
-const (
-	jobDst   = 0
-	jobSrc   = 24
-	jobAD    = 48
-	jobNonce = 72
-	jobSize  = 104
-	sliceLen = 8 // from a slice's pointer to its length
-)
+// A jobLayout is where a job's fields lie; internal/aes checks the offsets.
+type jobLayout struct{ dst, src, ad, nonce, size int }
+
+// sliceLen is from a slice's pointer to its length.
+const sliceLen = 8
+
+var gcmLayout = jobLayout{dst: 0, src: 24, ad: 48, nonce: 72, size: 104}
 
 const (
 	unitRegs  = 8  // registers in a unit
@@ -52,25 +50,35 @@ func gcm(c *gen) {
 	}
 }
 
+const gcmSig = "func(keys, tab, jobs *byte, n int, tags *byte, stride int)"
+
 // begin begins the function for a tier.
 func (g *gcmKernel) begin(tier string) {
-	const sig = "func(keys, tab, jobs *byte, n int, tags *byte, stride int)"
 	name, doc := "gcmSeal", "encrypts n > 0 jobs and writes their tags, stride bytes apart."
 	if g.open {
 		name, doc = "gcmOpen", "decrypts n > 0 jobs and writes the tags they should have, stride bytes apart."
 	}
 	c := g.c
-	c.fn(fmt.Sprintf("%s%sr%d", name, tier, g.rounds), sig, doc)
-	g.keys, g.tab, g.pp = c.arg("keys"), c.arg("tab"), c.GP64()
-	g.src, g.dst, g.units, g.rem, g.ctr = c.GP64(), c.GP64(), c.GP64(), c.GP64(), c.GP64()
-	g.mask = at(g.tab, tabMask)
+	c.fn(fmt.Sprintf("%s%sr%d", name, tier, g.rounds), gcmSig, doc)
+	g.layout = gcmLayout
+	g.registers()
+	g.dst, g.ctr, g.primed = c.GP64(), c.GP64(), c.AllocLocal(8)
 	g.ks = c.AllocLocal(g.unitBytes())
-	g.ej0, g.tail, g.primed = c.AllocLocal(16), c.AllocLocal(8), c.AllocLocal(8)
+}
+
+// registers sets what GMAC needs too.
+func (g *gcmKernel) registers() {
+	c := g.c
+	g.keys, g.tab, g.pp = c.arg("keys"), c.arg("tab"), c.GP64()
+	g.src, g.units, g.rem = c.GP64(), c.GP64(), c.GP64()
+	g.mask = at(g.tab, tabMask)
+	g.ej0, g.tail = c.AllocLocal(16), c.AllocLocal(8)
 }
 
 // A gcmKernel is one function being made.
 type gcmKernel struct {
 	hasher
+	layout jobLayout
 	ops    gcmOps
 	open   bool
 	rounds int
@@ -81,7 +89,7 @@ type gcmKernel struct {
 	primed operand.Mem       // whether bank A is half done for the next job
 	keys   reg.GPVirtual
 	src    reg.GPVirtual
-	dst    reg.GPVirtual
+	dst    reg.Register  // nil: nothing is written
 	units  reg.GPVirtual // whole ones that are left
 	rem    reg.GPVirtual // bytes after them
 	ctr    reg.GPVirtual // nq
@@ -152,7 +160,7 @@ func (g *gcmKernel) batch() {
 	g.ops.rest()
 	c.Label("lengths")
 	g.tag()
-	c.ADDQ(operand.U32(jobSize), c.argAt("jobs"))
+	c.ADDQ(operand.U32(g.layout.size), c.argAt("jobs"))
 	c.DECQ(c.argAt("n"))
 	c.JEQ(operand.LabelRef("done"))
 	c.CMPQ(g.primed, operand.Imm(0))
@@ -199,7 +207,7 @@ func (g *gcmKernel) second(steps []func()) {
 	c.JNE(operand.LabelRef(more))
 	c.CMPQ(c.argAt("n"), operand.Imm(1))
 	c.JEQ(operand.LabelRef(more))
-	g.ops.setBase(jobSize)
+	g.ops.setBase(g.layout.size)
 	c.MOVQ(operand.U32(1), g.primed)
 	c.Label(more)
 	g.phase(g.b, g.a, g.ops.output(g.a, 0), steps)
@@ -246,9 +254,11 @@ func (g *gcmKernel) openUnits() {
 // lengths sets src, dst, units, rem, tail and pp.
 func (g *gcmKernel) lengths() {
 	c, job := g.c, g.c.arg("jobs")
-	c.MOVQ(at(job, jobSrc), g.src)
-	c.MOVQ(at(job, jobDst), g.dst)
-	c.MOVQ(at(job, jobSrc+sliceLen), g.rem)
+	c.MOVQ(at(job, g.layout.src), g.src)
+	if g.dst != nil {
+		c.MOVQ(at(job, g.layout.dst), g.dst)
+	}
+	c.MOVQ(at(job, g.layout.src+sliceLen), g.rem)
 	c.MOVQ(g.rem, g.units)
 	c.SHRQ(g.unitShift(), g.units)
 	c.ANDQ(operand.U32(g.unitBytes()-1), g.rem)
@@ -292,8 +302,8 @@ func (g *gcmKernel) hashed(n int) {
 // nonce loads a job's nonce and last, a number below 256, as a counter block.
 func (g *gcmKernel) nonce(job reg.Register, job0 int, last uint64, to reg.Register) {
 	c, lo, hi := g.c, g.c.GP64(), g.c.GP64()
-	c.MOVQ(at(job, job0+jobNonce), lo)
-	c.MOVL(at(job, job0+jobNonce+8), hi.As32())
+	c.MOVQ(at(job, job0+g.layout.nonce), lo)
+	c.MOVL(at(job, job0+g.layout.nonce+8), hi.As32())
 	if last == 1 {
 		c.BTSQ(operand.Imm(56), hi)
 	}
@@ -311,23 +321,28 @@ func (g *gcmKernel) pairQ(lo, hi reg.Register, to reg.Register) {
 	}
 }
 
-// tag takes in the lengths and writes the tag.
+// tag takes in the lengths and writes the tag. Where nothing is encrypted all is additional data.
 func (g *gcmKernel) tag() {
 	c, v := g.c, g.t[0].AsX()
 	lo, hi, job := c.GP64(), c.GP64(), c.arg("jobs")
-	c.MOVQ(at(job, jobSrc+sliceLen), lo)
+	c.MOVQ(at(job, g.layout.src+sliceLen), lo)
+	c.MOVQ(at(job, g.layout.ad+sliceLen), hi)
+	if g.dst == nil {
+		c.ADDQ(lo, hi)
+		c.XORQ(lo, lo)
+	}
 	c.SHLQ(operand.Imm(3), lo)
-	c.MOVQ(at(job, jobAD+sliceLen), hi)
 	c.SHLQ(operand.Imm(3), hi)
 	g.pairQ(lo, hi, v)
 	g.xor(g.y.AsX(), v)
 	g.absorbX(at(g.tab, tabEnd-16))
 	g.reduce()
 	y := g.y.AsX()
-	g.reverse(y)
 	if g.wide {
+		c.VPSHUFB(at(g.tab, tabMask), y, y)
 		g.xor(g.ej0, y)
 	} else {
+		g.reverse(y)
 		c.MOVOU(g.ej0, v)
 		c.PXOR(v, y)
 	}

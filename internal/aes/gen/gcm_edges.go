@@ -11,8 +11,8 @@ import (
 func (g *gcmKernel) longAdditional() (from, n reg.GPVirtual) {
 	c, job := g.c, g.c.arg("jobs")
 	from, n = c.GP64(), c.GP64()
-	c.MOVQ(at(job, jobAD), from)
-	c.MOVQ(at(job, jobAD+sliceLen), n)
+	c.MOVQ(at(job, g.layout.ad), from)
+	c.MOVQ(at(job, g.layout.ad+sliceLen), n)
 	pp := g.pp
 	c.Label("ad")
 	c.CMPQ(n, operand.Imm(64))

@@ -39,12 +39,22 @@ func (o *gcmNarrowOps) setBase(offset int) {
 }
 
 func (o *gcmNarrowOps) counters(s []reg.VecPhysical) []func() {
-	c, v := o.c, o.c.GP32()
+	c, v, first := o.c, o.c.GP32(), 0
+	if s[0] == o.b[0] {
+		first = 4
+	}
 	add := func(i int) func() {
-		return func() { c.PXOR(at(o.tab, tabCtr+16*i), s[i]) }
+		return func() { c.PXOR(at(o.tab, tabCtr+16*(first+i)), s[i]) }
+	}
+	if first == 0 {
+		steps := []func(){}
+		for i, v := range s {
+			steps = append(steps, func() { c.MOVOU(o.base, v) }, add(i))
+		}
+		return steps
 	}
 	return []func(){
-		func() { c.ADDL(operand.Imm(4), o.ctr.As32()) },
+		func() { c.ADDL(operand.Imm(8), o.ctr.As32()) },
 		func() { c.MOVL(o.ctr.As32(), v) },
 		func() { c.BSWAPL(v) },
 		func() { c.XORL(at(o.keys, 12), v) },

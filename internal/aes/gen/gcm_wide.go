@@ -45,12 +45,18 @@ func (o *gcmWideOps) setBase(offset int) {
 }
 
 func (o *gcmWideOps) counters(s []reg.VecPhysical) []func() {
-	c, v := o.c, o.c.GP32()
+	c, v, first := o.c, o.c.GP32(), 0
+	if s[0] == o.b[0] {
+		first = 4
+	}
 	add := func(i int) func() {
-		return func() { c.VPXORQ(at(o.tab, tabCtr+64*i), o.base, s[i]) }
+		return func() { c.VPXORQ(at(o.tab, tabCtr+64*(first+i)), o.base, s[i]) }
+	}
+	if first == 0 {
+		return []func(){add(0), add(1), add(2), add(3)}
 	}
 	return []func(){
-		func() { c.ADDL(operand.Imm(16), o.ctr.As32()) },
+		func() { c.ADDL(operand.Imm(32), o.ctr.As32()) },
 		func() { c.MOVL(o.ctr.As32(), v) },
 		func() { c.BSWAPL(v) },
 		func() { c.XORL(at(o.keys, 12), v) },

@@ -14,9 +14,9 @@ import (
 // same numbers and fills in the constants.
 const (
 	tabMask   = 0   // 64 bytes: the shuffle that reverses each block
-	tabCtr    = 64  // 256: what counters add to their base
-	tabPoly   = 320 // 16: the reduction's constant
-	tabPowers = 384 // H^104 … H^1, 16 bytes each, and 64 bytes that are only ever multiplied by zeros
+	tabCtr    = 64  // 512: what counters add to their base
+	tabPoly   = 576 // 16: the reduction's constant
+	tabPowers = 640 // H^104 … H^1, 16 bytes each, and 64 bytes that are only ever multiplied by zeros
 	powers    = 104 // at most 4 of additional data, 64 of units, 32 of tail, 1 of lengths
 	tabEnd    = tabPowers + 16*powers
 	tabMids   = tabEnd + 64 - tabPowers // from a power to the sum of its halves, in both halves

@@ -26,6 +26,7 @@ var kernels = []struct {
 	{"ctr", ctr},
 	{"gcm", gcm},
 	{"ghash", ghash},
+	{"gmac", gmac},
 	{"key", key},
 	{"limit", limit},
 	{"xts", xts},
