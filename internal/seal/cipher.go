@@ -54,6 +54,7 @@ func newEngine(suite Suite, d deriver) (engine, error) {
 // ciphertexts and collects errors around an engine.
 type sealer struct {
 	suite    Suite
+	runBytes int          // at most this many in a run, or one block
 	openOnly error        // why Seal refuses: FIPS mode; nil if it does not
 	entropy  func([]byte) // fills with random bits; tests put a fixed stream here
 	pool     sync.Pool    // of *scratch
@@ -66,7 +67,11 @@ var _ Cipher = (*sealer)(nil)
 
 func newSealer(suite Suite, ad [adSize]byte, e engine) *sealer {
 	c := &sealer{suite: suite, engine: e, entropy: systemEntropy}
-	c.pool.New = func() any { return &scratch{ad: ad} }
+	c.runBytes = runBytes
+	if suite == SuiteCBC {
+		c.runBytes = runBytesCBC
+	}
+	c.pool.New = func() any { return newScratch(ad) }
 	return c
 }
 
@@ -90,10 +95,15 @@ func (c *sealer) Seal(batch []Block) error {
 	if !c.engine.drawsNonces() {
 		c.draw(s, batch)
 	}
-	c.engine.seal(s, batch)
-	for i := range batch {
-		batch[i].CRC = Checksum(batch[i].Dst)
-		batch[i].Err = nil
+	for len(batch) > 0 {
+		n := nextRun(batch, c.runBytes)
+		run := batch[:n]
+		c.engine.seal(s, run)
+		for i := range run {
+			run[i].CRC = Checksum(run[i].Dst)
+			run[i].Err = nil
+		}
+		batch = batch[n:]
 	}
 	c.put(s)
 	return nil
@@ -110,7 +120,11 @@ func (c *sealer) Open(batch []Block) error {
 		batch[i].Err = nil
 	}
 	s := c.pool.Get().(*scratch)
-	c.engine.open(s, batch)
+	for rest := batch; len(rest) > 0; {
+		n := nextRun(rest, c.runBytes)
+		c.engine.open(s, rest[:n])
+		rest = rest[n:]
+	}
 	c.put(s)
 	return failures(batch)
 }

@@ -29,6 +29,9 @@ func restricted(t *testing.T, name, dir string) bool {
 	if os.Getenv(fipsChild) != "" {
 		return true
 	}
+	if fips.Current().State == fips.Unsupported {
+		t.Skip(fips.Unsupported)
+	}
 	self, err := os.Executable()
 	require.NoError(t, err)
 	cmd := exec.Command(self, "-test.run=^"+name+"$", "-test.v")

@@ -15,7 +15,8 @@ import (
 type FrameCipher interface {
 	// Seal appends the ciphertext of plaintext, as long as it, to dst. The nonce
 	// is drawn inside. ad is bound too: what the journal keeps in clear beside
-	// the frame. dst may be plaintext[:0].
+	// the frame. dst may be plaintext[:0]; else what is appended must not
+	// overlap plaintext, which panics.
 	// The error is ErrClosed.
 	Seal(dst, plaintext, ad []byte) (out []byte, nonce [NonceSize]byte, tag [TagSize]byte, err error)
 
@@ -70,8 +71,8 @@ func NewFrame(key *dek.Key, volume, segment [16]byte) (FrameCipher, error) {
 // full additional data is in s.frame; nonce and tag in s.nonce and s.tag.
 type frameWork interface {
 	drawsNonces() bool
-	seal(s *scratch, plaintext []byte) (ciphertext []byte) // in scratch, or plaintext itself
-	open(s *scratch, dst, ciphertext []byte) bool
+	seal(s *scratch, dst, plaintext []byte)       // same length, in place or apart
+	open(s *scratch, dst, ciphertext []byte) bool // the same; leaves zeros when it fails
 	chain(s *scratch) hash.Hash
 	close()
 }
@@ -112,7 +113,8 @@ func (c *frameCipher) Seal(dst, plaintext, ad []byte) (out []byte, nonce [NonceS
 	if !c.work.drawsNonces() {
 		c.entropy(s.nonce[:])
 	}
-	out = append(dst, c.work.seal(s, plaintext)...)
+	out = slices.Grow(dst, len(plaintext))[:len(dst)+len(plaintext)]
+	c.work.seal(s, out[len(dst):], plaintext)
 	return out, s.nonce, s.tag, nil
 }
 

@@ -53,21 +53,24 @@ func (e *cbcLibrary) drawsNonces() bool { return true }
 // seal is not reached: New makes a sealer that refuses.
 func (e *cbcLibrary) seal(*scratch, []Block) { panic("seal: FIPS mode does not seal under aes-cbc") }
 
-func (e *cbcLibrary) open(s *scratch, batch []Block) {
-	for i := range batch {
-		b := &batch[i]
-		whole, ciphertext := s.gmacBuffer(b.Position, len(b.Src))
+func (e *cbcLibrary) open(s *scratch, run []Block) {
+	for i := range run {
+		b := &run[i]
+		whole := s.buffer(adSize + len(b.Src))
+		copy(whole, s.ad(i, b))
+		ciphertext := whole[adSize:]
 		copy(ciphertext, b.Src)
 		copy(s.joined[:], b.Nonce[:])
 		copy(s.joined[NonceSize:], b.Tag[:])
 		if _, err := e.mac.Open(nil, nil, s.joined[:], whole); err != nil {
-			reject(b, SuiteCBC, ciphertext)
+			reject(b, SuiteCBC, Checksum(ciphertext))
 			continue
 		}
-		clear(s.iv[:])
-		copy(s.iv[:], b.Nonce[:])
-		useCBC(&s.ivMode, cipher.NewCBCEncrypter, e.iv, zeroIV[:]).CryptBlocks(s.iv[:], s.iv[:])
-		useCBC(&s.cbcMode, cipher.NewCBCDecrypter, e.data, s.iv[:]).CryptBlocks(b.Dst, ciphertext)
+		iv := s.ivs[:BlockUnit]
+		clear(iv)
+		copy(iv, b.Nonce[:])
+		useCBC(&s.ivMode, cipher.NewCBCEncrypter, e.iv, zeroIV[:]).CryptBlocks(iv, iv)
+		useCBC(&s.cbcMode, cipher.NewCBCDecrypter, e.data, iv).CryptBlocks(b.Dst, ciphertext)
 	}
 }
 
