@@ -15,7 +15,7 @@ BENCHTIME    ?= 1s
 BENCHCOUNT   ?= 1
 COFFER_E2E_MB ?= 300
 
-.PHONY: help demo test lint race fuzz bench crash e2e vectors cross tools clean
+.PHONY: help demo test lint race fuzz bench kernels crash e2e vectors cross fips arm64 tools clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)$$/  \1	\2/p' Makefile | expand -t 14
@@ -43,6 +43,10 @@ bench: ## benchmarks; BENCH=regexp BENCHTIME=1s BENCHCOUNT=1
 	@scripts/setup.sh go
 	@go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -count $(BENCHCOUNT) -timeout 120m ./...
 
+kernels: ## AES kernels against the processor's limit, beside other implementations; FULL=1 for the whole matrix
+	@scripts/setup.sh go
+	@go run ./cmd/coffer bench kernels $(if $(FULL),--full)
+
 crash: ## power cuts for DURATION (2m), from SEED=n or a random one; ends with cuts=N failures=N seed=N
 	@scripts/setup.sh go
 	@go run ./internal/crashtest/cmd -duration $(DURATION) $(if $(SEED),-seed $(SEED))
@@ -58,6 +62,14 @@ vectors: ## published test vectors that live in a nested module (a large downloa
 cross: ## builds and vets for other systems and processors, and with -tags purego
 	@scripts/setup.sh go
 	@scripts/cross.sh
+
+fips: ## builds with the validated cryptographic module (GOFIPS140=v1.0.0) and runs the tests, in FIPS mode too
+	@scripts/setup.sh test
+	@scripts/fips.sh
+
+arm64: ## builds for arm64 and runs the tests there, emulated (qemu-user)
+	@scripts/setup.sh arm64
+	@scripts/arm64.sh
 
 tools: ## downloads and builds the pinned development tools (tools/go.mod)
 	@scripts/setup.sh go

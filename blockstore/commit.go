@@ -114,6 +114,9 @@ func (s *Store) update(fn func(*Tx) error, reseal bool) (uint64, error) {
 	if err := s.usable(); err != nil {
 		return 0, err
 	}
+	if err := s.sealable(); err != nil {
+		return 0, err
+	}
 	if err := s.throttle(); err != nil {
 		return 0, err
 	}

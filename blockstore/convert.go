@@ -111,6 +111,9 @@ func (s *Store) startConversion(ctx context.Context, target func(*label) (Conver
 	}
 	l := s.label.Load()
 	c, err := target(l)
+	if err == nil {
+		err = mayConvertTo(c.Suite)
+	}
 	if err != nil {
 		return nil, err
 	}

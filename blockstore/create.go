@@ -24,6 +24,9 @@ func Create(path string, keys *dek.Keyring, o CreateOptions) (*Store, error) {
 	setDefault(&o.BlockSize, DefaultBlockSize)
 	setDefault(&o.Suite, AESGCM)
 	setDefault(&o.Perm, 0o600)
+	if err := o.Suite.Allowed(true); err != nil {
+		return nil, fmt.Errorf("blockstore: create: %w", err)
+	}
 	l, err := newLabel(keys, o, opts.Tune.SealReserve)
 	if err != nil {
 		return nil, err

@@ -30,6 +30,8 @@ var (
 	ErrNotVolume = fault.NotFormat
 	// ErrOutcomeUnknown: a sync failed. Whether the commit is durable shows when the volume is opened again.
 	ErrOutcomeUnknown = fault.OutcomeUnknown
+	// ErrUnsupported: not on this platform, or not in FIPS mode (see package fips).
+	ErrUnsupported = fault.Unsupported
 	// ErrTooOld: the lineage no longer reaches back to the anchor's session.
 	ErrTooOld = fault.TooOld
 )

@@ -26,7 +26,7 @@ func sampleLabel(t testing.TB) *label {
 	for b := uint64(0); b < 400; b += 100 {
 		write1(t, s, b, page(b))
 	}
-	require.NoError(t, s.recordConversion(context.Background(), Conversion{Suite: AESCBC, Key: ids[1]}))
+	require.NoError(t, s.recordConversion(context.Background(), Conversion{Suite: orGCM(AESCBC), Key: ids[1]}))
 	require.NoError(t, s.Close())
 	return s.label.Load()
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/cofferdb/coffer/dek"
+	"github.com/cofferdb/coffer/fips"
 	"github.com/cofferdb/coffer/internal/fault"
 	"github.com/cofferdb/coffer/internal/fsx"
 	"github.com/cofferdb/coffer/internal/seal"
@@ -18,13 +19,17 @@ import (
 // A read-write open after a crash replays the journal and makes durable what
 // it accepted before anything else; a read-only open replays into memory and
 // writes nothing. A volume whose write key is activated for decryption only
-// opens read-only.
+// opens read-only. In FIPS mode a volume under aes-xts is refused with
+// [ErrUnsupported], and one under aes-cbc can only be read and converted.
 func Open(path string, keys *dek.Keyring, o *Options) (*Store, error) {
 	opts, err := o.withDefaults()
 	if err != nil {
 		return nil, err
 	}
 	path = fsx.Resolve(opts.FS, path)
+	if err := fips.Start(opts.Logger); err != nil {
+		return nil, fmt.Errorf("blockstore: open: %w", err)
+	}
 	file, err := openLocked(opts.FS, path, opts.ReadOnly)
 	if err != nil {
 		return nil, err
@@ -147,7 +152,7 @@ func checkPolicy(l *label, o *Options) error {
 	if !o.ExpectKey.IsZero() && o.ExpectKey != l.write().key {
 		return fmt.Errorf("blockstore: the volume's write key is %v, expected was %v: %w", l.write().key, o.ExpectKey, fault.Tampered)
 	}
-	return nil
+	return checkMode(l, o)
 }
 
 // authenticate takes the keys of all slots and checks the label's MAC.

@@ -10,7 +10,7 @@ const epochLimit = 5
 // to know, and an interrupted one begins again with the next checkpoint.
 func (s *Store) resealEpochs() {
 	l := s.label.Load()
-	if s.opts.Tune.Inline || len(l.write().epochs) < epochLimit || l.conv.op != opNone || !s.convMu.TryLock() {
+	if s.opts.Tune.Inline || s.sealable() != nil || len(l.write().epochs) < epochLimit || l.conv.op != opNone || !s.convMu.TryLock() {
 		return
 	}
 	defer s.convMu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 
+	"github.com/cofferdb/coffer/fips"
 	"github.com/cofferdb/coffer/internal/fault"
 	"github.com/cofferdb/coffer/internal/secmem"
 )
@@ -41,6 +42,9 @@ func ValidBits(bits int) bool { return bits == 128 || bits == 192 || bits == 256
 func Generate(bits int) (*Key, error) {
 	if !ValidBits(bits) {
 		return nil, badBits(bits)
+	}
+	if err := fips.Allow(fips.Random); err != nil {
+		return nil, fmt.Errorf("dek: generate: %w", err)
 	}
 	mem, err := secmem.New(bits / 8)
 	if err != nil {

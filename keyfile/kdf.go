@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/cofferdb/coffer/dek"
+	"github.com/cofferdb/coffer/fips"
 	"github.com/cofferdb/coffer/internal/fault"
 	"github.com/cofferdb/coffer/internal/secmem"
 )
@@ -16,8 +17,11 @@ import (
 type deriver func(password, salt []byte, iterations uint32) (*secmem.Buffer, error)
 
 // principalKey is PBKDF2-HMAC-SHA512 (PKCS #5 v2.1, section 5.2; SP 800-132),
-// 32 bytes.
+// 32 bytes. FIPS mode has no other function for passwords, and this one in both modes.
 func principalKey(password, salt []byte, iterations uint32) (*secmem.Buffer, error) {
+	if err := fips.Allow(fips.PBKDF2); err != nil {
+		return nil, fmt.Errorf("keyfile: derive principal key: %w", err)
+	}
 	key, err := pbkdf2.Key(sha512.New, string(password), salt, int(iterations), kekSize)
 	if err != nil {
 		return nil, fmt.Errorf("keyfile: derive principal key: %w", err)

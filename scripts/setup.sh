@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# setup.sh go|test: what the target needs on this machine, installed where that is possible and named where it is not.
+# setup.sh go|test|arm64: what the target needs on this machine, installed where that is possible and named where it is not.
 # Idempotent; where everything is there it does nothing and asks no network.
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -7,11 +7,17 @@
 command -v go >/dev/null || die "Go is missing: install Go 1.26 or newer, https://go.dev/dl"
 # A toolchain that is too old and may not fetch a newer one says so here, once, in Go's own words.
 go list -m >/dev/null || die "this Go cannot build the module: see go.mod for the version it needs"
-[ "${1:-test}" = test ] || exit 0
+target=${1:-test}
+[ "$target" != go ] || exit 0
 
 # missing prints the packages of the commands that are not there.
 missing() {
 	local packages=()
+	if [ "$target" = arm64 ]; then
+		[ "$(uname -m)" = aarch64 ] || command -v qemu-aarch64 >/dev/null || packages+=(qemu-user) # runs the tests for arm64
+		echo "${packages[*]}"
+		return
+	fi
 	command -v sqlite3 >/dev/null || packages+=(sqlite3)            # judges databases that went through encrypt and decrypt
 	command -v openssl >/dev/null || packages+=(openssl)            # the independent implementation the suites are compared with
 	command -v "${CC:-gcc}" >/dev/null || packages+=(gcc libc6-dev) # the race detector links with cgo

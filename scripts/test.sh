@@ -13,6 +13,13 @@ scripts/lint.sh
 step "other systems, purego"
 scripts/cross.sh
 
+step "FIPS mode"
+scripts/fips.sh
+
+step "arm64, emulated"
+scripts/setup.sh arm64
+scripts/arm64.sh
+
 step "race detector"
 scripts/race.sh
 

@@ -110,6 +110,9 @@ func TestDatabaseEndToEnd(t *testing.T) {
 	} {
 		for _, bits := range c.bits {
 			t.Run(c.cipher+"-"+bits, func(t *testing.T) {
+				if s, err := blockstore.ParseSuite(c.cipher); err != nil || s.Allowed(true) != nil {
+					t.Skip("not in FIPS mode")
+				}
 				d := newDesk(t, bits)
 				require.NoError(t, os.WriteFile(d.path("a.db"), plain, 0o640))
 				d.ok("encrypt", "a.db", "--cipher", c.cipher)
@@ -184,6 +187,9 @@ func rekeyUnderFire(d *desk, plain []byte) (last string) {
 			require.Equal(d.t, last, recorded)
 			landed++
 			d.checkHalfWay(landed, recorded, plain)
+		} else if recorded != "" {
+			require.Equal(d.t, recorded, info.WriteKey.String(), "only a finished conversion is recorded no more")
+			recorded = "" // it was through when the kill came; the next run is another re-key
 		}
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
@@ -10,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/cofferdb/coffer/fips"
 )
 
 // TestMain lets the test binary be the program: testscript runs it as coffer,
@@ -31,13 +34,25 @@ func TestScripts(t *testing.T) {
 			for _, name := range []string{envKeyfile, envAdmin, envPasswordFile} {
 				env.Setenv(name, "")
 			}
+			env.Setenv(fips.Env, "")
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "save": save, "patch": patch, "fill": fill, "lineend": lineEnd, "damage": damage,
 		},
-		Condition: func(cond string) (bool, error) { return cond == "root" && os.Geteuid() == 0, nil },
+		Condition: condition,
 	})
+}
+
+// condition knows [root] and [fipsmodule]: the program has a validated module of cryptography.
+func condition(cond string) (bool, error) {
+	switch cond {
+	case "root":
+		return os.Geteuid() == 0, nil
+	case "fipsmodule":
+		return fips.Current().Certificate != "", nil
+	}
+	return false, fmt.Errorf("unknown condition %q", cond)
 }
 
 // exits runs a program and wants this exit code: exits 5 coffer …

@@ -22,6 +22,9 @@ which may be repeated (the n-th administrator and password belong to the n-th
 key file), or from COFFER_KEYFILE, COFFER_ADMIN and COFFER_PASSWORD_FILE. A
 password that is given nowhere is asked for.
 
+With --fips, or COFFER_FIPS=1, only validated cryptography is used, or the
+program does not start: it must be built with GOFIPS140=v1.0.0.
+
 Exit codes: 0 done; 1 I/O error, disk full, no permission; 2 usage, not a
 volume or key file, out of range; 3 wrong password, unknown administrator, key
 not activated; 4 damaged, altered, rolled back; 5 refused by state, in use,
@@ -32,11 +35,12 @@ func (p *program) root() *cobra.Command {
 	root := p.group("coffer", "Encrypted volumes and their keys")
 	root.Long = about
 	root.SilenceErrors, root.SilenceUsage = true, true
+	p.startsWith(root)
 	root.AddCommand(
 		p.demoCmd(), p.versionCmd(), p.keyfileCmd(),
 		p.createCmd(), p.encryptCmd(), p.decryptCmd(), p.rekeyCmd(),
 		p.resizeCmd(), p.eraseCmd(), p.infoCmd(), p.verifyCmd(), p.labelCmd(),
-		p.catCmd(), p.putCmd(), p.anchorCmd(), p.journalCmd(), p.manCmd(),
+		p.catCmd(), p.putCmd(), p.anchorCmd(), p.journalCmd(), p.benchCmd(), p.manCmd(),
 	)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

@@ -19,6 +19,7 @@ type program struct {
 	stdout io.Writer // results
 	stderr io.Writer // everything else
 	getenv func(string) string
+	fips   bool // --fips
 	began  bool // a verb's own code ran: what fails from then on is no mistake in the command line
 	data   bool // standard input is data: questions go to the terminal itself
 }

@@ -2,13 +2,14 @@ package main
 
 import (
 	"context"
-	"crypto/fips140"
 	"fmt"
 	"runtime"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
+	"github.com/cofferdb/coffer/fips"
+	"github.com/cofferdb/coffer/internal/aes"
 	"github.com/cofferdb/coffer/internal/seal"
 	"github.com/cofferdb/coffer/internal/secmem"
 )
@@ -21,7 +22,9 @@ type versionFacts struct {
 	Go           string   `json:"go"`
 	Platform     string   `json:"platform"`
 	Suites       []string `json:"suites"`
-	FIPS         bool     `json:"fips"`          // Go's cryptographic module is in FIPS 140-3 mode
+	AES          string   `json:"aes"`           // the kernels in use, as "vaes512", or "go"
+	FIPS         bool     `json:"fips"`          // FIPS mode is on
+	FIPSState    string   `json:"fips_state"`    // as on the log, with the version of Go's module
 	LockedMemory bool     `json:"locked_memory"` // keys are kept out of swap
 }
 
@@ -46,7 +49,9 @@ func (p *program) version(asJSON bool) error {
 	t.row("go", f.Go)
 	t.row("platform", f.Platform)
 	t.row("suites", fmt.Sprint(f.Suites))
+	t.row("AES", f.AES)
 	t.row("FIPS mode", onOff(f.FIPS))
+	t.row("", f.FIPSState)
 	t.row("locked memory", yesNo(f.LockedMemory))
 	return t.flush()
 }
@@ -62,7 +67,7 @@ func version() string {
 func facts() versionFacts {
 	f := versionFacts{
 		Version: version(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
-		FIPS: fips140.Enabled(), LockedMemory: secmem.StatusNow().Locked,
+		AES: aes.Best().String(), FIPS: fips.Enabled(), FIPSState: fips.Current().String(), LockedMemory: secmem.StatusNow().Locked,
 	}
 	if b, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range b.Settings {
@@ -74,8 +79,13 @@ func facts() versionFacts {
 			}
 		}
 	}
+	if fips.LibraryOnly() {
+		f.AES = "go"
+	}
 	for _, s := range seal.Suites() {
-		f.Suites = append(f.Suites, s.String())
+		if s.Allowed(true) == nil {
+			f.Suites = append(f.Suites, s.String())
+		}
 	}
 	return f
 }

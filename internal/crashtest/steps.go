@@ -146,7 +146,8 @@ func (p *program) convert() error {
 		p.conv, err = p.store.ResumeConversion(ctx)
 		return err
 	}
-	c := blockstore.Conversion{Suite: []blockstore.Suite{blockstore.AESGCM, blockstore.AESCBC, blockstore.AESXTS, blockstore.None}[p.rng.IntN(4)],
+	suites := allowed(blockstore.AESGCM, blockstore.AESCBC, blockstore.AESXTS, blockstore.None)
+	c := blockstore.Conversion{Suite: suites[p.rng.IntN(len(suites))],
 		Key: p.keys[p.rng.IntN(keyCount)].ID(), Workers: 1 + p.rng.IntN(2)}
 	p.note("convert to %v", c.Suite)
 	p.conv, err = p.store.Convert(ctx, c)

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/cofferdb/coffer/internal/aes"
 )
 
 func TestNoAllocations(t *testing.T) {
@@ -15,15 +17,19 @@ func TestNoAllocations(t *testing.T) {
 			t.Run(v.String(), func(t *testing.T) {
 				c := newCipher(t, v, testScope(v))
 				batch, _ := plainBatch(16, 8192, inPlace)
-				require.Zero(t, testing.AllocsPerRun(100, func() { _ = c.Seal(batch) }), "Seal")
+				few := 0.0
+				if v.suite == SuiteCBC && aes.Best() == aes.Portable {
+					few = 1 // Go's modes carry the IV as state: one for each run of blocks
+				}
+				require.LessOrEqual(t, testing.AllocsPerRun(100, func() { _ = c.Seal(batch) }), few, "Seal")
 				opened := make([]Block, len(batch))
 				copy(opened, batch)
 				turn(opened, false)
-				require.Zero(t, testing.AllocsPerRun(100, func() {
+				require.LessOrEqual(t, testing.AllocsPerRun(100, func() {
 					if c.Open(opened) != nil {
 						t.Error("not opened")
 					}
-				}), "Open")
+				}), few, "Open")
 			})
 		}
 	}

@@ -1,11 +1,11 @@
 package seal
 
 import (
-	"crypto/aes"
 	"fmt"
 	"testing"
+	"time"
 
-	"golang.org/x/crypto/xts"
+	"github.com/cofferdb/coffer/internal/aes"
 )
 
 // benchBatch is how many blocks a benchmark hands over at once.
@@ -103,29 +103,99 @@ func BenchmarkNew(b *testing.B) {
 	}
 }
 
-// BenchmarkXTS is the raw mode beside golang.org/x/crypto/xts.
-func BenchmarkXTS(b *testing.B) {
-	key, data := random(1, 64), random(2, 8192)
-	dst := make([]byte, len(data))
-	ours, err := NewRawXTS(key[:32], key[32:])
-	if err != nil {
-		b.Fatal(err)
-	}
-	theirs, err := xts.NewCipher(aes.NewCipher, key)
-	if err != nil {
-		b.Fatal(err)
-	}
-	s := &xtsScratch{}
-	for name, do := range map[string]func(){
-		"impl=coffer":   func() { ours.crypt(s, dst, data, xtsTweak(7), false) },
-		"impl=x/crypto": func() { theirs.Encrypt(dst, data, 7) },
-	} {
-		b.Run(name+"/bits=256/size=8192", func(b *testing.B) {
-			b.SetBytes(int64(len(data)))
-			b.ReportAllocs()
-			for b.Loop() {
-				do()
+// BenchmarkShareOfKernel measures sealing and opening, with nonces, tags and
+// checksums, against the bare kernel of the suite on the same buffers, in turns; the best
+// of each counts. The kernel of aes-gcm is GCM, that of aes-xts XTS alone.
+func BenchmarkShareOfKernel(b *testing.B) {
+	for _, v := range []variant{{SuiteGCM, 256}, {SuiteXTS, 256}, {SuiteCBC, 256}} {
+		for _, n := range []int{1, benchBatch} {
+			for _, open := range []bool{false, true} {
+				b.Run(fmt.Sprintf("suite=%v/bits=%d/size=8192/batch=%d/open=%v", v.suite, v.bits, n, open), func(b *testing.B) {
+					shareOfKernel(b, v, n, open)
+				})
 			}
-		})
+		}
 	}
+}
+
+func shareOfKernel(b *testing.B, v variant, n int, open bool) {
+	c := newCipher(b, v, testScope(v))
+	batch, _ := plainBatch(n, 8192, false)
+	kernel := bareKernel(b, v, batch, open)
+	if err := c.Seal(batch); err != nil {
+		b.Fatal(err)
+	}
+	do := c.Seal
+	if open {
+		for i := range batch {
+			copy(batch[i].Src, batch[i].Dst)
+		}
+		do = c.Open
+	}
+	best := [2]time.Duration{time.Hour, time.Hour}
+	calls := max(1, benchBatch/4/n)
+	for b.Loop() {
+		for i, f := range []func(){kernel, func() {
+			if err := do(batch); err != nil {
+				b.Fatal(err)
+			}
+		}} {
+			start := time.Now()
+			for range calls {
+				f()
+			}
+			best[i] = min(best[i], time.Since(start))
+		}
+	}
+	bytes := float64(n * 8192 * calls)
+	b.ReportMetric(bytes/float64(best[1].Nanoseconds()), "GB/s")
+	b.ReportMetric(bytes/float64(best[0].Nanoseconds()), "kernel-GB/s")
+	b.ReportMetric(float64(best[0])/float64(best[1]), "share")
+	b.ReportMetric(0, "ns/op")
+}
+
+// bareKernel returns the kernel over the buffers of a batch; what it opens it has sealed itself.
+func bareKernel(b *testing.B, v variant, batch []Block, open bool) func() {
+	b.Helper()
+	must := func(err error) {
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	key := random(3, 64)
+	jobs, gcms := make([]aes.Job, len(batch)), make([]aes.GCMJob, len(batch))
+	for i := range batch {
+		src, dst := random(byte(i), 8192), make([]byte, 8192)
+		jobs[i] = aes.Job{Dst: dst, Src: src, IV: [16]byte{byte(i)}}
+		gcms[i] = aes.GCMJob{Dst: dst, Src: src, AD: random(4, adSize), Nonce: [12]byte{byte(i)}}
+	}
+	switch v.suite {
+	case SuiteGCM:
+		g, err := aes.NewGCM(key[:v.bits/8])
+		must(err)
+		b.Cleanup(g.Close)
+		if !open {
+			return func() { g.SealBatch(gcms) }
+		}
+		g.SealBatch(gcms)
+		for i := range gcms {
+			gcms[i].Src, gcms[i].Dst = gcms[i].Dst, gcms[i].Src
+		}
+		return func() { g.OpenBatch(gcms) }
+	case SuiteXTS:
+		x, err := aes.NewXTS(key[:v.bits/8], key[32:32+v.bits/8])
+		must(err)
+		b.Cleanup(x.Close)
+		if open {
+			return func() { x.DecryptBatch(jobs) }
+		}
+		return func() { x.EncryptBatch(jobs) }
+	}
+	x, err := aes.NewCBC(key[:v.bits/8])
+	must(err)
+	b.Cleanup(x.Close)
+	if open {
+		return func() { x.DecryptBatch(jobs) }
+	}
+	return func() { x.EncryptBatch(jobs) }
 }

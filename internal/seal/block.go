@@ -1,6 +1,6 @@
 package seal
 
-import "hash/crc32"
+import "github.com/cofferdb/coffer/internal/crc32c"
 
 // Sizes in bytes.
 const (
@@ -50,8 +50,6 @@ type Cipher interface {
 	Close()
 }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
 // Checksum returns the CRC32C (Castagnoli; RFC 3720, appendix B.4) of
 // ciphertext, for scrubbing without keys.
-func Checksum(ciphertext []byte) uint32 { return crc32.Checksum(ciphertext, castagnoli) }
+func Checksum(ciphertext []byte) uint32 { return crc32c.Checksum(ciphertext) }

@@ -11,7 +11,7 @@ import (
 // New returns a cipher for the blocks of a scope. The key is nil for suite none,
 // and is not kept: subkeys are derived from it here, and the caller may release
 // its lease when the cipher is closed. Errors: ErrSuite, ErrScope, and
-// fault.Unsupported where the platform or FIPS mode refuses the suite.
+// fault.Unsupported where FIPS mode refuses the suite; see [Suite.Allowed].
 func New(suite Suite, key *dek.Key, sc Scope) (Cipher, error) {
 	bits, keyLen := 0, 0
 	if key != nil {
@@ -23,11 +23,16 @@ func New(suite Suite, key *dek.Key, sc Scope) (Cipher, error) {
 	if err := sc.check(suite, key); err != nil {
 		return nil, err
 	}
+	if err := suite.Allowed(false); err != nil {
+		return nil, err
+	}
 	e, err := newEngine(suite, deriver{key: key, scope: &sc, suite: suite, salt: sc.Salt[:]})
 	if err != nil {
 		return nil, err
 	}
-	return newSealer(suite, sc.additional(suite, keyLen), e), nil
+	c := newSealer(suite, sc.additional(suite, keyLen), e)
+	c.openOnly = suite.Allowed(true)
+	return c, nil
 }
 
 // newEngine returns the engine of a valid suite.
@@ -48,9 +53,11 @@ func newEngine(suite Suite, d deriver) (engine, error) {
 // sealer is the Cipher of every suite: it checks batches, draws nonces, sums
 // ciphertexts and collects errors around an engine.
 type sealer struct {
-	suite   Suite
-	entropy func([]byte) // fills with random bits; tests put a fixed stream here
-	pool    sync.Pool    // of *scratch
+	suite    Suite
+	runBytes int          // at most this many in a run, or one block
+	openOnly error        // why Seal refuses: FIPS mode; nil if it does not
+	entropy  func([]byte) // fills with random bits; tests put a fixed stream here
+	pool     sync.Pool    // of *scratch
 
 	mu     sync.RWMutex // guards engine: Seal and Open hold it shared, Close alone
 	engine engine       // nil once closed
@@ -60,7 +67,11 @@ var _ Cipher = (*sealer)(nil)
 
 func newSealer(suite Suite, ad [adSize]byte, e engine) *sealer {
 	c := &sealer{suite: suite, engine: e, entropy: systemEntropy}
-	c.pool.New = func() any { return &scratch{ad: ad} }
+	c.runBytes = runBytes
+	if suite == SuiteCBC {
+		c.runBytes = runBytesCBC
+	}
+	c.pool.New = func() any { return newScratch(ad) }
 	return c
 }
 
@@ -77,14 +88,22 @@ func (c *sealer) Seal(batch []Block) error {
 	if err := c.admit(batch); err != nil {
 		return refuse(batch, err)
 	}
+	if c.openOnly != nil {
+		return refuse(batch, c.openOnly)
+	}
 	s := c.pool.Get().(*scratch)
 	if !c.engine.drawsNonces() {
 		c.draw(s, batch)
 	}
-	c.engine.seal(s, batch)
-	for i := range batch {
-		batch[i].CRC = Checksum(batch[i].Dst)
-		batch[i].Err = nil
+	for len(batch) > 0 {
+		n := nextRun(batch, c.runBytes)
+		run := batch[:n]
+		c.engine.seal(s, run)
+		for i := range run {
+			run[i].CRC = Checksum(run[i].Dst)
+			run[i].Err = nil
+		}
+		batch = batch[n:]
 	}
 	c.put(s)
 	return nil
@@ -101,7 +120,11 @@ func (c *sealer) Open(batch []Block) error {
 		batch[i].Err = nil
 	}
 	s := c.pool.Get().(*scratch)
-	c.engine.open(s, batch)
+	for rest := batch; len(rest) > 0; {
+		n := nextRun(rest, c.runBytes)
+		c.engine.open(s, rest[:n])
+		rest = rest[n:]
+	}
 	c.put(s)
 	return failures(batch)
 }
@@ -110,6 +133,9 @@ func (c *sealer) Open(batch []Block) error {
 func (c *sealer) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.engine != nil {
+		c.engine.close()
+	}
 	c.engine = nil
 	c.pool = sync.Pool{} // scratch may hold keyed states
 }

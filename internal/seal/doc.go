@@ -24,13 +24,21 @@
 // once. Each call works on the calling goroutine alone; a caller that wants
 // more processors splits its batch. Close waits for calls under way.
 //
+// The work is done by the kernels of [internal/aes], whole runs of blocks at a
+// time. In FIPS mode (package fips) Go's library does it, with services that its
+// validated module approves: aes-gcm with nonces that the module draws; aes-cbc
+// can only be opened, and aes-xts is refused. The bytes are the same, and each
+// mode opens what the other sealed where it may ([Suite.Allowed]).
+//
 // Secrets: subkeys are derived into [internal/secmem] memory and wiped as soon as
-// they are expanded. Exception: Go's library keeps expanded round keys, and the
-// states of HMAC, on its own heap, where they cannot be locked or wiped; they
-// are dropped at Close and go with the next collection. Programs should switch
-// core dumps off. Buffers this package keeps between calls hold ciphertext only.
+// they are expanded; round keys and hash keys lie there too and are wiped by
+// Close. Exception: where Go's library expands them (in FIPS mode, and in tier
+// portable), they lie on its heap, where they can be neither locked nor wiped; so do
+// the states of HMAC. Programs should switch core dumps off. Nothing kept
+// between calls holds plaintext.
 //
 // On disk: FORMAT.md, section "Sealing", is normative for all of this.
 //
+// [internal/aes]: https://pkg.go.dev/github.com/cofferdb/coffer/internal/aes
 // [internal/secmem]: https://pkg.go.dev/github.com/cofferdb/coffer/internal/secmem
 package seal

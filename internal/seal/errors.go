@@ -1,7 +1,6 @@
 package seal
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/cofferdb/coffer/internal/fault"
@@ -22,9 +21,6 @@ var (
 // ErrFrame: a frame does not authenticate. It is a fault.Tampered; whether it
 // means damage or just the end of the journal is for the journal to say.
 var ErrFrame = fmt.Errorf("seal: frame does not authenticate: %w", fault.Tampered)
-
-// errEqualKeys cannot happen with derived subkeys; SP 800-38E users must check all the same.
-var errEqualKeys = errors.New("seal: both XTS keys are equal")
 
 // A BlockError says that one block of a batch was not opened. It is a
 // fault.Tampered, and a fault.Damaged as well when the checksum of the

@@ -2,6 +2,7 @@ package seal
 
 import (
 	"encoding/binary"
+	"fmt"
 	"hash"
 	"slices"
 	"sync"
@@ -14,7 +15,8 @@ import (
 type FrameCipher interface {
 	// Seal appends the ciphertext of plaintext, as long as it, to dst. The nonce
 	// is drawn inside. ad is bound too: what the journal keeps in clear beside
-	// the frame. dst may be plaintext[:0].
+	// the frame. dst may be plaintext[:0]; else what is appended must not
+	// overlap plaintext, which panics.
 	// The error is ErrClosed.
 	Seal(dst, plaintext, ad []byte) (out []byte, nonce [NonceSize]byte, tag [TagSize]byte, err error)
 
@@ -40,7 +42,7 @@ const frameHeaderSize = 64
 
 // NewFrame returns the cipher for the frames of a segment: AES-GCM under a
 // subkey of the segment's own, or, without a key, SHA-256. The key is not kept.
-// The error is fault.Unsupported where FIPS mode refuses it.
+// The error is fault.Unsupported where FIPS mode was asked for and failed.
 func NewFrame(key *dek.Key, volume, segment [16]byte) (FrameCipher, error) {
 	c := &frameCipher{entropy: systemEntropy}
 	c.pool.New = func() any { return &scratch{} }
@@ -50,6 +52,9 @@ func NewFrame(key *dek.Key, volume, segment [16]byte) (FrameCipher, error) {
 	if key == nil {
 		c.work = plainFrame{}
 		return c, nil
+	}
+	if err := SuiteGCM.Allowed(true); err != nil {
+		return nil, fmt.Errorf("seal: frames: %w", err)
 	}
 	id := key.ID()
 	c.header[4] = uint8(key.Len())
@@ -66,8 +71,8 @@ func NewFrame(key *dek.Key, volume, segment [16]byte) (FrameCipher, error) {
 // full additional data is in s.frame; nonce and tag in s.nonce and s.tag.
 type frameWork interface {
 	drawsNonces() bool
-	seal(s *scratch, plaintext []byte) (ciphertext []byte) // in scratch, or plaintext itself
-	open(s *scratch, dst, ciphertext []byte) bool
+	seal(s *scratch, dst, plaintext []byte)       // same length, in place or apart
+	open(s *scratch, dst, ciphertext []byte) bool // the same; leaves zeros when it fails
 	chain(s *scratch) hash.Hash
 	close()
 }
@@ -108,7 +113,8 @@ func (c *frameCipher) Seal(dst, plaintext, ad []byte) (out []byte, nonce [NonceS
 	if !c.work.drawsNonces() {
 		c.entropy(s.nonce[:])
 	}
-	out = append(dst, c.work.seal(s, plaintext)...)
+	out = slices.Grow(dst, len(plaintext))[:len(dst)+len(plaintext)]
+	c.work.seal(s, out[len(dst):], plaintext)
 	return out, s.nonce, s.tag, nil
 }
 

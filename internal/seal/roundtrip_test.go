@@ -76,6 +76,45 @@ func TestRaggedBatch(t *testing.T) {
 	}
 }
 
+// Batches longer than a run, with large and small blocks mixed; a bad one in each run.
+func TestRuns(t *testing.T) {
+	for _, v := range variants() {
+		t.Run(v.String(), func(t *testing.T) {
+			c := newCipher(t, v, testScope(v))
+			for _, inPlace := range []bool{false, true} {
+				var batch []Block
+				var plain [][]byte
+				for i := range 3*runBlocks + 7 {
+					p := random(byte(i), []int{4096, 16, 70_000, 512}[i%4]/16*16)
+					b := Block{Position: uint64(i), Src: bytes.Clone(p)}
+					if b.Dst = b.Src; !inPlace {
+						b.Dst = make([]byte, len(p))
+					}
+					batch, plain = append(batch, b), append(plain, p)
+				}
+				require.NoError(t, c.Seal(batch))
+				turn(batch, inPlace)
+				bad := map[int]bool{0: true, 31: true, 32: true, 64: true, len(batch) - 1: true}
+				for i := range bad {
+					batch[i].Src[len(batch[i].Src)-1] ^= 1
+				}
+				var be *BatchError
+				require.ErrorAs(t, c.Open(batch), &be)
+				require.Equal(t, len(bad), be.Failed)
+				for i := range batch {
+					if bad[i] {
+						require.ErrorIs(t, batch[i].Err, fault.Damaged)
+						require.Equal(t, make([]byte, len(plain[i])), batch[i].Dst)
+						continue
+					}
+					require.NoError(t, batch[i].Err)
+					require.True(t, bytes.Equal(plain[i], batch[i].Dst))
+				}
+			}
+		})
+	}
+}
+
 func TestTwoSealsDiffer(t *testing.T) {
 	for _, v := range variants() {
 		t.Run(v.String(), func(t *testing.T) {

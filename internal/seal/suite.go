@@ -1,6 +1,10 @@
 package seal
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/cofferdb/coffer/fips"
+)
 
 // A Suite is a way to seal blocks. Its number is stored in labels and bound
 // into subkeys and additional data.
@@ -59,6 +63,29 @@ func (s Suite) Valid(bits int) error {
 	}
 	if !ok {
 		return fmt.Errorf("%v with a key of %d bits: %w", s, bits, ErrSuite)
+	}
+	return nil
+}
+
+// Allowed returns nil if the suite may be used now, for sealing or for opening
+// alone. In FIPS mode aes-xts may not, and aes-cbc only opens; the error is then
+// a fault.Unsupported. Where FIPS mode was asked for and failed nothing may.
+func (s Suite) Allowed(sealing bool) error {
+	service := fips.SHA2
+	switch {
+	case s == SuiteGCM && sealing:
+		service = fips.GCMSeal
+	case s == SuiteGCM:
+		service = fips.GCMOpen
+	case s == SuiteCBC && sealing:
+		service = fips.CBCSeal
+	case s == SuiteCBC:
+		service = fips.CBCOpen
+	case s == SuiteXTS:
+		service = fips.XTS
+	}
+	if err := fips.Allow(service); err != nil {
+		return fmt.Errorf("suite %v: %w", s, err)
 	}
 	return nil
 }

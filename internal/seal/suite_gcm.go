@@ -1,41 +1,77 @@
 package seal
 
+import (
+	"fmt"
+
+	"github.com/cofferdb/coffer/fips"
+	"github.com/cofferdb/coffer/internal/aes"
+)
+
 // gcmEngine is suite aes-gcm.
-type gcmEngine struct{ gcm gcm }
+type gcmEngine struct{ gcm *aes.GCM }
 
 var _ engine = (*gcmEngine)(nil)
 
 func newGCMEngine(d deriver) (engine, error) {
-	e := &gcmEngine{}
-	err := d.with("gcm", d.key.Len(), func(subkey []byte) (err error) {
-		e.gcm, err = newGCM(subkey, ownNonces())
-		return err
-	})
+	if fips.LibraryOnly() {
+		return newGCMLibrary(d, "gcm")
+	}
+	g, err := newGCM(d, "gcm")
 	if err != nil {
 		return nil, err
 	}
-	return e, nil
+	return &gcmEngine{g}, nil
 }
 
-func (e *gcmEngine) drawsNonces() bool { return e.gcm.own }
-
-func (e *gcmEngine) seal(s *scratch, batch []Block) {
-	for i := range batch {
-		b := &batch[i]
-		putPosition(&s.ad, b.Position)
-		buf := s.buffer(len(b.Src) + gcmOverhead)
-		copy(b.Dst, e.gcm.seal(buf, b.Nonce[:], b.Tag[:], b.Src, s.ad[:]))
+// newGCM derives the subkey of a purpose and expands it.
+func newGCM(d deriver, purpose string) (g *aes.GCM, err error) {
+	err = d.with(purpose, d.key.Len(), func(subkey []byte) (err error) {
+		g, err = aes.NewGCM(subkey)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("seal: %w", err)
 	}
+	return g, nil
 }
 
-func (e *gcmEngine) open(s *scratch, batch []Block) {
-	for i := range batch {
-		b := &batch[i]
-		putPosition(&s.ad, b.Position)
-		n := len(b.Src)
-		buf := s.buffer(n + gcmOverhead)
-		if !e.gcm.open(buf, b.Dst, b.Nonce[:], b.Tag[:], b.Src, s.ad[:]) {
-			reject(b, SuiteGCM, buf[NonceSize:NonceSize+n])
+func (e *gcmEngine) drawsNonces() bool { return false }
+
+func (e *gcmEngine) close() { e.gcm.Close() }
+
+func (e *gcmEngine) seal(s *scratch, run []Block) {
+	jobs := s.gcm[:len(run)]
+	for i := range run {
+		b, j := &run[i], &jobs[i]
+		j.Dst, j.Src, j.AD, j.Nonce = b.Dst, b.Src, s.ad(i, b), b.Nonce
+	}
+	e.gcm.SealBatch(jobs)
+	for i := range run {
+		run[i].Tag = jobs[i].Tag
+	}
+	clear(jobs)
+}
+
+func (e *gcmEngine) open(s *scratch, run []Block) {
+	jobs := s.gcm[:len(run)]
+	for i := range run {
+		b, j := &run[i], &jobs[i]
+		if &b.Src[0] == &b.Dst[0] { // what is refused leaves nothing to sum afterwards
+			s.crcs[i] = Checksum(b.Src)
+		}
+		j.Dst, j.Src, j.AD, j.Nonce, j.Tag = b.Dst, b.Src, s.ad(i, b), b.Nonce, b.Tag
+	}
+	if !e.gcm.OpenBatch(jobs) {
+		for i := range run {
+			b := &run[i]
+			switch {
+			case jobs[i].OK:
+			case &b.Src[0] == &b.Dst[0]:
+				reject(b, SuiteGCM, s.crcs[i])
+			default:
+				reject(b, SuiteGCM, Checksum(b.Src))
+			}
 		}
 	}
+	clear(jobs)
 }

@@ -76,6 +76,9 @@ func TestNewWithDestroyedKey(t *testing.T) {
 	require.NoError(t, err)
 	k.Destroy()
 	for _, s := range []Suite{SuiteGCM, SuiteCBC, SuiteXTS} {
+		if s.Allowed(false) != nil {
+			continue // refused before the key is looked at
+		}
 		_, err := New(s, k, Scope{Key: id, Domain: DomainVolume})
 		require.ErrorIs(t, err, fault.State)
 	}

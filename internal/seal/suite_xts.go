@@ -1,63 +1,65 @@
 package seal
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"fmt"
 
-// xtsTweak is the tweak of a block: its position, 128 bits little-endian.
-func xtsTweak(position uint64) (t [BlockUnit]byte) {
-	binary.LittleEndian.PutUint64(t[:8], position)
-	return t
-}
+	"github.com/cofferdb/coffer/internal/aes"
+)
 
-// xtsEngine is suite aes-xts: the tweak is the position, the nonce serves the GMAC alone.
+// xtsEngine is suite aes-xts: the tweak is the position, 128 bits
+// little-endian; the nonce serves the GMAC alone.
 type xtsEngine struct {
-	data *RawXTS
-	mac  *RawGMAC
+	data *aes.XTS
+	mac  blockMAC
 }
 
 var _ engine = (*xtsEngine)(nil)
 
-func newXTSEngine(d deriver) (engine, error) {
+func newXTSEngine(d deriver) (_ engine, err error) {
 	e, n := &xtsEngine{}, d.key.Len()
-	err := d.with("xts data", n, func(dataKey []byte) error {
+	err = d.with("xts data", n, func(dataKey []byte) error {
 		return d.with("xts tweak", n, func(tweakKey []byte) (err error) {
-			e.data, err = NewRawXTS(dataKey, tweakKey)
+			e.data, err = aes.NewXTS(dataKey, tweakKey)
 			return err
 		})
 	})
-	if err != nil {
-		return nil, err
+	if err == nil {
+		e.mac, err = newBlockMAC(d, "xts mac")
 	}
-	err = d.with("xts mac", n, func(subkey []byte) (err error) {
-		e.mac, err = NewRawGMAC(subkey)
-		return err
-	})
 	if err != nil {
-		return nil, err
+		e.close()
+		return nil, fmt.Errorf("seal: %w", err)
 	}
 	return e, nil
 }
 
 func (e *xtsEngine) drawsNonces() bool { return false }
 
-func (e *xtsEngine) seal(s *scratch, batch []Block) {
-	for i := range batch {
-		b := &batch[i]
-		whole, ciphertext := s.gmacBuffer(b.Position, len(b.Src))
-		e.data.crypt(&s.xts, ciphertext, b.Src, xtsTweak(b.Position), false)
-		e.mac.Sum(b.Tag[:], b.Nonce[:], whole)
-		copy(b.Dst, ciphertext)
-	}
+func (e *xtsEngine) close() {
+	e.data.Close()
+	e.mac.close()
 }
 
-func (e *xtsEngine) open(s *scratch, batch []Block) {
-	for i := range batch {
-		b := &batch[i]
-		whole, ciphertext := s.gmacBuffer(b.Position, len(b.Src))
-		copy(ciphertext, b.Src)
-		if !e.mac.Verify(b.Tag[:], b.Nonce[:], whole) {
-			reject(b, SuiteXTS, ciphertext)
-			continue
-		}
-		e.data.crypt(&s.xts, b.Dst, ciphertext, xtsTweak(b.Position), true)
+// xtsTweak is the tweak of a block.
+func xtsTweak(b *Block) (t [BlockUnit]byte) {
+	binary.LittleEndian.PutUint64(t[:8], b.Position)
+	return t
+}
+
+func (e *xtsEngine) seal(s *scratch, run []Block) {
+	jobs := s.jobs[:len(run)]
+	for i := range run {
+		b := &run[i]
+		jobs[i] = aes.Job{Dst: b.Dst, Src: b.Src, IV: xtsTweak(b)}
 	}
+	e.data.EncryptBatch(jobs)
+	clear(jobs)
+	e.mac.sum(s, run)
+}
+
+func (e *xtsEngine) open(s *scratch, run []Block) {
+	jobs := e.mac.verify(s, run, SuiteXTS, xtsTweak)
+	e.data.DecryptBatch(jobs)
+	clear(jobs)
 }

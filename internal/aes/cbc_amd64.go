@@ -1,0 +1,199 @@
+//go:build !purego
+
+package aes
+
+import (
+	"slices"
+	"unsafe"
+)
+
+// maxLanes is how many chains run side by side at most.
+const maxLanes = 32
+
+// cbcLanes is what the kernels for encryption work on; gen/cbc.go knows its
+// layout. A lane is one chain. Kernels read and write whole registers of
+// chains: lanes that are not needed are copies of one that is, which then
+// writes the same bytes twice.
+type cbcLanes struct {
+	iv       [maxLanes][BlockSize]byte // the chaining values
+	src, dst [maxLanes]*byte
+}
+
+// Numbers of lanes of the kernels for encryption.
+var (
+	cbcWidthsVAES512 = []int{4, 8, 12, 16, 20, 24, 32}
+	cbcWidthsAESNI   = []int{1, 2, 4, 8}
+)
+
+// Least numbers of lanes for which there are kernels that take lines of 64 bytes.
+const (
+	cbcLinesVAES512 = 16
+	cbcLinesAESNI   = 8
+)
+
+// cbcMost is how many bytes of each lane one call of a kernel encrypts at most: the scheduler of Go's
+// goroutines cannot interrupt it.
+const cbcMost = 64 << 10
+
+func (k *Key) cbcEncryptAsm(jobs []Job) {
+	s := cbcScheduler{key: k, widths: cbcWidthsAESNI, lines: cbcLinesAESNI, waiting: jobs}
+	if k.tier == VAES512 {
+		s.widths, s.lines = cbcWidthsVAES512, cbcLinesVAES512
+	}
+	s.fill()
+	for s.width > 0 {
+		s.advance(s.encrypt(min(cbcMost, slices.Min(s.left[:s.width]))))
+	}
+}
+
+// cbcScheduler keeps the lanes full: as soon as a job ends the next one takes its lane.
+type cbcScheduler struct {
+	key     *Key
+	widths  []int
+	lines   int           // numbers of lanes from which kernels take lines
+	waiting []Job         // not yet in a lane
+	width   int           // lanes in use, which are the first ones
+	left    [maxLanes]int // bytes to do, never 0 in a lane in use
+	lanes   cbcLanes
+}
+
+// fill puts the first jobs into lanes, as many as are best for the batch: turns
+// of equal width rather than full ones and a thin last one.
+func (s *cbcScheduler) fill() {
+	n, most := len(s.waiting), s.widths[len(s.widths)-1]
+	if n > most {
+		turns := (n + most - 1) / most
+		n = (n + turns - 1) / turns
+	}
+	for s.width < n && s.next(s.width) {
+		s.width++
+	}
+}
+
+// next puts the next job that is not empty into lane i. It reports false when there is none.
+func (s *cbcScheduler) next(i int) bool {
+	for len(s.waiting) > 0 {
+		j := &s.waiting[0]
+		s.waiting = s.waiting[1:]
+		if len(j.Src) > 0 {
+			s.left[i] = len(j.Src)
+			s.lanes.src[i], s.lanes.dst[i] = &j.Src[0], &j.Dst[0]
+			s.lanes.iv[i] = j.IV
+			return true
+		}
+	}
+	return false
+}
+
+// advance moves all lanes n bytes on. Lanes that are done get the next job, or are given up.
+func (s *cbcScheduler) advance(n int) {
+	for i := s.width - 1; i >= 0; i-- {
+		if s.left[i] -= n; s.left[i] > 0 {
+			s.lanes.src[i] = (*byte)(unsafe.Add(unsafe.Pointer(s.lanes.src[i]), n))
+			s.lanes.dst[i] = (*byte)(unsafe.Add(unsafe.Pointer(s.lanes.dst[i]), n))
+			continue
+		}
+		if s.next(i) {
+			continue
+		}
+		if s.width--; i < s.width { // the last lane moves in
+			s.left[i], s.lanes.iv[i] = s.left[s.width], s.lanes.iv[s.width]
+			s.lanes.src[i], s.lanes.dst[i] = s.lanes.src[s.width], s.lanes.dst[s.width]
+		}
+	}
+}
+
+// encrypt encrypts up to n bytes of every lane in use and returns how many:
+// lines of 64 bytes where there are enough lanes for it, else blocks.
+func (s *cbcScheduler) encrypt(n int) int {
+	wide := s.pad()
+	if wide < s.lines || n < 64 {
+		cbcEncryptBlocks(s.key, wide, (*byte)(unsafe.Pointer(&s.lanes)), n/BlockSize)
+		return n
+	}
+	cbcEncryptLines(s.key, wide, (*byte)(unsafe.Pointer(&s.lanes)), n/64)
+	return n &^ 63
+}
+
+// pad returns the width of the narrowest kernel that has all lanes in use, and
+// makes its other lanes copies of the first.
+func (s *cbcScheduler) pad() int {
+	wide := 0
+	for _, wide = range s.widths {
+		if wide >= s.width {
+			break
+		}
+	}
+	for i := s.width; i < wide; i++ {
+		s.lanes.iv[i], s.lanes.src[i], s.lanes.dst[i] = s.lanes.iv[0], s.lanes.src[0], s.lanes.dst[0]
+	}
+	return wide
+}
+
+func cbcEncryptBlocks(k *Key, wide int, lanes *byte, blocks int) {
+	if k.tier == AESNI {
+		cbcEncryptBlocksAESNI(k, wide, lanes, blocks)
+		return
+	}
+	switch wide {
+	case 4:
+		cbcEncryptVAES512x4(k.enc(), lanes, blocks, k.rounds)
+	case 8:
+		cbcEncryptVAES512x8(k.enc(), lanes, blocks, k.rounds)
+	case 12:
+		cbcEncryptVAES512x12(k.enc(), lanes, blocks, k.rounds)
+	case 16:
+		cbcEncryptVAES512x16(k.enc(), lanes, blocks, k.rounds)
+	case 20:
+		cbcEncryptVAES512x20(k.enc(), lanes, blocks, k.rounds)
+	case 24:
+		cbcEncryptVAES512x24(k.enc(), lanes, blocks, k.rounds)
+	case 32:
+		cbcEncryptVAES512x32(k.enc(), lanes, blocks, k.rounds)
+	}
+}
+
+func cbcEncryptLines(k *Key, wide int, lanes *byte, lines int) {
+	if k.tier == AESNI {
+		cbcEncryptLinesAESNIx8(k.enc(), lanes, lines, k.rounds)
+		return
+	}
+	switch wide {
+	case 16:
+		cbcEncryptLinesVAES512x16(k.enc(), lanes, lines, k.rounds)
+	case 20:
+		cbcEncryptLinesVAES512x20(k.enc(), lanes, lines, k.rounds)
+	case 24:
+		cbcEncryptLinesVAES512x24(k.enc(), lanes, lines, k.rounds)
+	case 32:
+		cbcEncryptLinesVAES512x32(k.enc(), lanes, lines, k.rounds)
+	}
+}
+
+func cbcEncryptBlocksAESNI(k *Key, wide int, lanes *byte, blocks int) {
+	switch wide {
+	case 1:
+		cbcEncryptAESNIx1(k.enc(), lanes, blocks, k.rounds)
+	case 2:
+		cbcEncryptAESNIx2(k.enc(), lanes, blocks, k.rounds)
+	case 4:
+		cbcEncryptAESNIx4(k.enc(), lanes, blocks, k.rounds)
+	case 8:
+		cbcEncryptAESNIx8(k.enc(), lanes, blocks, k.rounds)
+	}
+}
+
+func (k *Key) cbcDecryptAsm(jobs []Job) {
+	for i := range jobs {
+		j := &jobs[i]
+		n := len(j.Src) / BlockSize
+		if n == 0 {
+			continue
+		}
+		if k.tier == VAES512 {
+			cbcDecryptVAES512(k.dec(), &j.IV[0], &j.Dst[0], &j.Src[0], n, k.rounds)
+		} else {
+			cbcDecryptAESNI(k.dec(), &j.IV[0], &j.Dst[0], &j.Src[0], n, k.rounds)
+		}
+	}
+}

@@ -1,0 +1,73 @@
+//go:build !purego
+
+package aes
+
+import (
+	"crypto/subtle"
+	"unsafe"
+)
+
+// The kernels know where the fields of a job lie.
+var (
+	_ = [1]struct{}{}[unsafe.Offsetof(GCMJob{}.Dst)-0]
+	_ = [1]struct{}{}[unsafe.Offsetof(GCMJob{}.Src)-24]
+	_ = [1]struct{}{}[unsafe.Offsetof(GCMJob{}.AD)-48]
+	_ = [1]struct{}{}[unsafe.Offsetof(GCMJob{}.Nonce)-72]
+	_ = [1]struct{}{}[unsafe.Sizeof(GCMJob{})-104]
+)
+
+func (g *GCM) sealAsm(jobs []GCMJob) {
+	keys, tab, first, n, tags := g.key.enc(), g.hash.table(), gcmJobs(jobs), len(jobs), &jobs[0].Tag[0]
+	const stride = int(unsafe.Sizeof(GCMJob{}))
+	switch g.key.tier<<4 | Tier(g.key.rounds) {
+	case VAES512<<4 | 10:
+		gcmSealVAES512r10(keys, tab, first, n, tags, stride)
+	case VAES512<<4 | 12:
+		gcmSealVAES512r12(keys, tab, first, n, tags, stride)
+	case VAES512<<4 | 14:
+		gcmSealVAES512r14(keys, tab, first, n, tags, stride)
+	case AESNI<<4 | 10:
+		gcmSealAESNIr10(keys, tab, first, n, tags, stride)
+	case AESNI<<4 | 12:
+		gcmSealAESNIr12(keys, tab, first, n, tags, stride)
+	case AESNI<<4 | 14:
+		gcmSealAESNIr14(keys, tab, first, n, tags, stride)
+	}
+}
+
+// openTags decrypts jobs and sets tags to what theirs should be.
+func (g *GCM) openTags(jobs []GCMJob, tags *[runJobs][TagSize]byte) {
+	keys, tab, first, n, out := g.key.enc(), g.hash.table(), gcmJobs(jobs), len(jobs), &tags[0][0]
+	switch g.key.tier<<4 | Tier(g.key.rounds) {
+	case VAES512<<4 | 10:
+		gcmOpenVAES512r10(keys, tab, first, n, out, TagSize)
+	case VAES512<<4 | 12:
+		gcmOpenVAES512r12(keys, tab, first, n, out, TagSize)
+	case VAES512<<4 | 14:
+		gcmOpenVAES512r14(keys, tab, first, n, out, TagSize)
+	case AESNI<<4 | 10:
+		gcmOpenAESNIr10(keys, tab, first, n, out, TagSize)
+	case AESNI<<4 | 12:
+		gcmOpenAESNIr12(keys, tab, first, n, out, TagSize)
+	case AESNI<<4 | 14:
+		gcmOpenAESNIr14(keys, tab, first, n, out, TagSize)
+	}
+}
+
+func (g *GCM) openAsm(jobs []GCMJob) (ok bool) {
+	var tags [runJobs][TagSize]byte
+	g.openTags(jobs, &tags)
+	ok = true
+	for i := range jobs {
+		j := &jobs[i]
+		j.OK = subtle.ConstantTimeCompare(tags[i][:], j.Tag[:]) == 1
+		if !j.OK {
+			ok = false
+			clear(j.Dst)
+		}
+	}
+	clear(tags[:len(jobs)]) // the right tag of a forged message stays secret
+	return ok
+}
+
+func gcmJobs(jobs []GCMJob) *byte { return (*byte)(unsafe.Pointer(unsafe.SliceData(jobs))) }

@@ -1,0 +1,13 @@
+//go:build purego || !amd64
+
+package aes
+
+// A hashKey is for kernels only.
+type hashKey struct{}
+
+func newHashKey(*Key) (*hashKey, error) { panic(unreachable) }
+func (*hashKey) close()                 {}
+func (*GCM) sealAsm([]GCMJob)           { panic(unreachable) }
+func (*GCM) openAsm([]GCMJob) (ok bool) { panic(unreachable) }
+
+func (*GMAC) sumAsm([]GMACJob, [][TagSize]byte) { panic(unreachable) }

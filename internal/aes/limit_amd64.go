@@ -1,0 +1,31 @@
+//go:build !purego
+
+package aes
+
+import "slices"
+
+// What one loop of the limit kernels encrypts, in bytes: registers times width.
+const (
+	limitLoopVAES512 = 16 * 64
+	limitLoopAESNI   = 14 * 16
+)
+
+func limitAsm(t Tier, rounds, n int) (bytes int) {
+	if !slices.Contains(Available(), t) || n <= 0 {
+		return 0
+	}
+	loop, kernel := 0, (func(int))(nil)
+	switch t {
+	case VAES512:
+		loop = limitLoopVAES512
+		kernel = [...]func(int){limitVAES512r10, limitVAES512r12, limitVAES512r14}[rounds/2-5]
+	case AESNI:
+		loop = limitLoopAESNI
+		kernel = [...]func(int){limitAESNIr10, limitAESNIr12, limitAESNIr14}[rounds/2-5]
+	default:
+		return 0
+	}
+	loops := max(1, n/loop)
+	kernel(loops)
+	return loops * loop
+}
