@@ -53,7 +53,7 @@ crash: ## power cuts for DURATION (2m), from SEED=n or a random one; ends with c
 
 e2e: ## a real SQLite database of COFFER_E2E_MB (300) through encrypt, rekey with kills, decrypt
 	@scripts/setup.sh test
-	@COFFER_E2E_MB=$(COFFER_E2E_MB) go test ./cmd/coffer -run E2E -count 1 -v -timeout 60m
+	@COFFER_E2E_MB=$(COFFER_E2E_MB) go test ./cmd/coffer -run EndToEnd -count 1 -v -timeout 60m
 
 vectors: ## published test vectors that live in a nested module (a large download)
 	@scripts/setup.sh test
