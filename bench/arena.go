@@ -37,6 +37,3 @@ func (a *arena) block(i, size int) (dst, src []byte) {
 	at := i * (size + tagRoom)
 	return a.dst[at : at+size : at+size+tagRoom], a.src[at : at+size : at+size+tagRoom]
 }
-
-// swap makes what was written what is read.
-func (a *arena) swap() { a.src, a.dst = a.dst, a.src }

@@ -11,11 +11,10 @@ import (
 
 // checkpointRequest says what a checkpoint does beside moving redo forward.
 type checkpointRequest struct {
-	clean   bool                  // the last one: the label says that no journal is needed
-	discard bool                  // free journal segments are removed, not recycled
-	groups  []uint64              // tag blocks to write anew although nothing in them changed
-	label   func(next *label)     // further changes of the label
-	ready   func(*metaTree) error // runs once redo is settled and before the label is written, on the new tree
+	clean   bool              // the last one: the label says that no journal is needed
+	discard bool              // free journal segments are removed, not recycled
+	groups  []uint64          // tag blocks to write anew although nothing in them changed
+	label   func(next *label) // further changes of the label
 }
 
 // plan is what a checkpoint has decided to do.
@@ -281,10 +280,7 @@ func (s *Store) runCheckpoint(p *plan, req checkpointRequest) error {
 func (s *Store) settle(p *plan, edit *metaEdit, next *label) {
 	edit.publish(next.root, next.height)
 	if p.saving && len(p.holes) > 0 {
-		for i := range s.latches { // who read in place before the images were saved has put them into the cache by then
-			s.latches[i].Lock()
-			s.latches[i].Unlock() //nolint:staticcheck // a barrier
-		}
+		s.passLatches() // who read in place before the images were saved has put them into the cache by then
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -300,6 +296,15 @@ func (s *Store) settle(p *plan, edit *metaEdit, next *label) {
 		s.cache.put(b, v.page)
 	}
 	s.over.settle(p.pos.Seq, s.snapshots(), p.blocks, s.freeVersion)
+}
+
+// passLatches waits until everybody who holds a latch now has let it go.
+func (s *Store) passLatches() {
+	for i := range s.latches {
+		l := &s.latches[i]
+		l.Lock()
+		defer l.Unlock()
+	}
 }
 
 // releaseJournal tells the journal what recovery needs no more, and cuts the
@@ -331,8 +336,9 @@ func (s *Store) cutFile(size int64) error {
 		return nil
 	}
 	for i := range s.latches {
-		s.latches[i].Lock()
-		defer s.latches[i].Unlock()
+		l := &s.latches[i]
+		l.Lock()
+		defer l.Unlock()
 	}
 	for g := range s.metaSpace {
 		if g >= groupsFor(blocks) {

@@ -126,15 +126,6 @@ func rangesAt(seq uint64, in []rangeHole) []rangeHole {
 	return out
 }
 
-// lastCommit returns the last commit at or before seq.
-func (o *overlay) lastCommit(seq uint64) (p pending, ok bool) {
-	i := sort.Search(len(o.commits), func(i int) bool { return o.commits[i].seq > seq })
-	if i == 0 {
-		return pending{}, false
-	}
-	return o.commits[i-1], true
-}
-
 // blocksUpTo lists, in order, the blocks with a version in (after, upTo].
 func (o *overlay) blocksUpTo(after, upTo uint64) []uint64 {
 	var out []uint64

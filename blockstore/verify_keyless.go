@@ -12,12 +12,11 @@ import (
 
 // keyless is a verification without keys.
 type keyless struct {
-	file  fsx.File
-	l     *label
-	lay   layout
-	tree  *metaTree
-	r     *Report
-	clean bool
+	file fsx.File
+	l    *label
+	lay  layout
+	tree *metaTree
+	r    *Report
 }
 
 func verifyKeyless(ctx context.Context, path string, o *Options, v VerifyOptions) (r *Report, err error) {

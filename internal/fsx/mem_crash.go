@@ -147,9 +147,9 @@ func (n *node) crash(w weather) *node {
 	return f
 }
 
-func (f *node) crashSize(n *node, w weather) {
-	f.size = n.diskSize
-	if len(n.sizes) == 0 {
+func (n *node) crashSize(old *node, w weather) {
+	n.size = old.diskSize
+	if len(old.sizes) == 0 {
 		return
 	}
 	what := w.common
@@ -159,22 +159,22 @@ func (f *node) crashSize(n *node, w weather) {
 	switch what {
 	case allLost:
 	case allKept:
-		f.size = n.size
+		n.size = old.size
 	default:
-		f.size = n.sizes[w.rng.IntN(len(n.sizes))]
+		n.size = old.sizes[w.rng.IntN(len(old.sizes))]
 	}
 }
 
 // endAt makes sure that nothing lies behind the size.
-func (f *node) endAt(size int64) {
-	if end := int((size + pageSize - 1) / pageSize); end < len(f.pages) {
-		f.pages = f.pages[:end:end]
+func (n *node) endAt(size int64) {
+	if end := int((size + pageSize - 1) / pageSize); end < len(n.pages) {
+		n.pages = n.pages[:end:end]
 	}
 	if at := int(size % pageSize); at > 0 {
-		if i := int(size / pageSize); i < len(f.pages) && f.pages[i] != nil {
+		if i := int(size / pageSize); i < len(n.pages) && n.pages[i] != nil {
 			p := new(page)
-			copy(p[:at], f.pages[i][:at])
-			f.pages[i] = p
+			copy(p[:at], n.pages[i][:at])
+			n.pages[i] = p
 		}
 	}
 }

@@ -31,12 +31,12 @@ func drawOdds(rng *rand.Rand) odds {
 	}
 }
 
-// crashPages decides for every unsettled sector of n what f finds there.
-func (f *node) crashPages(n *node, w weather) {
-	if len(n.unset) == 0 {
+// crashPages decides for every unsettled sector of the old one what the new one finds there.
+func (n *node) crashPages(old *node, w weather) {
+	if len(old.unset) == 0 {
 		return
 	}
-	at := slices.Sorted(maps.Keys(n.unset)) // the same decisions for the same seed
+	at := slices.Sorted(maps.Keys(old.unset)) // the same decisions for the same seed
 	fate, o := w.draw(), drawOdds(w.rng)
 	var whole map[int]outcome // by unit
 	if fate == inUnits {
@@ -52,7 +52,7 @@ func (f *node) crashPages(n *node, w weather) {
 		case decided:
 			pick = func() outcome { return what }
 		}
-		f.pages[i] = n.unset[i].found(w.rng, pick, staleFrom(n, i, o))
+		n.pages[i] = old.unset[i].found(w.rng, pick, staleFrom(old, i, o))
 	}
 }
 
