@@ -65,9 +65,27 @@ func (s *cbcScheduler) fill() {
 		turns := (n + most - 1) / most
 		n = (n + turns - 1) / turns
 	}
-	for s.width < n && s.next(s.width) {
-		s.width++
+	taken := 0
+	for i := range s.waiting {
+		if s.width == n {
+			break
+		}
+		if s.put(s.width, &s.waiting[i]) {
+			s.width++
+		}
+		taken = i + 1
 	}
+	s.waiting = s.waiting[taken:]
+}
+
+// put puts a job into lane i, unless it is empty.
+func (s *cbcScheduler) put(i int, j *Job) bool {
+	if len(j.Src) == 0 {
+		return false
+	}
+	s.left[i], s.lanes.iv[i] = len(j.Src), j.IV
+	s.lanes.src[i], s.lanes.dst[i] = unsafe.SliceData(j.Src), unsafe.SliceData(j.Dst)
+	return true
 }
 
 // next puts the next job that is not empty into lane i. It reports false when there is none.
@@ -75,10 +93,7 @@ func (s *cbcScheduler) next(i int) bool {
 	for len(s.waiting) > 0 {
 		j := &s.waiting[0]
 		s.waiting = s.waiting[1:]
-		if len(j.Src) > 0 {
-			s.left[i] = len(j.Src)
-			s.lanes.src[i], s.lanes.dst[i] = &j.Src[0], &j.Dst[0]
-			s.lanes.iv[i] = j.IV
+		if s.put(i, j) {
 			return true
 		}
 	}
