@@ -22,7 +22,7 @@ type cbcLanes struct {
 // Numbers of lanes of the kernels for encryption.
 var (
 	cbcWidthsVAES512 = []int{4, 8, 12, 16, 20, 24, 32}
-	cbcWidthsAESNI   = []int{1, 2, 4, 8}
+	cbcWidthsAESNI   = []int{1, 2, 4, 8, 10, 11, 12}
 )
 
 // Least numbers of lanes for which there are kernels that take lines of 64 bytes.
@@ -170,7 +170,7 @@ func cbcEncryptBlocks(k *Key, wide int, lanes *byte, blocks int) {
 
 func cbcEncryptLines(k *Key, wide int, lanes *byte, lines int) {
 	if k.tier == AESNI {
-		cbcEncryptLinesAESNIx8(k.enc(), lanes, lines, k.rounds)
+		cbcEncryptLinesAESNI(k, wide, lanes, lines)
 		return
 	}
 	switch wide {
@@ -195,6 +195,25 @@ func cbcEncryptBlocksAESNI(k *Key, wide int, lanes *byte, blocks int) {
 		cbcEncryptAESNIx4(k.enc(), lanes, blocks, k.rounds)
 	case 8:
 		cbcEncryptAESNIx8(k.enc(), lanes, blocks, k.rounds)
+	case 10:
+		cbcEncryptAESNIx10(k.enc(), lanes, blocks, k.rounds)
+	case 11:
+		cbcEncryptAESNIx11(k.enc(), lanes, blocks, k.rounds)
+	case 12:
+		cbcEncryptAESNIx12(k.enc(), lanes, blocks, k.rounds)
+	}
+}
+
+func cbcEncryptLinesAESNI(k *Key, wide int, lanes *byte, lines int) {
+	switch wide {
+	case 8:
+		cbcEncryptLinesAESNIx8(k.enc(), lanes, lines, k.rounds)
+	case 10:
+		cbcEncryptLinesAESNIx10(k.enc(), lanes, lines, k.rounds)
+	case 11:
+		cbcEncryptLinesAESNIx11(k.enc(), lanes, lines, k.rounds)
+	case 12:
+		cbcEncryptLinesAESNIx12(k.enc(), lanes, lines, k.rounds)
 	}
 }
 
