@@ -6,6 +6,7 @@ import "math/rand/v2"
 const (
 	adSize    = 64 // additional data of a block, as internal/seal has it
 	tagRoom   = 16
+	apart     = 64 // between two blocks, tag included: a line of the cache, so that blocks begin with one
 	nonceSize = 12
 )
 
@@ -20,7 +21,7 @@ type arena struct {
 }
 
 func newArena() *arena {
-	a := &arena{src: make([]byte, maxTogether+maxBatch*tagRoom), dst: make([]byte, maxTogether+maxBatch*tagRoom), keys: make([]byte, 64),
+	a := &arena{src: make([]byte, maxTogether+maxBatch*apart), dst: make([]byte, maxTogether+maxBatch*apart), keys: make([]byte, 64),
 		ad: make([]byte, adSize), nonces: make([][nonceSize]byte, maxBatch)}
 	r := rand.NewChaCha8([32]byte{1}) // the content is of no importance, keys included
 	for _, b := range [][]byte{a.src, a.keys, a.ad} {
@@ -34,6 +35,6 @@ func newArena() *arena {
 
 // block returns the n-th blocks of a batch, with room for a tag behind each.
 func (a *arena) block(i, size int) (dst, src []byte) {
-	at := i * (size + tagRoom)
+	at := i * (size + apart)
 	return a.dst[at : at+size : at+size+tagRoom], a.src[at : at+size : at+size+tagRoom]
 }

@@ -18,6 +18,10 @@ if GOFIPS140=off go run ./cmd/coffer version --fips >/dev/null 2>&1; then
 	die "a build without the validated module starts in FIPS mode"
 fi
 
+echo "   the module's own indicator: every service used is an approved one"
+COFFER_FIPS=1 go vet -tags fipsindicator ./fips/internal/indicator
+COFFER_FIPS=1 go test -tags fipsindicator -ldflags=-checklinkname=0 ./fips/internal/indicator
+
 packages=(./fips ./dek ./keyfile ./internal/seal ./journal ./blockstore ./internal/plainfile ./internal/crashtest ./cmd/coffer)
 echo "   the module is there, FIPS mode is not asked for"
 go test -short -timeout 20m ./fips ./dek ./keyfile ./internal/seal ./blockstore ./cmd/coffer

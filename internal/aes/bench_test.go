@@ -22,12 +22,12 @@ func batch(n, size int, inPlace bool) []Job {
 
 // share times f, which encrypts n bytes, in turns with the limit, and reports the best of each: GB/s, and the share.
 func share(b *testing.B, t Tier, bits, n int, f func()) {
-	const least = 1 << 16 // bytes between two looks at the clock
+	const least = 1 << 18 // bytes between two looks at the clock
 	limit, best, ln := 0.0, 0.0, max(1, least/n)
 	f()
 	for b.Loop() {
 		start := time.Now()
-		done := Limit(t, bits, least)
+		done := Limit(t, bits, 1<<20)
 		limit = max(limit, float64(done)/float64(time.Since(start)))
 		start = time.Now()
 		for range ln {

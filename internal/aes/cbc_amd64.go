@@ -22,7 +22,7 @@ type cbcLanes struct {
 // Numbers of lanes of the kernels for encryption.
 var (
 	cbcWidthsVAES512 = []int{4, 8, 12, 16, 20, 24, 32}
-	cbcWidthsAESNI   = []int{1, 2, 4, 8}
+	cbcWidthsAESNI   = []int{1, 2, 4, 8, 10, 11, 12}
 )
 
 // Least numbers of lanes for which there are kernels that take lines of 64 bytes.
@@ -65,9 +65,27 @@ func (s *cbcScheduler) fill() {
 		turns := (n + most - 1) / most
 		n = (n + turns - 1) / turns
 	}
-	for s.width < n && s.next(s.width) {
-		s.width++
+	taken := 0
+	for i := range s.waiting {
+		if s.width == n {
+			break
+		}
+		if s.put(s.width, &s.waiting[i]) {
+			s.width++
+		}
+		taken = i + 1
 	}
+	s.waiting = s.waiting[taken:]
+}
+
+// put puts a job into lane i, unless it is empty.
+func (s *cbcScheduler) put(i int, j *Job) bool {
+	if len(j.Src) == 0 {
+		return false
+	}
+	s.left[i], s.lanes.iv[i] = len(j.Src), j.IV
+	s.lanes.src[i], s.lanes.dst[i] = unsafe.SliceData(j.Src), unsafe.SliceData(j.Dst)
+	return true
 }
 
 // next puts the next job that is not empty into lane i. It reports false when there is none.
@@ -75,10 +93,7 @@ func (s *cbcScheduler) next(i int) bool {
 	for len(s.waiting) > 0 {
 		j := &s.waiting[0]
 		s.waiting = s.waiting[1:]
-		if len(j.Src) > 0 {
-			s.left[i] = len(j.Src)
-			s.lanes.src[i], s.lanes.dst[i] = &j.Src[0], &j.Dst[0]
-			s.lanes.iv[i] = j.IV
+		if s.put(i, j) {
 			return true
 		}
 	}
@@ -155,7 +170,7 @@ func cbcEncryptBlocks(k *Key, wide int, lanes *byte, blocks int) {
 
 func cbcEncryptLines(k *Key, wide int, lanes *byte, lines int) {
 	if k.tier == AESNI {
-		cbcEncryptLinesAESNIx8(k.enc(), lanes, lines, k.rounds)
+		cbcEncryptLinesAESNI(k, wide, lanes, lines)
 		return
 	}
 	switch wide {
@@ -180,6 +195,25 @@ func cbcEncryptBlocksAESNI(k *Key, wide int, lanes *byte, blocks int) {
 		cbcEncryptAESNIx4(k.enc(), lanes, blocks, k.rounds)
 	case 8:
 		cbcEncryptAESNIx8(k.enc(), lanes, blocks, k.rounds)
+	case 10:
+		cbcEncryptAESNIx10(k.enc(), lanes, blocks, k.rounds)
+	case 11:
+		cbcEncryptAESNIx11(k.enc(), lanes, blocks, k.rounds)
+	case 12:
+		cbcEncryptAESNIx12(k.enc(), lanes, blocks, k.rounds)
+	}
+}
+
+func cbcEncryptLinesAESNI(k *Key, wide int, lanes *byte, lines int) {
+	switch wide {
+	case 8:
+		cbcEncryptLinesAESNIx8(k.enc(), lanes, lines, k.rounds)
+	case 10:
+		cbcEncryptLinesAESNIx10(k.enc(), lanes, lines, k.rounds)
+	case 11:
+		cbcEncryptLinesAESNIx11(k.enc(), lanes, lines, k.rounds)
+	case 12:
+		cbcEncryptLinesAESNIx12(k.enc(), lanes, lines, k.rounds)
 	}
 }
 

@@ -79,10 +79,40 @@ func cbcEncryptAESNIx4(keys *byte, lanes *byte, blocks int, rounds int)
 //go:noescape
 func cbcEncryptAESNIx8(keys *byte, lanes *byte, blocks int, rounds int)
 
+// cbcEncryptAESNIx10 encrypts blocks > 0 blocks of each of the first 10 lanes.
+//
+//go:noescape
+func cbcEncryptAESNIx10(keys *byte, lanes *byte, blocks int, rounds int)
+
+// cbcEncryptAESNIx11 encrypts blocks > 0 blocks of each of the first 11 lanes.
+//
+//go:noescape
+func cbcEncryptAESNIx11(keys *byte, lanes *byte, blocks int, rounds int)
+
+// cbcEncryptAESNIx12 encrypts blocks > 0 blocks of each of the first 12 lanes.
+//
+//go:noescape
+func cbcEncryptAESNIx12(keys *byte, lanes *byte, blocks int, rounds int)
+
 // cbcEncryptLinesAESNIx8 encrypts lines > 0 times 64 bytes of each of the first 8 lanes.
 //
 //go:noescape
 func cbcEncryptLinesAESNIx8(keys *byte, lanes *byte, lines int, rounds int)
+
+// cbcEncryptLinesAESNIx10 encrypts lines > 0 times 64 bytes of each of the first 10 lanes.
+//
+//go:noescape
+func cbcEncryptLinesAESNIx10(keys *byte, lanes *byte, lines int, rounds int)
+
+// cbcEncryptLinesAESNIx11 encrypts lines > 0 times 64 bytes of each of the first 11 lanes.
+//
+//go:noescape
+func cbcEncryptLinesAESNIx11(keys *byte, lanes *byte, lines int, rounds int)
+
+// cbcEncryptLinesAESNIx12 encrypts lines > 0 times 64 bytes of each of the first 12 lanes.
+//
+//go:noescape
+func cbcEncryptLinesAESNIx12(keys *byte, lanes *byte, lines int, rounds int)
 
 // cbcDecryptVAES512 decrypts one message.
 //

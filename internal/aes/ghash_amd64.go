@@ -16,7 +16,7 @@ const (
 	tabCtr    = 64
 	tabPoly   = 576
 	tabPowers = 640
-	tabEnd    = tabPowers + 16*104
+	tabEnd    = tabPowers + 16*168
 	tabSize   = tabEnd + 64 + (tabEnd + 64 - tabPowers)
 )
 

@@ -2,7 +2,13 @@
 
 package aes
 
-import "slices"
+import (
+	"slices"
+	"sync"
+)
+
+// tiersHere is Available, looked up once: what is measured is registers.
+var tiersHere = sync.OnceValue(Available)
 
 // What one loop of the limit kernels encrypts, in bytes: registers times width.
 const (
@@ -11,7 +17,7 @@ const (
 )
 
 func limitAsm(t Tier, rounds, n int) (bytes int) {
-	if !slices.Contains(Available(), t) || n <= 0 {
+	if !slices.Contains(tiersHere(), t) || n <= 0 {
 		return 0
 	}
 	loop, kernel := 0, (func(int))(nil)

@@ -3,7 +3,10 @@ package crashtest
 import (
 	"fmt"
 	"io"
+	"maps"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,11 +22,45 @@ type Campaign struct {
 // Totals of a campaign.
 type Totals struct {
 	Cuts, Failures, Programs int64
+	Events                   map[string]int64 // rare things that happened, by name
+}
+
+// counts are what the programs of a campaign add up.
+type counts struct {
+	cuts atomic.Int64
+
+	mu     sync.Mutex // guards events
+	events map[string]int64
+}
+
+func (c *counts) saw(event string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.events == nil {
+		c.events = make(map[string]int64)
+	}
+	c.events[event]++
+}
+
+func (c *counts) seen() map[string]int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.events)
+}
+
+// EventLine lists the events in one line.
+func (t Totals) EventLine() string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(t.Events)) {
+		parts = append(parts, fmt.Sprintf("%s: %d", name, t.Events[name]))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // Run runs the campaign on all processors.
 func (c Campaign) Run() Totals {
-	var cuts, failures, programs atomic.Int64
+	var n counts
+	var failures, programs atomic.Int64
 	end := time.Now().Add(c.Duration)
 	var mu sync.Mutex // guards Log
 	var wg sync.WaitGroup
@@ -31,17 +68,17 @@ func (c Campaign) Run() Totals {
 		wg.Go(func() {
 			for time.Now().Before(end) {
 				seed := c.Seed + uint64(programs.Add(1)) - 1
-				o := run(seed, &cuts)
+				o := run(seed, &n)
 				if o.err == nil {
 					continue
 				}
 				failures.Add(1)
 				mu.Lock()
-				_, _ = fmt.Fprintf(c.Log, "seed %d failed: %v\n  %v\n  %v\n", seed, o.err, o.config, o.trace)
+				_, _ = fmt.Fprintf(c.Log, "seed %d failed: %v\n  %v\n  %v\n", seed, o.err, o.config, strings.Join(o.trace, ", "))
 				mu.Unlock()
 			}
 		})
 	}
 	wg.Wait()
-	return Totals{cuts.Load(), failures.Load(), programs.Load()}
+	return Totals{n.cuts.Load(), failures.Load(), programs.Load(), n.seen()}
 }

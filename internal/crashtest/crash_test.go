@@ -22,6 +22,7 @@ func TestCrash(t *testing.T) {
 	}
 	r := c.Run()
 	t.Logf("programs=%d cuts=%d failures=%d seed=%d", r.Programs, r.Cuts, r.Failures, c.Seed)
+	t.Log(r.EventLine())
 	require.Zero(t, r.Failures, "seed %d", c.Seed)
 	require.Positive(t, r.Cuts)
 }

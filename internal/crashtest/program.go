@@ -19,27 +19,39 @@ type program struct {
 	config config
 	keys   keys
 	rng    *rand.Rand
-	cuts   *atomic.Int64
+	counts *counts
 
-	disk  *fsx.Mem
-	store *blockstore.Store
-	ring  *dek.Keyring
-	conv  *blockstore.Converter
-	next  uint32 // ID of the next contents
-	trace []string
-	lazy  bool // commits after the last acknowledged one were lazy
+	disk   *fsx.Mem
+	store  *blockstore.Store
+	ring   *dek.Keyring
+	conv   *blockstore.Converter
+	accept bool          // conv accepts the loss of damaged blocks
+	views  []*heldView   // open now
+	next   atomic.Uint32 // ID of the last contents made
+	trace  []string
+	epochs int             // of the write key, at the last look
+	rotten map[uint64]bool // blocks that were ever damaged
+	doubt  bool            // a failure may have taken readers back to the durable head
 
-	mu     sync.Mutex // guards states, made and err: the hook reads them
-	states []state    // possible now: the last acknowledged commit and those after it
-	made   bool
-	err    error
+	ledger ledger
+
+	mu   sync.Mutex // guards made and err: the hook and the checker use them
+	made bool
+	err  error
 
 	pictures chan picture
 	checked  sync.WaitGroup
-	hookRng  *rand.Rand // the hook's own, under the disk's lock
+
+	hook *hook
 }
 
-// Result of a program.
+// hook is what the disk's hook uses, under the disk's lock.
+type hook struct {
+	rng   *rand.Rand
+	fault atomic.Pointer[armed] // nil where none is armed; set by the program
+}
+
+// outcome of a program.
 type outcome struct {
 	err    error
 	config config
@@ -47,18 +59,23 @@ type outcome struct {
 }
 
 // run runs the program of a seed to its end or to its first failure.
-func run(seed uint64, cuts *atomic.Int64) outcome {
+func run(seed uint64, n *counts) outcome {
 	rng := rand.New(rand.NewPCG(seed, 0))
-	p := &program{config: randomConfig(rng), rng: rng, cuts: cuts, next: 1, hookRng: rand.New(rand.NewPCG(seed, 1)),
-		pictures: make(chan picture)}
+	return runConfig(seed, randomConfig(rng), rng, n)
+}
+
+func runConfig(seed uint64, c config, rng *rand.Rand, n *counts) outcome {
+	p := &program{config: c, rng: rng, counts: n, pictures: make(chan picture),
+		hook: &hook{rng: rand.New(rand.NewPCG(seed, 1))}}
 	var err error
 	if p.keys, err = newKeys(); err != nil {
 		return outcome{err: err}
 	}
 	defer p.keys.destroy()
 	p.checked.Go(p.checker)
-	err = p.steps()
-	p.disk.SetHook(nil) // where a step failed the engine may still be at work
+	if err = p.steps(); err != nil {
+		p.abandon()
+	}
 	close(p.pictures)
 	p.checked.Wait()
 	p.mu.Lock()
@@ -71,7 +88,7 @@ func run(seed uint64, cuts *atomic.Int64) outcome {
 
 func (p *program) checker() {
 	for pic := range p.pictures {
-		p.cuts.Add(1)
+		p.counts.cuts.Add(1)
 		if err := p.check(pic); err != nil {
 			p.mu.Lock()
 			p.err = errors.Join(p.err, fmt.Errorf("cut %s: %w", pic.where, err))
@@ -80,48 +97,51 @@ func (p *program) checker() {
 	}
 }
 
-// watch takes a picture before changes of the disk.
+// failed reports whether the checker found something.
+func (p *program) failed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.err != nil
+}
+
+// watch takes a picture before changes of the disk, and counts down to armed faults.
 func (p *program) watch(disk *fsx.Mem) {
 	p.disk = disk
+	p.hook.fault.Store(nil)
 	disk.SetHook(func(op fsx.Op) error {
+		p.hook.fault.Load().see(op)
 		if op.Kind == fsx.OpRead {
 			return nil
 		}
-		if p.hookRng.IntN(p.config.every) != 0 {
+		if p.hook.rng.IntN(p.config.every) != 0 {
 			return nil
 		}
 		p.mu.Lock()
-		pic := picture{states: p.states, made: p.made, where: fmt.Sprintf("before %v of %s at %d", op.Kind, op.Name, op.Off)}
+		pic := picture{made: p.made, where: fmt.Sprintf("before %v of %s at %d", op.Kind, op.Name, op.Off)}
 		failed := p.err != nil
 		p.mu.Unlock()
 		if failed {
 			return nil
 		}
-		pic.disk, pic.seed = disk.CrashInHook(p.hookRng), p.hookRng.Uint64()
+		pic.states = p.ledger.possible()
+		pic.disk, pic.seed = disk.CrashInHook(p.hook.rng), p.hook.rng.Uint64()
 		p.pictures <- pic
 		return nil
 	})
 }
 
-func (p *program) steps() (err error) {
-	first := state{}
-	first.resize(int64(p.config.blocks*p.config.blockSize), p.config.blockSize)
-	p.states = []state{first}
+func (p *program) steps() error {
+	size := int64(p.config.blocks * p.config.blockSize)
+	if p.rng.IntN(3) == 0 {
+		size -= int64(p.rng.IntN(p.config.blockSize))
+	}
+	p.ledger.reset(newState(size, p.config.blockSize))
 	p.watch(fsx.NewMem(p.rng.Uint64()))
 	if err := p.create(); err != nil {
 		return fmt.Errorf("create: %w", err)
 	}
-	defer func() {
-		if err != nil { // the process of a failed program dies
-			p.disk.CutAfter(0)
-			_ = p.store.Close()
-		}
-	}()
 	for range p.config.steps {
-		p.mu.Lock()
-		failed := p.err != nil
-		p.mu.Unlock()
-		if failed {
+		if p.failed() {
 			break
 		}
 		if err := p.step(); err != nil {
@@ -135,9 +155,9 @@ func (p *program) create() (err error) {
 	if p.ring, err = p.keys.ring(); err != nil {
 		return err
 	}
-	o := blockstore.CreateOptions{Options: *p.config.on(p.disk), Size: p.states[0].size, BlockSize: p.config.blockSize,
+	o := blockstore.CreateOptions{Options: *p.config.on(p.disk), Size: p.ledger.head().size, BlockSize: p.config.blockSize,
 		Suite: p.config.suite, Key: p.keys[0].ID()}
-	p.store, err = blockstore.Create(path, p.ring, o)
+	p.store, err = blockstore.Create(volume, p.ring, o)
 	if err == nil {
 		p.mu.Lock()
 		p.made = true
@@ -146,36 +166,57 @@ func (p *program) create() (err error) {
 	return err
 }
 
-// finish waits for a conversion and closes.
+// finish ends a conversion and closes.
 func (p *program) finish() error {
-	if p.conv != nil {
-		p.conv.Stop()
+	if err := p.releaseViews(); err != nil {
+		return err
 	}
-	if err := p.store.Close(); err != nil {
+	p.stopConversion()
+	if err := p.acknowledged(p.store.Close); err != nil {
 		return fmt.Errorf("close: %w", err)
 	}
-	p.settle()
 	return p.ring.Close()
 }
 
-// head is the newest state.
-func (p *program) head() state { return p.states[len(p.states)-1] }
-
-// begin makes a state possible before its commit is made.
-func (p *program) begin(s state) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.states = append(p.states[:len(p.states):len(p.states)], s)
+// abandon ends what a failed program leaves, so that it neither goes on nor stays in memory.
+func (p *program) abandon() {
+	p.disk.SetHook(nil)
+	p.disk.CutAfter(0)
+	_ = p.releaseViews()
+	if p.store != nil {
+		_ = p.store.Close()
+	}
+	if p.ring != nil {
+		_ = p.ring.Close()
+	}
 }
 
-// settle says that everything so far is acknowledged.
-func (p *program) settle() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.states = p.states[len(p.states)-1:]
-	p.lazy = false
+func (p *program) stopConversion() {
+	if p.conv != nil {
+		p.conv.Stop()
+		p.conv = nil
+	}
 }
 
+// acknowledged does what makes every commit so far durable.
+func (p *program) acknowledged(do func() error) error {
+	n := p.ledger.last()
+	err := do()
+	if err == nil {
+		p.ledger.settle(n)
+	}
+	return err
+}
+
+func (p *program) checkpoint() error {
+	return p.acknowledged(func() error { return p.store.Checkpoint(context.Background()) })
+}
+
+func (p *program) sync() error {
+	return p.acknowledged(func() error { return p.store.Sync(context.Background()) })
+}
+
+// page makes new contents for a block.
 func (p *program) page(id uint32, block uint64) []byte {
 	b := make([]byte, p.config.blockSize)
 	fill(b, id, block)
@@ -186,55 +227,12 @@ func (p *program) note(format string, args ...any) {
 	p.trace = append(p.trace, fmt.Sprintf(format, args...))
 }
 
-func (p *program) step() error {
-	ctx := context.Background()
-	switch n := p.rng.IntN(100); {
-	case n < 34:
-		return p.update()
-	case n < 36:
-		return p.look()
-	case n < 41:
-		return p.burst()
-	case n < 46:
-		return p.crowd()
-	case n < 52:
-		p.note("sync")
-		return p.acknowledged(p.store.Sync(ctx))
-	case n < 60:
-		p.note("checkpoint")
-		return p.acknowledged(p.store.Checkpoint(ctx))
-	case n < 64:
-		p.note("switch")
-		return p.store.SwitchJournal(ctx)
-	case n < 67:
-		return p.journalKey()
-	case n < 70:
-		return p.view()
-	case n < 82:
-		return p.convert()
-	case n < 86:
-		return p.reopen()
-	case n < 90:
-		return p.die()
-	case n < 94:
-		return p.failing()
-	case n < 96:
-		return p.full()
-	default:
-		return p.crash()
-	}
-}
-
-func (p *program) acknowledged(err error) error {
-	if err == nil {
-		p.settle()
-	}
-	return err
-}
+// saw counts a rare event, so that a campaign can say what it came across.
+func (p *program) saw(event string) { p.counts.saw(event) }
 
 // RunOne runs the program of one seed and returns how many cuts were checked, its configuration and its steps.
 func RunOne(seed uint64) (cuts int64, config string, trace []string, err error) {
-	var n atomic.Int64
+	var n counts
 	o := run(seed, &n)
-	return n.Load(), o.config.String(), o.trace, o.err
+	return n.cuts.Load(), o.config.String(), o.trace, o.err
 }

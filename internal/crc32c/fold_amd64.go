@@ -4,14 +4,28 @@ package crc32c
 
 import "github.com/cofferdb/coffer/internal/aes"
 
-// least is the length from which folding pays, in bytes; the kernel needs it.
-const least = 256
+// Lengths in bytes, and their number.
+const (
+	least     = 256        // from which folding pays
+	loopBytes = 256 + 4*32 // that foldBoth takes in a loop, beside the first 256
+	leastBoth = 256 + 4*loopBytes
+	mostLoops = 64
+)
 
-// fold takes as much of p into crc as the kernel does, and returns the rest.
+// fold takes as much of p into crc as the kernels do, and returns the rest.
 func fold(crc uint32, p []byte) (uint32, []byte) {
 	if len(p) < least || aes.Best() != aes.VAES512 {
 		return crc, p
 	}
-	n := len(p) &^ 63
-	return ^foldWide(^crc, &p[0], n), p[n:]
+	crc = ^crc
+	for len(p) >= leastBoth {
+		loops := min((len(p)-256)/loopBytes, mostLoops)
+		crc = foldBoth(crc, &p[0], loops)
+		p = p[256+loops*loopBytes:]
+	}
+	if len(p) >= least {
+		n := len(p) &^ 63
+		crc, p = foldWide(crc, &p[0], n), p[n:]
+	}
+	return ^crc, p
 }

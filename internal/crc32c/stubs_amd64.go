@@ -8,3 +8,8 @@ package crc32c
 //
 //go:noescape
 func foldWide(crc uint32, p *byte, n int) uint32
+
+// foldBoth takes 256 + 384*loops bytes into crc, 0 < loops <= 64. crc is not inverted.
+//
+//go:noescape
+func foldBoth(crc uint32, p *byte, loops int) uint32

@@ -27,10 +27,7 @@ func TestReadersAgreeOnDamage(t *testing.T) {
 				files = append(files, strings.TrimPrefix(name, "/"))
 			}
 			opened, refused := 0, 0
-			rounds := 300
-			if testing.Short() {
-				rounds = 60
-			}
+			const rounds = 300
 			for i := range rounds {
 				m := d.m.Clone()
 				spoil(t, m, files[i%len(files)], d.rng)

@@ -104,24 +104,35 @@ func BenchmarkNew(b *testing.B) {
 }
 
 // BenchmarkShareOfKernel measures sealing and opening, with nonces, tags and
-// checksums, against the bare kernel of the suite on the same buffers, in turns; the best
-// of each counts. The kernel of aes-gcm is GCM, that of aes-xts XTS alone.
+// checksums, against the bare kernels of the suite on buffers of the same size, in
+// turns; the best of each counts. For aes-cbc and aes-xts kernel=cipher is the mode
+// alone, kernel=both the mode and then GMAC.
 func BenchmarkShareOfKernel(b *testing.B) {
 	for _, v := range []variant{{SuiteGCM, 256}, {SuiteXTS, 256}, {SuiteCBC, 256}} {
 		for _, n := range []int{1, benchBatch} {
 			for _, open := range []bool{false, true} {
-				b.Run(fmt.Sprintf("suite=%v/bits=%d/size=8192/batch=%d/open=%v", v.suite, v.bits, n, open), func(b *testing.B) {
-					shareOfKernel(b, v, n, open)
-				})
+				for _, mac := range []bool{false, true} {
+					if mac && v.suite == SuiteGCM {
+						continue
+					}
+					name := map[bool]string{true: "both", false: "cipher"}[mac]
+					b.Run(fmt.Sprintf("suite=%v/bits=%d/size=8192/batch=%d/open=%v/kernel=%s", v.suite, v.bits, n, open, name), func(b *testing.B) {
+						shareOfKernel(b, v, n, open, mac)
+					})
+				}
 			}
 		}
 	}
 }
 
-func shareOfKernel(b *testing.B, v variant, n int, open bool) {
+func shareOfKernel(b *testing.B, v variant, n int, open, mac bool) {
 	c := newCipher(b, v, testScope(v))
 	batch, _ := plainBatch(n, 8192, false)
-	kernel := bareKernel(b, v, batch, open)
+	kernel := bareKernel(b, v, n, open)
+	if mac {
+		cipher, gmac := kernel, bareMAC(b, v, n)
+		kernel = func() { cipher(); gmac() }
+	}
 	if err := c.Seal(batch); err != nil {
 		b.Fatal(err)
 	}
@@ -154,8 +165,23 @@ func shareOfKernel(b *testing.B, v variant, n int, open bool) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// bareKernel returns the kernel over the buffers of a batch; what it opens it has sealed itself.
-func bareKernel(b *testing.B, v variant, batch []Block, open bool) func() {
+// bareMAC returns GMAC over n blocks.
+func bareMAC(b *testing.B, v variant, n int) func() {
+	b.Helper()
+	m, err := aes.NewGMAC(random(5, v.bits/8))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(m.Close)
+	jobs := make([]aes.GMACJob, n)
+	for i := range jobs {
+		jobs[i] = aes.GMACJob{AD: random(4, adSize), Data: random(byte(i), 8192), Nonce: [12]byte{byte(i)}}
+	}
+	return func() { m.SumBatch(jobs) }
+}
+
+// bareKernel returns the kernel over n blocks; what it opens it has sealed itself.
+func bareKernel(b *testing.B, v variant, n int, open bool) func() {
 	b.Helper()
 	must := func(err error) {
 		if err != nil {
@@ -163,8 +189,8 @@ func bareKernel(b *testing.B, v variant, batch []Block, open bool) func() {
 		}
 	}
 	key := random(3, 64)
-	jobs, gcms := make([]aes.Job, len(batch)), make([]aes.GCMJob, len(batch))
-	for i := range batch {
+	jobs, gcms := make([]aes.Job, n), make([]aes.GCMJob, n)
+	for i := range n {
 		src, dst := random(byte(i), 8192), make([]byte, 8192)
 		jobs[i] = aes.Job{Dst: dst, Src: src, IV: [16]byte{byte(i)}}
 		gcms[i] = aes.GCMJob{Dst: dst, Src: src, AD: random(4, adSize), Nonce: [12]byte{byte(i)}}

@@ -18,7 +18,8 @@ const (
 var (
 	cbcGroupsZ     = []int{1, 2, 3, 4, 5, 6, 8} // registers of four chains
 	cbcLineGroupsZ = []int{4, 5, 6, 8}
-	cbcLanesX      = []int{1, 2, 4, 8}
+	cbcLanesX      = []int{1, 2, 4, 8, 10, 11, 12}
+	cbcLineLanesX  = []int{8, 10, 11, 12}
 )
 
 // cbc makes CBC: encryption with many chains side by side, decryption of one message at a time.
@@ -32,7 +33,9 @@ func cbc(c *gen) {
 	for _, n := range cbcLanesX {
 		cbcEncryptX(c, n)
 	}
-	cbcEncryptLinesX(c, 8)
+	for _, n := range cbcLineLanesX {
+		cbcEncryptLinesX(c, n)
+	}
 	cbcDecryptZ(c)
 	cbcDecryptX(c)
 }

@@ -35,8 +35,8 @@ const sliceLen = 8
 var gcmLayout = jobLayout{dst: 0, src: 24, ad: 48, nonce: 72, size: 104}
 
 const (
-	unitRegs  = 8  // registers in a unit
-	groupMost = 64 // blocks of units in a group
+	unitRegs  = 8   // registers in a unit
+	groupMost = 128 // blocks of units in a group
 )
 
 func gcm(c *gen) {
@@ -105,7 +105,8 @@ type gcmOps interface {
 	counters(s []reg.VecPhysical) []func()
 	// some runs the rounds from first to last, from 1 on, on s.
 	some(s []reg.VecPhysical, first, last int) []func()
-	// output adds what is at src+disp to the keystream in s and writes it to dst+disp. It may use t.
+	// output adds what is at src+disp to the keystream in s and writes it to dst+disp.
+	// It may be mixed with quad.
 	output(s []reg.VecPhysical, disp int) []func()
 	// quad takes the four registers of blocks at from+disp into the sums, with the
 	// powers at pp+off; first says that y comes in.
@@ -169,21 +170,52 @@ func (g *gcmKernel) batch() {
 	c.Label("done")
 }
 
+// Where the steps of GHASH go among those of AES; measured on Zen 4.
+const (
+	hashAfter = 12   // AES instructions of a phase that come before them
+	ahead     = 1024 // bytes that the source is fetched ahead
+)
+
+// hashBefore is how many AES instructions of a phase come after the steps of GHASH.
+func (g *gcmKernel) hashBefore() int {
+	if g.wide {
+		return 4
+	}
+	return 0
+}
+
 // phase emits the second half of the rounds of x and the first half of those of
-// y, whose old content is put to use first, all of it mixed with steps; those do
-// not begin before the old content is used.
+// y, whose old content is put to use first, all of it mixed with steps. Those that
+// read what was written begin after that.
 func (g *gcmKernel) phase(x, y []reg.VecPhysical, use, steps []func()) {
-	half := g.rounds / 2
+	half, c := g.rounds/2, g.c
+	for i := 0; i < g.unitBytes()/2; i += 64 {
+		off := ahead + i
+		if len(use) > 0 {
+			off += g.unitBytes() / 2
+		}
+		steps = append([]func(){func() { c.PREFETCHT0(at(g.src, off)) }}, steps...)
+	}
 	main := mixed(g.ops.some(x, half, half+1), append(use, g.ops.counters(y)...))
-	if len(use) > 0 {
+	if len(use) > 0 && !g.open {
 		emit(main)
 		main = nil
 	}
 	for i := 1; i < half; i++ {
-		main = append(main, g.ops.some(x, half+1+i, half+1+i)...)
-		main = append(main, g.ops.some(y, i, i)...)
+		main = append(main, g.alternate(g.ops.some(x, half+1+i, half+1+i), g.ops.some(y, i, i))...)
 	}
-	mixIn(main, steps)
+	last := len(main) - g.hashBefore()
+	emit(main[:hashAfter])
+	mixIn(main[hashAfter:last], steps)
+	emit(main[last:])
+}
+
+// alternate returns one round of two banks, by turns where each step stands alone.
+func (g *gcmKernel) alternate(x, y []func()) []func() {
+	if g.wide {
+		return mixed(x, y)
+	}
+	return append(x, y...)
 }
 
 // mixed returns both lists, each in its order, the second spread evenly over the first.

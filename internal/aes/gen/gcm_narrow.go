@@ -86,11 +86,12 @@ func (o *gcmNarrowOps) some(s []reg.VecPhysical, first, last int) (steps []func(
 	return steps
 }
 
+// output uses t[2], so that it may be mixed with quad.
 func (o *gcmNarrowOps) output(s []reg.VecPhysical, disp int) (steps []func()) {
 	for i, v := range s {
 		steps = append(steps,
-			func() { o.load(at(o.src, disp+16*i), o.t[0]) },
-			func() { o.xor(o.t[0], v) },
+			func() { o.load(at(o.src, disp+16*i), o.t[2]) },
+			func() { o.xor(o.t[2], v) },
 			func() { o.load(v, at(o.dst, disp+16*i)) })
 	}
 	return steps

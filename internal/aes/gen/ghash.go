@@ -16,8 +16,8 @@ const (
 	tabMask   = 0   // 64 bytes: the shuffle that reverses each block
 	tabCtr    = 64  // 512: what counters add to their base
 	tabPoly   = 576 // 16: the reduction's constant
-	tabPowers = 640 // H^104 … H^1, 16 bytes each, and 64 bytes that are only ever multiplied by zeros
-	powers    = 104 // at most 4 of additional data, 64 of units, 32 of tail, 1 of lengths
+	tabPowers = 640 // H^168 … H^1, 16 bytes each, and 64 bytes that are only ever multiplied by zeros
+	powers    = 168 // at most 4 of additional data, 128 of units, 32 of tail, 1 of lengths
 	tabEnd    = tabPowers + 16*powers
 	tabMids   = tabEnd + 64 - tabPowers // from a power to the sum of its halves, in both halves
 )
@@ -96,17 +96,17 @@ func (h *hasher) mul(high bool, by, v, to operand.Op) {
 }
 
 // absorb returns the steps that take t[0], a register of blocks as they are in memory,
-// into the sums, with the powers at pp+off; first says that y comes in.
+// into the sums by way of t[1], with the powers at pp+off; first says that y comes in.
 func (h *hasher) absorb(off int, first bool) []func() {
-	v, m, p := h.t[0], h.t[1], h.t[2]
+	v, m := h.t[0], h.t[1]
 	return append(h.reversed(first),
+		func() { h.mul(false, at(h.pp, off), v, m) },
+		func() { h.xor(m, h.lo) },
 		func() { h.swap(v, m) },
-		func() { h.mul(false, at(h.pp, off), v, p) },
 		func() { h.xor(v, m) },
-		func() { h.xor(p, h.lo) },
 		func() { h.mul(true, at(h.pp, off), v, v) },
-		func() { h.mul(false, at(h.pp, off+tabMids), m, m) },
 		func() { h.xor(v, h.hi) },
+		func() { h.mul(false, at(h.pp, off+tabMids), m, m) },
 		func() { h.xor(m, h.mid) },
 	)
 }

@@ -28,7 +28,15 @@ func gmacWide(c *gen) {
 	g.registers()
 	c.VMOVDQU64(g.mask, z[16])
 	g.mask = z[16]
-	g.macs(func() {
+	second := g.hasher // with scratch of its own, so that two pairs can be mixed
+	second.t = [4]reg.VecPhysical{z[20], z[21], z[22], z[23]}
+	unit := func() {
+		for i := 0; i < 512; i += 256 {
+			second.pp, second.mask = g.pp, g.mask
+			mixIn(g.pair(g.src, i, i, i == 0), second.pair(g.src, i+128, i+128, false))
+		}
+	}
+	g.macs(unit, func() {
 		n := c.GP64()
 		c.Label("part")
 		c.MOVQ(operand.U32(64), n)
@@ -54,7 +62,12 @@ func gmacNarrow(c *gen) {
 	o := &gcmNarrowOps{gcmKernel: g, blk: c.AllocLocal(16)}
 	g.ops = o
 	g.registers()
-	g.macs(func() {
+	unit := func() {
+		for i := 0; i < 128; i += 64 {
+			emit(g.ops.quad(g.src, i, i, i == 0))
+		}
+	}
+	g.macs(unit, func() {
 		o.blocks("rest", g.src, g.rem, "lengths", func() { c.MOVOU(at(g.src, 0), g.t[0]) })
 		o.loadPart(g.src, g.rem)
 		emit(g.absorb(0, true))
@@ -65,9 +78,9 @@ func gmacNarrow(c *gen) {
 	c.retX()
 }
 
-// macs runs every job; rest handles what follows the units, when that is anything.
-func (g *gcmKernel) macs(rest func()) {
-	c, half := g.c, g.unitBytes()/2
+// macs runs every job; unit takes in the unit at src, rest what follows the units, when that is anything.
+func (g *gcmKernel) macs(unit, rest func()) {
+	c := g.c
 	c.Label("job")
 	g.clear()
 	g.zero(g.y)
@@ -77,8 +90,7 @@ func (g *gcmKernel) macs(rest func()) {
 	c.Label("unit")
 	c.TESTQ(g.units, g.units)
 	c.JEQ(operand.LabelRef("rest"))
-	emit(g.ops.quad(g.src, 0, 0, true))
-	emit(g.ops.quad(g.src, half, half, false))
+	unit()
 	c.ADDQ(operand.U32(g.unitBytes()), g.src)
 	c.DECQ(g.units)
 	g.hashed(g.unitBytes())

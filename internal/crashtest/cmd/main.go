@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/cofferdb/coffer/internal/crashtest"
@@ -27,7 +28,7 @@ func main() {
 		return
 	}
 	t := crashtest.Campaign{Seed: *seed, Duration: *duration, Log: os.Stderr}.Run()
-	fmt.Printf("programs=%d\ncuts=%d failures=%d seed=%d\n", t.Programs, t.Cuts, t.Failures, *seed)
+	fmt.Printf("programs=%d\n%s\ncuts=%d failures=%d seed=%d\n", t.Programs, t.EventLine(), t.Cuts, t.Failures, *seed)
 	if t.Failures > 0 || t.Cuts == 0 {
 		os.Exit(1)
 	}
@@ -35,7 +36,7 @@ func main() {
 
 func runOne(seed uint64) {
 	cuts, config, trace, err := crashtest.RunOne(seed)
-	fmt.Printf("%s\n%v\ncuts=%d\n", config, trace, cuts)
+	fmt.Printf("%s\n%s\ncuts=%d\n", config, strings.Join(trace, ", "), cuts)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
