@@ -27,7 +27,7 @@ func TestRandomAlterations(t *testing.T) {
 		require.NoError(t, err)
 		seed = n
 	}
-	rounds := 400
+	rounds := 250
 	if testing.Short() {
 		rounds = 60
 	}

@@ -128,6 +128,12 @@ func (s *Store) checkpoint(ctx context.Context, req checkpointRequest) error {
 			s.mu.Unlock()
 			return fmt.Errorf("blockstore: checkpoint: save images for a snapshot: %w", err)
 		}
+		if len(p.holes) > 0 {
+			// Who looked for an image before it was saved is still to read in
+			// place, by the old tree, and to fill the cache: a range of holes
+			// takes no latch that would wait for them later.
+			s.passLatches()
+		}
 	}
 	start := time.Now()
 	if err := s.runCheckpoint(p, req); err != nil {
@@ -279,9 +285,6 @@ func (s *Store) runCheckpoint(p *plan, req checkpointRequest) error {
 // settle makes the checkpoint what readers see; its label is durable.
 func (s *Store) settle(p *plan, edit *metaEdit, next *label) {
 	edit.publish(next.root, next.height)
-	if p.saving && len(p.holes) > 0 {
-		s.passLatches() // who read in place before the images were saved has put them into the cache by then
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, h := range p.holes {

@@ -2,6 +2,7 @@ package blockstore
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -108,5 +109,43 @@ func TestSnapshotUnderRange(t *testing.T) {
 	require.Empty(t, s.over.chains)
 	require.Empty(t, s.over.lingering)
 	require.Empty(t, s.over.holes)
+	verified(t, s)
+}
+
+// TestReadersOverRanges reads in place, past the cache, while checkpoints pass
+// the reader's snapshot with a range of holes over what it reads.
+func TestReadersOverRanges(t *testing.T) {
+	fs := fsx.NewMem(1)
+	keys, _ := ring(t, 1)
+	o := testOptions(fs)
+	o.CheckpointBytes, o.CacheBytes = 16<<10, 1
+	s, err := Create("v", keys, CreateOptions{Options: o, Size: 400 * 4096, BlockSize: 4096})
+	require.NoError(t, err)
+	for round := range uint64(20) {
+		require.NoError(t, s.Update(func(tx *Tx) error {
+			return errors.Join(tx.Resize(400*4096), tx.Write(300, page(round)), tx.Write(316, page(round))) // of one shard of the cache
+		}))
+		require.NoError(t, s.Checkpoint(context.Background()))
+		require.NoError(t, s.View(func(tx *Tx) error {
+			done := make(chan error)
+			go func() {
+				err := s.Update(func(tx *Tx) error { return tx.Resize(100 * 4096) })
+				for b := range uint64(12) {
+					err = errors.Join(err, s.Update(func(tx *Tx) error { return tx.Write(b, page(b)) }))
+				}
+				done <- errors.Join(err, s.Checkpoint(context.Background()))
+			}()
+			for i := uint64(0); ; i++ {
+				got, err := tx.Read(300 + 16*(i%2))
+				require.NoError(t, err)
+				require.Equal(t, page(round), got)
+				select {
+				case err := <-done:
+					return err
+				default:
+				}
+			}
+		}))
+	}
 	verified(t, s)
 }

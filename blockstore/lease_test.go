@@ -3,6 +3,7 @@ package blockstore
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
@@ -171,4 +172,48 @@ func TestContextsEndCalls(t *testing.T) {
 	write1(t, s, 3, page(4))
 	require.Equal(t, page(2), read1(t, s, 2))
 	verified(t, s)
+}
+
+func TestTwoOpens(t *testing.T) {
+	for name, fs := range map[string]fsx.FS{"mem": fsx.NewMem(1), "os": fsx.OS()} {
+		t.Run(name, func(t *testing.T) {
+			path := "v"
+			if name == "os" {
+				path = filepath.Join(t.TempDir(), "v")
+			}
+			keys, _ := ring(t, 1)
+			o := testOptions(fs)
+			readOnly := o
+			readOnly.ReadOnly = true
+			s, err := Create(path, keys, CreateOptions{Options: o, Size: 4096 * 10, BlockSize: 4096})
+			require.NoError(t, err)
+			_, err = Create(path, keys, CreateOptions{Options: o, Size: 4096})
+			require.ErrorIs(t, err, ErrState)
+			write1(t, s, 1, page(1))
+			for _, second := range []*Options{&o, &readOnly} {
+				_, err = Open(path, keys, second)
+				require.ErrorIs(t, err, ErrInUse)
+			}
+			_, err = VerifyFile(context.Background(), path, nil, &o, VerifyOptions{})
+			require.ErrorIs(t, err, ErrInUse)
+			require.ErrorIs(t, Erase(path, &o), ErrInUse)
+			_, err = Inspect(path, &o)
+			require.NoError(t, err, "looking takes no lock")
+			require.Equal(t, page(1), read1(t, s, 1))
+			require.NoError(t, s.Close())
+			a, err := Open(path, keys, &readOnly)
+			require.NoError(t, err)
+			b, err := Open(path, keys, &readOnly)
+			require.NoError(t, err)
+			_, err = Open(path, keys, &o)
+			require.ErrorIs(t, err, ErrInUse)
+			require.Equal(t, page(1), read1(t, a, 1))
+			require.NoError(t, a.Close())
+			require.Equal(t, page(1), read1(t, b, 1))
+			require.NoError(t, b.Close())
+			s, err = Open(path, keys, &o)
+			require.NoError(t, err)
+			require.NoError(t, s.Close())
+		})
+	}
 }
