@@ -68,7 +68,7 @@ func (c Campaign) Run() Totals {
 		wg.Go(func() {
 			for time.Now().Before(end) {
 				seed := c.Seed + uint64(programs.Add(1)) - 1
-				o := run(seed, &n)
+				o := run(seed, &n, end)
 				if o.err == nil {
 					continue
 				}

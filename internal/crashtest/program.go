@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cofferdb/coffer/blockstore"
 	"github.com/cofferdb/coffer/dek"
@@ -20,6 +21,7 @@ type program struct {
 	keys   keys
 	rng    *rand.Rand
 	counts *counts
+	until  time.Time // no further steps after this
 
 	disk   *fsx.Mem
 	store  *blockstore.Store
@@ -59,13 +61,14 @@ type outcome struct {
 }
 
 // run runs the program of a seed to its end or to its first failure.
-func run(seed uint64, n *counts) outcome {
+// One that has not come to its end by then ends early.
+func run(seed uint64, n *counts, then time.Time) outcome {
 	rng := rand.New(rand.NewPCG(seed, 0))
-	return runConfig(seed, randomConfig(rng), rng, n)
+	return runConfig(seed, randomConfig(rng), rng, n, then)
 }
 
-func runConfig(seed uint64, c config, rng *rand.Rand, n *counts) outcome {
-	p := &program{config: c, rng: rng, counts: n, pictures: make(chan picture),
+func runConfig(seed uint64, c config, rng *rand.Rand, n *counts, then time.Time) outcome {
+	p := &program{config: c, rng: rng, until: then, counts: n, pictures: make(chan picture),
 		hook: &hook{rng: rand.New(rand.NewPCG(seed, 1))}}
 	var err error
 	if p.keys, err = newKeys(); err != nil {
@@ -141,7 +144,7 @@ func (p *program) steps() error {
 		return fmt.Errorf("create: %w", err)
 	}
 	for range p.config.steps {
-		if p.failed() {
+		if p.failed() || time.Now().After(p.until) {
 			break
 		}
 		if err := p.step(); err != nil {
@@ -233,6 +236,6 @@ func (p *program) saw(event string) { p.counts.saw(event) }
 // RunOne runs the program of one seed and returns how many cuts were checked, its configuration and its steps.
 func RunOne(seed uint64) (cuts int64, config string, trace []string, err error) {
 	var n counts
-	o := run(seed, &n)
+	o := run(seed, &n, time.Now().Add(time.Hour))
 	return n.cuts.Load(), o.config.String(), o.trace, o.err
 }
