@@ -152,8 +152,29 @@ func (tx *Tx) Resize(size int64) error {
 			return err
 		}
 	}
+	if size > old {
+		if err := tx.clearCut(old); err != nil {
+			return err
+		}
+	}
 	tx.state.size = size
 	return nil
+}
+
+// clearCut zeroes what a write put behind the length, in the block that size
+// ends in: growth must not show it.
+func (tx *Tx) clearCut(size int64) error {
+	rest := size % tx.s.lay.blockSize
+	if rest == 0 {
+		return nil
+	}
+	last := tx.s.lay.blocks(size) - 1
+	page, err := tx.Read(last)
+	if err != nil || allZero(page[rest:]) == nil {
+		return err
+	}
+	clear(page[rest:])
+	return tx.Write(last, page)
 }
 
 // shrink trims what lies beyond size and zeroes the rest of the block it ends in.

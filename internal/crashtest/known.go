@@ -5,7 +5,7 @@ package crashtest
 const (
 	// tails: what is added to a volume reads as zeros even where its last block
 	// was written with bytes behind the length.
-	tails = false
+	tails = true
 	// reserves: what is recovered has its space, so that after a power cut too no
 	// checkpoint fails on a full disk that can be overwritten.
 	reserves = false
