@@ -66,6 +66,8 @@ type Store struct {
 	convMu sync.Mutex // guards conv
 	conv   *Converter // the conversion that runs, nil if none
 
+	backups backupGate
+
 	failure    atomic.Pointer[error] // why writes are refused until the volume is opened again
 	gate       gate
 	background chan struct{} // asks for a checkpoint
