@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -236,7 +235,7 @@ func (s *Store) RecordBackup(_ context.Context, r BackupRecord) error {
 }
 
 // ErrNoBackup: no backup is recorded under that ID. It carries [ErrState].
-var ErrNoBackup = errors.Join(errors.New("blockstore: no such backup is recorded"), fault.State)
+var ErrNoBackup = fmt.Errorf("blockstore: the volume has no record of it: %w", fault.State)
 
 // ForgetBackup drops the record of a backup; the backup itself is not touched.
 // [ErrNoBackup] where there is none under that ID.
@@ -244,7 +243,7 @@ func (s *Store) ForgetBackup(id UUID) error {
 	return s.changeRegistry(func(list []BackupRecord) ([]BackupRecord, error) {
 		i := slices.IndexFunc(list, func(b BackupRecord) bool { return b.ID == id })
 		if i < 0 {
-			return nil, fault.Hint(fmt.Errorf("blockstore: no backup %v is recorded in the volume: %w", id, ErrNoBackup), "coffer info VOLUME lists those that are")
+			return nil, fault.Hint(fmt.Errorf("blockstore: backup %v: %w", id, ErrNoBackup), "coffer info VOLUME lists those that are")
 		}
 		return slices.Delete(list, i, i+1), nil
 	})

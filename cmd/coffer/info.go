@@ -15,8 +15,11 @@ import (
 
 func (p *program) infoCmd() *cobra.Command {
 	var asJSON bool
-	c := p.verb("info VOLUME [--json]", "Say what a volume is; needs no key", cobra.ExactArgs(1),
+	c := p.verb("info VOLUME [--json]", "Say what a volume or a backup is; needs no key", cobra.ExactArgs(1),
 		func(_ context.Context, args []string) error {
+			if isBackup(args[0]) {
+				return p.infoBackup(args[0], asJSON)
+			}
 			info, err := inspect(args[0])
 			if err != nil {
 				return err
@@ -26,9 +29,20 @@ func (p *program) infoCmd() *cobra.Command {
 			}
 			return p.printInfo(args[0], info)
 		})
-	c.Long = "Say what a volume is. No key is needed, and so nothing of it is proved: coffer verify does that."
+	c.Long = "Say what a volume, or a backup, is. No key is needed, and so nothing of it is proved: coffer verify does that."
 	jsonFlag(c, &asJSON)
 	return c
+}
+
+func (p *program) infoBackup(path string, asJSON bool) error {
+	info, err := inspectBackup(path)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return p.printJSON(info)
+	}
+	return p.printBackup(path, info)
 }
 
 func (p *program) printInfo(path string, info *blockstore.Info) error {
