@@ -55,7 +55,7 @@ func (b *backup) openBase() error {
 		return errors.Join(err, base.close())
 	}
 	b.base, b.bases.l = base, base.list()
-	b.start.base, b.start.basePath, b.start.baseHash, b.start.baseSeq = base.start.id, path, base.finish.hash, base.start.from.Seq
+	b.start.base, b.start.basePath, b.start.baseHash, b.start.baseSeq = base.start.id, path, base.hash, base.start.from.Seq
 	return nil
 }
 

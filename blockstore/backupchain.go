@@ -2,6 +2,7 @@ package blockstore
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"fmt"
@@ -91,7 +92,7 @@ func openIfBase(fsys fsx.FS, path string, b *backupFile) (*backupFile, error) {
 	if h.id != want.base {
 		return nil, base.close()
 	}
-	if base.finish.hash != want.baseHash || h.volume != want.volume || h.blockSize != want.blockSize || h.stream != want.stream || h.from.Seq != want.baseSeq {
+	if base.hash != want.baseHash || h.volume != want.volume || h.blockSize != want.blockSize || h.stream != want.stream || h.from.Seq != want.baseSeq {
 		err = fmt.Errorf("blockstore: %s is not the backup %v that backup %v was made from: %w", path, h.id, want.id, fault.Tampered)
 		return nil, errors.Join(err, base.close())
 	}
@@ -121,7 +122,9 @@ func (b *backupFile) prove(ctx context.Context, look func(c *backupScan, k backu
 		switch k {
 		case backupLabel:
 			p.raw = append([]byte(nil), payload...)
-			p.l, err = decodeLabel(payload)
+			if p.l, err = decodeLabel(payload); errors.Is(err, fault.NotFormat) {
+				err = backupError(c.at, "no label is here", fault.Damaged)
+			}
 		case backupEnd:
 			p.last = append([]byte(nil), payload...)
 			err = p.sameEnd(c)
@@ -143,7 +146,7 @@ func (b *backupFile) prove(ctx context.Context, look func(c *backupScan, k backu
 
 // sameEnd checks that the end that was met is the one found first, at the end of the file.
 func (p *backupProof) sameEnd(c *backupScan) error {
-	if c.finish.hash != p.b.finish.hash || c.off != p.b.size {
+	if sha256.Sum256(p.last) != p.b.hash || c.off != p.b.size {
 		return backupError(c.off, "something follows its end", fault.Damaged)
 	}
 	return nil

@@ -111,7 +111,7 @@ type backupStart struct {
 	session   session // of the volume while it was made
 	stream    UUID
 	baseSeq   uint64   // of the position where the base begins: blocks of later versions are here
-	baseHash  [32]byte // of the base, as its end says
+	baseHash  [32]byte // SHA-256 of the base's last record
 	basePath  string
 }
 

@@ -28,6 +28,7 @@ type backupFile struct {
 	size   int64
 	start  *backupStart
 	finish *backupFinish
+	hash   [32]byte // of the last record's payload, and through it of all: what names the backup in one that adds to it
 }
 
 // openBackup opens a backup and reads its first and last record.
@@ -69,6 +70,7 @@ func openBackup(fsys fsx.FS, path string) (_ *backupFile, err error) {
 	if b.finish, err = decodeBackupFinish(payload); err != nil {
 		return nil, err
 	}
+	b.hash = sha256.Sum256(payload)
 	if b.finish.id != b.start.id {
 		return nil, backupError(b.size, "beginning and end are of different backups", fault.Tampered)
 	}
