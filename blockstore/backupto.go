@@ -16,11 +16,12 @@ import (
 // error leaves no file, but where it wraps [ErrUnrecorded]: then the backup is
 // whole and in place, and the volume does not list it.
 func (s *Store) BackupTo(ctx context.Context, path string, o BackupOptions) (info *BackupInfo, err error) {
-	if path, err = filepath.Abs(path); err != nil {
+	abs, err := filepath.Abs(path)
+	if err != nil {
 		return nil, fmt.Errorf("blockstore: backup: %w", err)
 	}
-	if len(path) > maxDestination {
-		return nil, fmt.Errorf("blockstore: a path of %d bytes, at most %d are recorded: %w", len(path), maxDestination, fault.Usage)
+	if len(abs) > maxDestination {
+		return nil, fmt.Errorf("blockstore: a path of %d bytes, at most %d are recorded: %w", len(abs), maxDestination, fault.Usage)
 	}
 	err = fsx.Create(s.opts.FS, path, 0o600, func(f fsx.File) error {
 		info, err = s.Backup(ctx, &fileWriter{f: f}, o)
@@ -32,7 +33,7 @@ func (s *Store) BackupTo(ctx context.Context, path string, o BackupOptions) (inf
 	if err != nil {
 		return nil, err
 	}
-	if err := s.RecordBackup(ctx, info.Record(path)); err != nil {
+	if err := s.RecordBackup(ctx, info.Record(abs)); err != nil {
 		return info, fault.Hint(fmt.Errorf("%w: backup %v in %s: %w", ErrUnrecorded, info.ID, path, err),
 			"the backup is whole and can be restored; but the volume does not list it, nor the keys it needs")
 	}

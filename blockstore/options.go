@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"runtime"
+	"time"
 
 	"github.com/cofferdb/coffer/dek"
 	"github.com/cofferdb/coffer/internal/fault"
@@ -109,6 +110,9 @@ func (o *Options) withDefaults() (Options, error) {
 	setDefault(&c.CheckpointBytes, DefaultCheckpointBytes)
 	setDefault(&c.SegmentBytes, DefaultSegmentBytes)
 	setDefault(&c.Workers, runtime.GOMAXPROCS(0))
+	if c.Tune.Now == nil {
+		c.Tune.Now = func() int64 { return time.Now().UnixNano() }
+	}
 	setDefault(&c.Tune.SealBudget, defaultSealBudget)
 	setDefault(&c.Tune.SealReserve, defaultSealReserve)
 	setDefault(&c.Tune.TxMemory, defaultTxMemory)

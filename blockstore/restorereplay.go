@@ -68,7 +68,7 @@ func (r *restorer) replay(ctx context.Context) error {
 	}
 	r.end.Position, r.end.own = f.end, false
 	if r.o.JournalDir == "" {
-		return r.reached()
+		return r.reached(f.end)
 	}
 	return r.forward(ctx, o)
 }
@@ -91,14 +91,16 @@ func (r *restorer) forward(ctx context.Context, o journal.Options) error {
 		}
 		return err
 	}
-	r.end.Position = end
-	return r.reached()
+	if r.o.UntilCommit == 0 && r.o.UntilTime.IsZero() {
+		r.end.Position = end // else it stays behind the last commit that counts
+	}
+	return r.reached(end)
 }
 
 // reached refuses a commit that is not there.
-func (r *restorer) reached() error {
-	if n := r.o.UntilCommit; n > r.end.Seq {
-		return fault.Hint(fmt.Errorf("blockstore: commit %d is not there, the last sequence number is %d: %w", n, r.end.Seq, fault.State),
+func (r *restorer) reached(end journal.Position) error {
+	if n := r.o.UntilCommit; n > end.Seq {
+		return fault.Hint(fmt.Errorf("blockstore: commit %d is not there, the last sequence number is %d: %w", n, end.Seq, fault.State),
 			"give the folder of the journal segments that hold it: --journal DIR")
 	}
 	return nil
