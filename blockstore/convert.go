@@ -24,6 +24,8 @@ type Conversion struct {
 	// Back allows the target to be what an unfinished conversion comes from: that
 	// one is turned around, and every block ends where it began.
 	Back bool
+	// Purge overwrites journal files, too, before they are removed: see [Store.Purge].
+	Purge bool
 	// Pace is how fast it may go; the zero Pace adapts to what else goes on.
 	Pace Pace
 }
@@ -139,6 +141,9 @@ func (s *Store) startConversion(ctx context.Context, target func(*label) (Conver
 	to := l.conv.to
 	v := s.newConverter(l.conv.op, to, c)
 	v.stale = func(r *record) bool { return r.kind == recordData && r.slot != to }
+	if c.Purge {
+		s.journal.Wipe()
+	}
 	s.conv = v
 	v.start()
 	return v, nil

@@ -65,7 +65,7 @@ type starter func(context.Context) (*blockstore.Converter, error)
 
 // start converts as the flags say.
 func (v *volume) start(c blockstore.Conversion, w *workFlags) starter {
-	c.Workers, c.AcceptLoss, c.Back = w.workers, w.acceptLoss, w.back
+	c.Workers, c.AcceptLoss, c.Back, c.Purge = w.workers, w.acceptLoss, w.back, w.purge
 	c.Pace = blockstore.Pace{BytesPerSecond: int64(w.rate), Share: float64(w.share) / 100}
 	return func(ctx context.Context) (*blockstore.Converter, error) { return v.Convert(ctx, c) }
 }

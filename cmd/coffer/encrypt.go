@@ -21,6 +21,7 @@ type workFlags struct {
 	rate       byteRate // of rekey
 	share      int      // likewise, percent
 	back       bool     // likewise
+	purge      bool     // likewise
 }
 
 func (w *workFlags) register(c *cobra.Command) {

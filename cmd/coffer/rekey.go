@@ -35,7 +35,11 @@ Both keys must be in the key files given.
 --new-key makes a key, puts it into the first key file before any block changes,
 and prints its ID. An interrupted re-key goes on when the command is run again,
 to the key it began with: no second key is made; --to-key OLD --back takes it back
-instead. The new key's description ends with the volume it was made for. Older copies and backups of the volume stay under the
+instead. The new key's description ends with the volume it was made for.
+
+--purge overwrites what the old key still protects in places that nobody reads:
+blocks that are free, the older copy of every tag block, and journal files before
+they are removed. With the key that the volume is under already it does that alone. Older copies and backups of the volume stay under the
 old key.`
 	o.keys.register(c, true)
 	o.work.register(c)
@@ -48,6 +52,7 @@ old key.`
 	f.StringVar(&o.cipher, "cipher", "", "suite to convert to: aes-gcm, aes-cbc or aes-xts; else it stays")
 	f.Var(&o.work.rate, "rate", "re-seal no more than this many bytes per second, such as 200MB/s")
 	f.IntVar(&o.work.share, "share", 0, "re-seal during this percentage of the time at most; else all of it")
+	f.BoolVar(&o.work.purge, "purge", false, "at the end, overwrite what lies in free and superseded places of the files")
 	f.BoolVar(&o.work.back, "back", false, "with --to-key, turn an unfinished re-key around: back to the key it comes from")
 	completeSuites(c)
 	c.MarkFlagsMutuallyExclusive("back", "new-key")
@@ -159,6 +164,11 @@ func (p *program) rekeyOpen(ctx context.Context, path string, s *volume, info *b
 	if err := journalUnder(ctx, s, t.key); err != nil {
 		return err
 	}
+	if o.work.purge {
+		if err := p.purge(ctx, s); err != nil {
+			return err
+		}
+	}
 	if res.Converted > 0 || t.resumes {
 		p.note("%s: %s converted", path, count(res.Converted, "block"))
 	}
@@ -194,6 +204,25 @@ func journalUnder(ctx context.Context, s *volume, key dek.ID) error {
 	}
 	if err := s.SetJournalKey(ctx, key); err != nil {
 		return fmt.Errorf("the journal's key: %w", err)
+	}
+	return nil
+}
+
+// purge overwrites what the old key still protects in places nobody reads.
+func (p *program) purge(ctx context.Context, s *volume) error {
+	if err := s.Purge(ctx); err != nil {
+		return err
+	}
+	p.note("free blocks, older tag blocks, both label copies and journal files were overwritten")
+	p.warn("what a flash disk, a file system that copies on write, snapshots and backups keep is out of reach")
+	c, err := s.CountKeys(ctx)
+	if err != nil {
+		return err
+	}
+	for _, k := range c.Keys[1:] {
+		if k.Segments > 0 || k.Backups > 0 {
+			p.warn("key %s is still needed by %s and %s", k.ID, count(k.Segments, "journal segment"), count(k.Backups, "recorded backup"))
+		}
 	}
 	return nil
 }
