@@ -66,6 +66,14 @@ func TestBackupDuringConversions(t *testing.T) {
 		{"re-key to another suite", AESCBC, convert(Conversion{Suite: AESGCM})},
 		{"encrypt", None, convert(Conversion{Suite: AESGCM})},
 		{"decrypt", AESGCM, convert(Conversion{Suite: None})},
+		{"re-key, turned around", AESGCM, func(t *testing.T, s *Store, ids []dek.ID) *Converter {
+			v, err := s.Convert(context.Background(), Conversion{Key: ids[1]})
+			require.NoError(t, err)
+			v.Stop()
+			v, err = s.Convert(context.Background(), Conversion{Back: true})
+			require.NoError(t, err)
+			return v
+		}},
 		{"journal key", AESGCM, func(t *testing.T, s *Store, ids []dek.ID) *Converter {
 			require.NoError(t, s.SetJournalKey(context.Background(), ids[1]))
 			require.NoError(t, s.Checkpoint(context.Background()))

@@ -11,14 +11,21 @@ import (
 
 	"github.com/cofferdb/coffer/blockstore"
 	"github.com/cofferdb/coffer/dek"
+	"github.com/cofferdb/coffer/internal/fault"
 )
 
 func (p *program) infoCmd() *cobra.Command {
-	var asJSON bool
-	c := p.verb("info VOLUME [--json]", "Say what a volume or a backup is; needs no key", cobra.ExactArgs(1),
-		func(_ context.Context, args []string) error {
+	var asJSON, keys bool
+	c := p.verb("info VOLUME [--keys] [--json]", "Say what a volume or a backup is; needs no key", cobra.ExactArgs(1),
+		func(ctx context.Context, args []string) error {
 			if isBackup(args[0]) {
+				if keys {
+					return fault.Hint(usagef("--keys counts what is in a volume"), "coffer info without it lists the keys that a backup needs.")
+				}
 				return p.infoBackup(args[0], asJSON)
+			}
+			if keys {
+				return p.infoKeys(ctx, args[0], asJSON)
 			}
 			info, err := inspect(args[0])
 			if err != nil {
@@ -29,7 +36,12 @@ func (p *program) infoCmd() *cobra.Command {
 			}
 			return p.printInfo(args[0], info)
 		})
-	c.Long = "Say what a volume, or a backup, is. No key is needed, and so nothing of it is proved: coffer verify does that."
+	c.Long = `Say what a volume, or a backup, is. No key is needed, and so nothing of it is proved: coffer verify does that.
+
+With --keys, count what needs each key: blocks, from the records of every tag
+block under the tree's root; segments in the journal folder; and backups, as
+recorded in the volume. A key with three zeros is needed by nothing here.`
+	c.Flags().BoolVar(&keys, "keys", false, "count what needs each key")
 	jsonFlag(c, &asJSON)
 	return c
 }
