@@ -15,7 +15,7 @@ import (
 )
 
 // maxChain bounds how many backups are read for one restore.
-const maxChain = 10000
+const maxChain = 1000
 
 // backupChain is a backup with all that it adds to, itself first.
 type backupChain []*backupFile

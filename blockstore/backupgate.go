@@ -13,6 +13,7 @@ import (
 type backupGate struct {
 	mu       sync.Mutex         // guards the fields below
 	cancel   context.CancelFunc // of the backup that runs, nil if none
+	closed   bool               // the store is closing: none begins
 	dropping bool               // keys or epochs are being dropped
 	wanted   bool               // somebody waits to do so: no other backup begins
 	wake     chan struct{}      // closed when one of them has changed
@@ -43,14 +44,17 @@ func (g *backupGate) sleep(ctx context.Context) error {
 }
 
 // begin admits a backup, one at a time, once no keys are being dropped. The
-// context it returns ends with the store as well.
+// context it returns ends when the store is closed, too.
 func (g *backupGate) begin(ctx context.Context) (context.Context, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for g.cancel == nil && (g.dropping || g.wanted) {
+	for g.cancel == nil && !g.closed && (g.dropping || g.wanted) {
 		if err := g.sleep(ctx); err != nil {
 			return nil, fmt.Errorf("blockstore: backup, waiting for the end of a conversion: %w", err)
 		}
+	}
+	if g.closed {
+		return nil, ErrClosed
 	}
 	if g.cancel != nil {
 		return nil, fmt.Errorf("blockstore: a backup of the volume is running: %w", fault.State)
@@ -68,10 +72,12 @@ func (g *backupGate) end() {
 	g.change()
 }
 
-// stop asks a running backup to end.
+// stop asks a running backup to end, and lets none begin.
 func (g *backupGate) stop() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.closed = true
+	g.change()
 	if g.cancel != nil {
 		g.cancel()
 	}

@@ -23,6 +23,9 @@ func (s *Store) BackupTo(ctx context.Context, path string, o BackupOptions) (inf
 	if len(abs) > maxDestination {
 		return nil, fmt.Errorf("blockstore: a path of %d bytes, at most %d are recorded: %w", len(abs), maxDestination, fault.Usage)
 	}
+	if err := s.roomToRecord(abs); err != nil {
+		return nil, err
+	}
 	err = fsx.Create(s.opts.FS, path, 0o600, func(f fsx.File) error {
 		info, err = s.Backup(ctx, &fileWriter{f: f}, o)
 		return err
