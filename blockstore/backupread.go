@@ -47,7 +47,7 @@ func openBackup(fsys fsx.FS, path string) (_ *backupFile, err error) {
 		return nil, fmt.Errorf("blockstore: size of the backup: %w", err)
 	}
 	c := b.scan()
-	kind, payload, err := c.next()
+	kind, _, err := c.next()
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func openBackup(fsys fsx.FS, path string) (_ *backupFile, err error) {
 		return nil, fmt.Errorf("blockstore: read the backup's end: %w", err)
 	}
 	h, ok := decodeRecordHead(last)
-	payload = last[backupRecordHeader:]
+	payload := last[backupRecordHeader:]
 	if !ok || h.kind != backupEnd || h.length != backupEndSize || h.crc != backupCRC(last, payload) {
 		return nil, backupError(b.size, "its last record is not there: it is cut short, or was never finished", fault.Damaged)
 	}
@@ -103,7 +103,7 @@ type backupScan struct {
 }
 
 func newBackupScan(r io.Reader) *backupScan {
-	return &backupScan{r: bufio.NewReaderSize(r, 256<<10), hash: sha256.New()}
+	return &backupScan{r: bufio.NewReaderSize(r, 64<<10), hash: sha256.New()}
 }
 
 // readFull reads b or says that the backup ends here.
