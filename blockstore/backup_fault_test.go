@@ -372,6 +372,7 @@ func TestRollForwardRefuses(t *testing.T) {
 	last := info.Segments[len(info.Segments)-1].Number
 	for _, g := range info.Segments {
 		require.Equal(t, "kept", g.State)
+		require.GreaterOrEqual(t, g.Last+1, g.First, "segment %d: where it ends is known from the next, or the label", g.Number)
 		if g.Last <= begun.Last || g.Number == last {
 			continue
 		}
@@ -455,4 +456,139 @@ func reopenedRetention(t testing.TB, fs fsx.FS, keys *dek.Keyring, n int) error 
 	s := reopen(t, fs, keys)
 	defer func() { require.NoError(t, s.Close()) }()
 	return s.SetRetention(n)
+}
+
+// failAt makes the k-th operation from now on fail, once.
+func failAt(fs *fsx.Mem, k int) (hit func() bool) {
+	n := 0
+	fs.SetHook(func(fsx.Op) error {
+		if n++; n == k {
+			return syscall.EIO
+		}
+		return nil
+	})
+	return func() bool { return n >= k }
+}
+
+// An error of any write or sync leaves nothing of a restore, and the next one works.
+func TestRestoreFaults(t *testing.T) {
+	c := newBackupScene(t, AESGCM)
+	require.NoError(t, c.s.Close())
+	for k := 1; ; k += 1 + k/20 {
+		hit := failAt(c.fs, k)
+		_, err := Restore(context.Background(), "/inc", "r", c.keys, restoreOptions(c.fs))
+		c.fs.SetHook(nil)
+		there := exists(c.fs, "r")
+		switch {
+		case err == nil, errors.Is(err, ErrOutcomeUnknown):
+			require.True(t, there)
+		default:
+			require.ErrorIs(t, err, syscall.EIO)
+			require.False(t, there, "operation %d", k)
+		}
+		if !there {
+			_, err = Restore(context.Background(), "/inc", "r", c.keys, restoreOptions(c.fs))
+			require.NoError(t, err)
+		}
+		o := testOptions(c.fs)
+		s, err := Open("r", c.keys, &o)
+		require.NoError(t, err)
+		require.Equal(t, string(c.want), string(state(t, s)))
+		verified(t, s)
+		require.NoError(t, c.fs.Remove("r"))
+		if !hit() {
+			require.Greater(t, k, 20)
+			return
+		}
+	}
+}
+
+// An error of any write or sync: there is no backup, or a whole one that the volume lists or says it does not; and the volume is whole.
+func TestBackupFaults(t *testing.T) {
+	c := newBackupScene(t, AESGCM)
+	for k := 1; ; k += 1 + k/20 {
+		hit := failAt(c.fs, k)
+		info, err := c.s.BackupTo(context.Background(), "/new", BackupOptions{Base: "/full"})
+		c.fs.SetHook(nil)
+		there := exists(c.fs, "/new")
+		switch {
+		case err == nil, errors.Is(err, ErrUnrecorded):
+			require.True(t, there && !info.ID.IsZero())
+		case !errors.Is(err, ErrOutcomeUnknown):
+			require.ErrorIs(t, err, syscall.EIO)
+			require.False(t, there, "operation %d", k)
+		}
+		if c.s.usable() != nil { // the volume's own write failed
+			require.Error(t, err)
+			_ = c.s.Close()
+			c.s = reopen(t, c.fs, c.keys)
+		}
+		have, listErr := c.s.Backups()
+		require.NoError(t, listErr)
+		if err == nil {
+			require.Len(t, have, 1)
+		}
+		if there {
+			r := restored(t, c.fs, c.keys, "/new", "r", nil)
+			require.Equal(t, string(c.want), string(state(t, r)))
+			verified(t, r)
+			require.NoError(t, c.fs.Remove("r"))
+			require.NoError(t, c.fs.Remove("/new"))
+		}
+		require.NoError(t, c.s.ForgetAllBackups())
+		if !hit() {
+			require.Greater(t, k, 20)
+			break
+		}
+	}
+	verified(t, c.s)
+}
+
+// A backup and the end of a conversion keep out of each other's way, in the order they come.
+func TestBackupGate(t *testing.T) {
+	var g backupGate
+	ctx := context.Background()
+	quick, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
+	defer cancel()
+	running, err := g.begin(ctx)
+	require.NoError(t, err)
+	_, err = g.begin(ctx)
+	require.ErrorIs(t, err, ErrState)
+	waits := 0
+	require.ErrorIs(t, g.drop(quick, func() { waits++ }, func() error { t.Error("dropped under a backup"); return nil }), context.DeadlineExceeded)
+	require.Positive(t, waits)
+
+	order := make(chan string, 3)
+	waiting, dropping, goOn := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		_ = g.drop(ctx, func() { close(waiting) }, func() error {
+			close(dropping)
+			<-goOn
+			order <- "dropped"
+			return nil
+		})
+	}()
+	<-waiting
+	g.end()
+	<-dropping
+	begun := make(chan context.Context)
+	go func() {
+		c, err := g.begin(ctx)
+		order <- "begun"
+		if err != nil {
+			t.Error(err)
+		}
+		begun <- c
+	}()
+	_, err = g.begin(quick) // its time is over while keys are being dropped
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	close(goOn)
+	running = <-begun
+	require.Equal(t, "dropped", <-order)
+	require.Equal(t, "begun", <-order)
+	g.stop()
+	require.ErrorIs(t, running.Err(), context.Canceled)
+	g.end()
+	_, err = g.begin(ctx)
+	require.ErrorIs(t, err, ErrClosed)
 }

@@ -14,7 +14,8 @@ import (
 // BackupTo makes a backup in a new file, durable under its name when it returns,
 // and records it in the volume. A file that exists is refused ([ErrState]); an
 // error leaves no file, but where it wraps [ErrUnrecorded]: then the backup is
-// whole and in place, and the volume does not list it.
+// whole and in place, and the volume does not list it; so it is with
+// [ErrOutcomeUnknown], but that the file may be gone after a power cut.
 func (s *Store) BackupTo(ctx context.Context, path string, o BackupOptions) (info *BackupInfo, err error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {

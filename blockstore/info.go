@@ -103,6 +103,8 @@ func (i *Info) addSegments(list []journal.SegmentInfo, l *label) {
 		s := SegmentInfo{Number: g.Number, Slot: g.Slot, Key: g.Key, State: l.stateOf(&g).String(), First: g.First, Last: g.Last, Bytes: g.Bytes, Created: g.Created}
 		if g.Err != nil {
 			s.Problem = g.Err.Error()
+		} else if s.Last == 0 && l.clean && g.Number == l.redo.Segment && UUID(g.Stream) == l.stream {
+			s.Last = l.redo.Seq
 		}
 		i.Segments = append(i.Segments, s)
 	}

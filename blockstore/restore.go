@@ -54,7 +54,8 @@ type RestoreInfo struct {
 // base, that is altered, damaged or cut short is [ErrTampered] or [ErrDamaged];
 // a key that is not in the keyring [ErrNotActivated]; a gap in the journal [ErrDamaged]. The
 // volume is built under a temporary name, every block of it is verified, and it is renamed
-// last: an error, or a crash, leaves nothing at path.
+// last: an error, or a crash, leaves nothing at path. (Only with [ErrOutcomeUnknown] the volume is there, and
+// may be gone after a power cut: its folder could not be synced.)
 //
 // With ExpectAnchor the restored state must contain what the anchor names.
 func Restore(ctx context.Context, source, path string, keys *dek.Keyring, o *RestoreOptions) (info *RestoreInfo, err error) {

@@ -170,9 +170,13 @@ func (p *program) printSegments(segments []blockstore.SegmentInfo) error {
 		return nil
 	}
 	t := p.table()
-	t.row("SEGMENT", "FILE", "STATE", "KEY", "FIRST", "LAST", "BYTES", "PROBLEM")
+	t.row("SEGMENT", "FILE", "STATE", "KEY", "FIRST", "LAST", "BYTES", "BEGUN", "PROBLEM")
 	for _, s := range segments {
-		t.row(s.Number, s.Slot, s.State, keyName(s.Key), s.First, s.Last, s.Bytes, s.Problem)
+		begun := ""
+		if s.Number != 0 {
+			begun = s.Created.Format(time.RFC3339)
+		}
+		t.row(s.Number, s.Slot, s.State, keyName(s.Key), s.First, s.Last, s.Bytes, begun, s.Problem)
 	}
 	return t.flush()
 }

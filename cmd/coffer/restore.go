@@ -36,7 +36,8 @@ verified. The keys that coffer info DEST lists are needed.
 --journal names a folder of journal segments, such as the old VOLUME.journal
 (kept there by coffer journal retain): the volume goes on from the backup through
 its commits, to the last one, to that of --until-commit, or to the last one before
-a commit later than --until-time. A gap in them is refused.
+a commit later than --until-time. coffer journal list shows their sequence numbers
+and when each was begun. A gap in them is refused.
 
 A restored volume has a history of its own from there on. --expect-anchor TOKEN
 refuses a state that does not contain what the token names. Tokens saved after
