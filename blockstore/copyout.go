@@ -33,6 +33,7 @@ type copyout struct {
 	want     CreateOptions
 	blocks   uint64
 	progress func(stage string, done, total uint64)
+	begun    func() // called before each pass over the source; may be nil
 
 	volume  UUID // of the new volume
 	resumed bool
@@ -72,6 +73,9 @@ func (c *copyout) fill(ctx context.Context) error {
 		return err
 	}
 	c.volume, c.resumed = s.volume, resumed
+	if c.begun != nil {
+		c.begun()
+	}
 	buf := readBatch * s.lay.blockSize
 	c.src, c.dst = make([]byte, buf), make([]byte, buf)
 	return errors.Join(c.copyAll(ctx, s, resumed), s.Close())
@@ -86,16 +90,7 @@ func (c *copyout) copyAll(ctx context.Context, to *Store, mend bool) error {
 		if err != nil {
 			return errSource{err}
 		}
-		var have []bool
-		if mend {
-			if n, have, err = (storeSource{to, latest}).stretch(b, b+n, c.dst); err != nil {
-				return fmt.Errorf("%w: %w", errHalf, err)
-			}
-		}
-		if images != nil || have != nil {
-			err = to.UpdateLazy(func(tx *Tx) error { return c.put(tx, b, n, images, have) })
-		}
-		if err != nil {
+		if err := c.putStretch(to, mend, b, n, images); err != nil {
 			return err
 		}
 		b += n
@@ -104,19 +99,49 @@ func (c *copyout) copyAll(ctx context.Context, to *Store, mend bool) error {
 	return nil
 }
 
-// put writes what differs of n blocks from b on.
-func (c *copyout) put(tx *Tx, b, n uint64, images, have []bool) error {
+// putStretch writes a stretch of n blocks from b on, in as many pieces as the new volume hands out.
+func (c *copyout) putStretch(to *Store, mend bool, b, n uint64, images []bool) error {
+	bs := uint64(to.lay.blockSize)
+	for at := uint64(0); at < n; {
+		p := copyPiece{first: b + at, n: n - at, dst: c.dst}
+		if images != nil {
+			p.images, p.src = images[at:], c.src[at*bs:]
+		}
+		if mend {
+			var err error
+			if p.n, p.have, err = (storeSource{to, latest}).stretch(b+at, b+n, c.dst); err != nil {
+				return fmt.Errorf("%w: %w", errHalf, err)
+			}
+		}
+		if p.images != nil || p.have != nil {
+			if err := to.UpdateLazy(p.put); err != nil {
+				return err
+			}
+		}
+		at += p.n
+	}
+	return nil
+}
+
+// copyPiece is n blocks as they should be, and as they are.
+type copyPiece struct {
+	first, n     uint64
+	images, have []bool // nil: all holes
+	src, dst     []byte
+}
+
+// put writes what differs.
+func (p *copyPiece) put(tx *Tx) error {
 	bs := uint64(tx.BlockSize())
-	for i := range n {
-		page := c.src[i*bs:][:bs]
-		was := have != nil && have[i]
-		switch is := images != nil && images[i]; {
-		case is && !(was && bytes.Equal(page, c.dst[i*bs:][:bs])):
-			if err := tx.Write(b+i, page); err != nil {
+	for i := range p.n {
+		is, was := p.images != nil && p.images[i], p.have != nil && p.have[i]
+		switch {
+		case is && !(was && bytes.Equal(p.src[i*bs:][:bs], p.dst[i*bs:][:bs])):
+			if err := tx.Write(p.first+i, p.src[i*bs:][:bs]); err != nil {
 				return err
 			}
 		case !is && was:
-			if err := tx.Trim(b+i, 1); err != nil {
+			if err := tx.Trim(p.first+i, 1); err != nil {
 				return err
 			}
 		}

@@ -365,11 +365,13 @@ func TestExportOnDisk(t *testing.T) {
 
 	job := fmt.Appendf(nil, "coffer job 1\nexport\n%s\n", r.Source)
 	for what, plant := range map[string]func(name string) error{
-		"readable":  func(name string) error { return errors.Join(os.WriteFile(name, nil, 0o600), os.Chmod(name, 0o644)) },
-		"link":      func(name string) error { return os.Symlink(dest, name) },
-		"dangling":  func(name string) error { return os.Symlink(filepath.Join(dir, "nowhere"), name) },
-		"hard link": func(name string) error { return errors.Join(os.WriteFile(name+".2", nil, 0o600), os.Link(name+".2", name)) },
-		"folder":    func(name string) error { return os.Mkdir(name, 0o700) },
+		"readable": func(name string) error { return errors.Join(os.WriteFile(name, nil, 0o600), os.Chmod(name, 0o644)) },
+		"link":     func(name string) error { return os.Symlink(dest, name) },
+		"dangling": func(name string) error { return os.Symlink(filepath.Join(dir, "nowhere"), name) },
+		"hard link": func(name string) error {
+			return errors.Join(os.WriteFile(name+".2", nil, 0o600), os.Link(name+".2", name))
+		},
+		"folder": func(name string) error { return os.Mkdir(name, 0o700) },
 	} {
 		p := filepath.Join(dir, what)
 		require.NoError(t, os.WriteFile(p+jobSuffix, job, 0o600))
