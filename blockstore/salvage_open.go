@@ -107,14 +107,17 @@ func (v *salvage) replay(ctx context.Context) error {
 	default:
 		floor := journal.Floor{Position: l.redo, Generation: l.generation, DurableThrough: l.durableThrough,
 			Keys: l.journalKeys, MustReach: l.mustReach}
-		end, cause, err := journal.Prefix(ctx, o, floor, r.apply)
+		p, err := journal.Prefix(ctx, o, floor, r.apply)
 		r.drop()
 		if err != nil {
 			return fault.Hint(fmt.Errorf("blockstore: salvage: %w", err), journalKeyHint(err))
 		}
-		v.leftOut(cause)
-		r.end, s.ended = end, end
-		v.report.Journal.Through = end.Seq
+		v.leftOut(p.Cause)
+		r.end, s.ended = p.End, p.End
+		v.report.Journal.Through = p.End.Seq
+		if p.Tail != nil {
+			v.report.Journal.TailBytes = p.Tail.Bytes
+		}
 	}
 	return s.checkAnchor(l, r)
 }

@@ -29,6 +29,9 @@ type SalvageRange struct {
 type SalvageJournal struct {
 	Through uint64 `json:"through"`            // sequence number up to which commits are in the new volume
 	LeftOut string `json:"left_out,omitempty"` // why not further; "" where nothing is missing
+	// TailBytes were cut off its end, as after a power failure: nothing says that
+	// they were ever acknowledged. Only an anchor can tell more.
+	TailBytes int64 `json:"tail_bytes"`
 
 	err error
 }

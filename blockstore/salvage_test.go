@@ -507,7 +507,7 @@ func TestSalvageJournalKeyGone(t *testing.T) {
 	verified(t, n)
 }
 
-func reopenAs(t *testing.T, disk *fsx.Mem, keys *dek.Keyring, name string) *Store {
+func reopenAs(t testing.TB, disk *fsx.Mem, keys *dek.Keyring, name string) *Store {
 	t.Helper()
 	o := testOptions(disk)
 	s, err := Open(name, keys, &o)

@@ -9,44 +9,48 @@ import (
 	"github.com/cofferdb/coffer/internal/fault"
 )
 
+// Prefixed is what [Prefix] accepted.
+type Prefixed struct {
+	End   Position // of what was applied
+	Tail  *Tail    // as in [Recovered]; nil where nothing was cut, and where there is a cause
+	Cause error    // why Recover would refuse the journal; nil where it would not
+}
+
 // Prefix is [Recover] for a journal that is damaged, altered or gone: it calls
 // apply for every data frame that Recover would accept before the first thing
-// it refuses, in order, and returns where that ended and why; a nil cause says
-// that Recover accepts the journal. What was applied is authentic and without a
+// it refuses, in order, and returns where that ended and why. What was applied is authentic and without a
 // gap from the floor on; what comes after it is lost. It writes nothing.
 //
 // Errors, where nothing is to be believed: the context's; [ErrNotActivated] and
 // [ErrVersion], since another keyring or build could read on; [ErrUsage]; and
 // what the file system returned, except for a slot or frame that cannot be read.
-func Prefix(ctx context.Context, o Options, from Floor, apply func(Frame) error) (end Position, cause, err error) {
+func Prefix(ctx context.Context, o Options, from Floor, apply func(Frame) error) (p Prefixed, err error) {
 	o, err = o.check()
 	if err != nil {
-		return end, nil, err
+		return p, err
 	}
 	if len(from.Keys) == 0 {
-		return end, nil, fmt.Errorf("journal: floor names no key: %w", fault.Usage)
+		return p, fmt.Errorf("journal: floor names no key: %w", fault.Usage)
 	}
 	r := &Recovered{o: o, from: from, End: from.Position}
 	defer func() { _ = r.Close() }() // only gives back leases
-	cause, err = r.readPrefix(ctx, func(f Frame) error {
+	p.End = from.Position
+	p.Cause, err = r.readPrefix(ctx, func(f Frame) error {
 		if err := apply(f); err != nil {
 			return err
 		}
-		end = Position{Segment: f.Segment, Seq: f.Seq, Chain: f.Chain}
+		p.End = Position{Segment: f.Segment, Seq: f.Seq, Chain: f.Chain}
 		return nil
 	})
 	for _, hard := range []error{context.Canceled, context.DeadlineExceeded, fault.NotActivated, fault.Version} {
-		if errors.Is(cause, hard) {
-			return end, nil, cause
+		if errors.Is(p.Cause, hard) {
+			return Prefixed{}, p.Cause
 		}
 	}
-	if cause == nil {
-		end = r.End
+	if p.Cause == nil {
+		p.End, p.Tail = r.End, r.Tail
 	}
-	if end.Seq < from.Position.Seq || end == (Position{}) {
-		end = from.Position
-	}
-	return end, cause, err
+	return p, err
 }
 
 func (r *Recovered) readPrefix(ctx context.Context, apply func(Frame) error) (cause, err error) {

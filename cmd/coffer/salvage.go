@@ -118,6 +118,9 @@ func (p *program) printSalvage(path, dest string, r *blockstore.SalvageReport) e
 	if r.Journal.LeftOut != "" {
 		p.warn("%s holds the commits up to sequence %d; what the journal held behind that is left out: %s", dest, r.Journal.Through, oneLine(r.Journal.LeftOut))
 	}
+	if n := r.Journal.TailBytes; n > 0 {
+		p.note("the journal's last %d bytes were never acknowledged and do not count, as after a power failure; only an anchor can tell more", n)
+	}
 	switch {
 	case r.Unproven > 0 && r.AcceptStale:
 		p.warn("%s unproven: authentic, but perhaps not the newest", count(r.Unproven, "block"))
