@@ -32,7 +32,7 @@ type SalvageOptions struct {
 // authenticate never reaches the new volume; what is lost reads as zeros there
 // and is in the report, whose Err is nil only where nothing is.
 //
-// What counts as authentic (FORMAT.md, "Salvage"): a label under its MAC, one
+// What counts as authentic (FORMAT.md, "Export and salvage"): a label under its MAC, one
 // copy is enough; a block whose record is proven by the tree under that label;
 // what the journal holds from the label's redo position on, up to the first
 // frame that recovery would refuse. A block whose record cannot be proven,
