@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"runtime"
+	"time"
 
 	"github.com/cofferdb/coffer/dek"
 	"github.com/cofferdb/coffer/internal/fault"
@@ -111,6 +112,9 @@ func (o *Options) withDefaults() (Options, error) {
 	setDefault(&c.Tune.SealBudget, defaultSealBudget)
 	setDefault(&c.Tune.SealReserve, defaultSealReserve)
 	setDefault(&c.Tune.TxMemory, defaultTxMemory)
+	if c.Tune.Now == nil {
+		c.Tune.Now = time.Now
+	}
 	switch {
 	case c.CacheBytes < 0, c.CheckpointBytes < 0, c.Workers < 0:
 		return c, fmt.Errorf("blockstore: a negative bound in the options: %w", fault.Usage)
