@@ -31,8 +31,9 @@ type ExportResult struct {
 // out while a key is only in the memory of this process (its key file or key
 // server is lost). The new volume has a UUID of its own, the same block size,
 // length and places; holes stay holes. The source is read as of one snapshot,
-// and not written; other calls go on. While it runs, the engine keeps what that
-// snapshot needs, in its spill file if need be.
+// and not written; other calls go on, but Close waits. While it runs, the engine
+// keeps what that snapshot needs, in its spill file if need be. A store that
+// refuses writes after a failure can be exported too, as of its durable state.
 //
 // The new volume is built as dest.coffer-new, for its owner only, read back as
 // a whole and compared, and then gets its name. A run that ctx, an error of the

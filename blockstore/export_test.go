@@ -383,3 +383,18 @@ func TestExportOnDisk(t *testing.T) {
 	}
 	require.NoError(t, s.Close())
 }
+
+// TestExportAfterFailure: a store that refuses writes still gives everything that is durable.
+func TestExportAfterFailure(t *testing.T) {
+	disk := fsx.NewMem(1)
+	s, _, _ := exportScene(t, disk, AESGCM)
+	want, size := shape(t, s), s.Size()
+	disk.Inject(fsx.Fault{Kind: fsx.OpSync, Name: "segment-*", Once: true})
+	err := s.Update(func(tx *Tx) error { return tx.Write(7, pageOf(1)) })
+	require.ErrorIs(t, err, ErrOutcomeUnknown)
+	require.ErrorIs(t, s.Update(func(tx *Tx) error { return tx.Write(7, pageOf(1)) }), ErrState)
+	_, err = s.Export(context.Background(), "plain", ExportOptions{})
+	require.NoError(t, err)
+	requireExport(t, disk, "plain", size, want)
+	_ = s.Close()
+}

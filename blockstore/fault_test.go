@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cofferdb/coffer/dek"
+	"github.com/cofferdb/coffer/internal/fault"
 	"github.com/cofferdb/coffer/internal/fsx"
 	"github.com/cofferdb/coffer/internal/tune"
 )
@@ -168,7 +169,7 @@ func (f *faultRun) convert(c Conversion) error {
 	}
 	r, err := v.Wait()
 	if err == nil && !r.Complete { // a block that the disk did not give
-		err = fmt.Errorf("incomplete, %d blocks damaged: %w", len(r.Damaged), syscall.EIO)
+		err = fmt.Errorf("incomplete, %d blocks damaged: %w", len(r.Damaged), fault.Both(fault.Damaged, syscall.EIO))
 	}
 	return err
 }
@@ -269,11 +270,11 @@ func faultEverywhere(t *testing.T, start *faultRun) {
 			for n := 1; n <= counts[kind]; n += step {
 				for _, once := range []bool{true, false} {
 					f := start.on(t, fmt.Sprintf("%v %d of %d, once=%v", kind, n, counts[kind], once))
-					fault := fsx.Fault{Kind: kind, Nth: n, Once: once}
+					inject := fsx.Fault{Kind: kind, Nth: n, Once: once}
 					if kind == fsx.OpWrite {
-						fault.TornBytes = n * 700 % 9000
+						inject.TornBytes = n * 700 % 9000
 					}
-					f.disk.Inject(fault)
+					f.disk.Inject(inject)
 					f.deaf = kind == fsx.OpRead
 					errs := f.script()
 					for _, err := range errs[:min(1, len(errs))] {

@@ -22,7 +22,7 @@ type SalvageOptions struct {
 	// as zeros.
 	AcceptStale bool
 	// Progress, where set, is told now and then how many of how many blocks were
-	// copied (stage "copy") and read back (stage "check").
+	// copied (stage "copy") and read back (stage "check"), by several goroutines.
 	Progress func(stage string, done, total uint64)
 }
 

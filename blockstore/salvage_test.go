@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -646,4 +647,45 @@ func TestSalvageCutAtEveryOperation(t *testing.T) {
 		require.ElementsMatch(t, []string{"/v", "/new"}, disk.Files(), "cut %d", k)
 	}
 	require.Less(t, placed, 6)
+}
+
+// TestSalvageTall: a tree of two levels over a volume that is mostly holes. A tree
+// block takes the blocks below it along, and no others.
+func TestSalvageTall(t *testing.T) {
+	const groups = 205
+	disk := fsx.NewMem(1)
+	keys, _ := ring(t, 1)
+	s := create(t, disk, keys, AESGCM, groups*perGroup*4096)
+	held := []uint64{3, 199*perGroup + 1, 200 * perGroup, 204*perGroup + 167}
+	for _, b := range held {
+		write1(t, s, b, pageOf(b+1))
+	}
+	require.NoError(t, s.Close())
+	l := s.label.Load()
+	require.Equal(t, uint8(2), l.height)
+	for _, c := range []struct {
+		at       metaKey
+		first, n uint64 // groups under it
+		unproven uint64
+	}{{metaKey{1, 0}, 0, 200, 2}, {metaKey{1, 1}, 200, 5, 2}, {metaKey{2, 0}, 0, groups, 4}} {
+		w := &wreck{arena: &arena{scene: &scene{keys: keys}, t: t, disk: disk.Clone()}, l: l}
+		f, err := w.disk.Open("v", os.O_RDWR, 0)
+		require.NoError(t, err)
+		for slot := range uint8(2) {
+			_, err = f.WriteAt([]byte("damage"), l.layout().slot(c.at, slot)+100)
+			require.NoError(t, err)
+		}
+		require.NoError(t, f.Close())
+		want := make([][]byte, groups*perGroup)
+		for _, b := range held {
+			want[b] = pageOf(b + 1)
+		}
+		r := w.salvaged(SalvageOptions{AcceptStale: c.first == 0}, want, groups*perGroup*4096)
+		require.Equal(t, c.unproven, r.Unproven)
+		require.Equal(t, c.n*perGroup-c.unproven, r.Lost)
+		require.Equal(t, uint64(len(held))-c.unproven, r.Copied)
+		require.Equal(t, c.first*perGroup, r.Ranges[0].First)
+		last := r.Ranges[len(r.Ranges)-1]
+		require.Equal(t, (c.first+c.n)*perGroup, last.First+last.Blocks)
+	}
 }

@@ -53,6 +53,9 @@ func (p *program) export(ctx context.Context, path, dest string, v *volumeFlags,
 		if err != nil {
 			return aboutExport(ctx, err)
 		}
+		if r.Resumed {
+			p.note("went on with what an interrupted run had left: all of it was compared")
+		}
 		if asJSON {
 			return p.printJSON(r)
 		}
