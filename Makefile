@@ -53,7 +53,7 @@ crash: ## power cuts for DURATION (2m), from SEED=n or a random one; ends with c
 
 kill: ## processes killed by SIGKILL on this file system for DURATION (2m); ends with kills=N failures=N seed=N
 	@scripts/setup.sh go
-	@go run ./internal/crashtest/kill/cmd -duration $(DURATION) $(if $(SEED),-seed $(SEED))
+	@go run ./internal/killtest/cmd -duration $(DURATION) $(if $(SEED),-seed $(SEED))
 
 e2e: ## a real SQLite database of COFFER_E2E_MB (300) through encrypt, rekey with kills, decrypt
 	@scripts/setup.sh test

@@ -1,4 +1,4 @@
-// Package kill is the outside judge of the engine's crash safety: real processes
+// Package killtest is the outside judge of the engine's crash safety: real processes
 // on a real file system, killed by SIGKILL at any moment, again and again.
 //
 // A child opens a volume, compares the whole of it with a model, says so, and
@@ -10,7 +10,7 @@
 // Commit n is a function of the seed and n, so that the state after any number
 // of commits can be computed without the child. What a kill cannot show is a
 // loss of power: the system's cache outlives the process. That is for package crashtest.
-package kill
+package killtest
 
 import (
 	"crypto/sha256"

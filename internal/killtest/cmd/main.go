@@ -15,7 +15,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/cofferdb/coffer/internal/crashtest/kill"
+	"github.com/cofferdb/coffer/internal/killtest"
 )
 
 func main() {
@@ -24,7 +24,7 @@ func main() {
 	child := flag.String("child", "", "volume to work on until killed")
 	flag.Parse()
 	if *child != "" {
-		kill.Main(*child, *seed)
+		killtest.Main(*child, *seed)
 		return
 	}
 	if *seed == 0 {
@@ -45,7 +45,7 @@ func run(seed uint64, duration time.Duration) error {
 	if err != nil {
 		return err
 	}
-	t := kill.Judge{Path: filepath.Join(dir, "v"), Seed: seed, Duration: duration, Log: os.Stderr,
+	t := killtest.Judge{Path: filepath.Join(dir, "v"), Seed: seed, Duration: duration, Log: os.Stderr,
 		Command: func(ctx context.Context, path string, seed uint64) *exec.Cmd {
 			return exec.CommandContext(ctx, self, "-child", path, "-seed", strconv.FormatUint(seed, 10))
 		}}.Run(context.Background())
