@@ -343,9 +343,9 @@ func (s *Store) cutFile(size int64) error {
 		l.Lock()
 		defer l.Unlock()
 	}
-	for g := range s.metaSpace {
-		if g >= groupsFor(blocks) {
-			delete(s.metaSpace, g)
+	for k := range s.metaSpace {
+		if s.lay.pair(k) >= end {
+			delete(s.metaSpace, k)
 		}
 	}
 	if err := s.file.Truncate(end); err != nil {

@@ -128,18 +128,19 @@ func (s *Store) allocated(b uint64) (bool, error) {
 }
 
 func (s *Store) allocateMeta(g uint64) error {
-	if _, ok := s.metaSpace[g]; ok {
-		return nil
+	if s.metaSpace == nil {
+		s.metaSpace = make(map[metaKey]struct{})
 	}
 	for level := uint8(0); level <= maxLevel; level++ {
-		off := s.lay.pair(metaKey{level, g / span[level]})
+		k := metaKey{level, g / span[level]}
+		if _, ok := s.metaSpace[k]; ok {
+			continue
+		}
+		off := s.lay.pair(k)
 		if err := s.allocate(off, off+pairSize); err != nil {
 			return err
 		}
+		s.metaSpace[k] = struct{}{}
 	}
-	if s.metaSpace == nil {
-		s.metaSpace = make(map[uint64]struct{})
-	}
-	s.metaSpace[g] = struct{}{}
 	return nil
 }
