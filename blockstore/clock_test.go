@@ -78,6 +78,21 @@ func TestClock(t *testing.T) {
 	}
 }
 
+// TestClockOfBackups: the same for the records of backups.
+func TestClockOfBackups(t *testing.T) {
+	for name, clock := range clocks {
+		r := BackupRecord{ID: NewUUID(), Time: clock()()}
+		raw := encodeRegistry([]BackupRecord{r})
+		list, err := decodeRegistry(raw)
+		require.NoError(t, err, name)
+		_, err = json.Marshal(list)
+		require.NoError(t, err, name)
+		raw[registryHeader+39] = 0x40 // what nobody writes
+		_, err = decodeRegistry(raw)
+		require.ErrorIs(t, err, ErrDamaged, name)
+	}
+}
+
 // TestStoredTimesPrint: a time that nobody writes, in a label or segment header
 // that an attacker altered, can be printed.
 func TestStoredTimesPrint(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -397,4 +398,59 @@ func TestExportAfterFailure(t *testing.T) {
 	require.NoError(t, err)
 	requireExport(t, disk, "plain", size, want)
 	_ = s.Close()
+}
+
+// TestExportBesideWriters: writers, readers and checkpoints go on, and the export is of one state.
+func TestExportBesideWriters(t *testing.T) {
+	disk := fsx.NewMem(1)
+	keys, ids := ring(t, 2)
+	o := testOptions(disk)
+	o.CheckpointBytes = 64 << 10
+	const pairs = 100
+	s, err := Create("v", keys, CreateOptions{Options: o, Size: 2 * pairs * 4096, BlockSize: 4096, Key: ids[0]})
+	require.NoError(t, err)
+	stop := make(chan struct{})
+	var work sync.WaitGroup
+	for w := range uint64(2) {
+		work.Go(func() {
+			rng := rand.New(rand.NewPCG(w, 1))
+			for n := uint64(1); ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				b, p := rng.Uint64N(pairs), pageOf(1+rng.Uint64N(50))
+				err := s.Update(func(tx *Tx) error { // both halves of a pair, or none
+					if n%7 == 0 {
+						return errors.Join(tx.Trim(b, 1), tx.Trim(pairs+b, 1))
+					}
+					return errors.Join(tx.Write(b, p), tx.Write(pairs+b, p))
+				})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	c, err := s.Convert(context.Background(), Conversion{Key: ids[1]})
+	require.NoError(t, err)
+	for i := range 5 {
+		name := fmt.Sprintf("plain%d", i)
+		r, err := s.Export(context.Background(), name, ExportOptions{})
+		require.NoError(t, err)
+		p := reopenAs(t, disk, nil, name)
+		got := shape(t, p)
+		for b := range pairs {
+			require.True(t, (got[b] == nil) == (got[pairs+b] == nil) && bytes.Equal(got[b], got[pairs+b]), "pair %d is torn", b)
+		}
+		require.NoError(t, p.Close())
+		require.Equal(t, s.UUID(), r.Source)
+	}
+	close(stop)
+	work.Wait()
+	_, err = c.Wait()
+	require.NoError(t, err)
+	verified(t, s)
 }

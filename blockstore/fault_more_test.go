@@ -147,6 +147,20 @@ func TestFailedSyncOfTheJournal(t *testing.T) {
 	require.Greater(t, unknown, 10)
 }
 
+// salvages checks that a salvage takes everything of a volume that a power cut
+// left: it needs no more than recovery does, and loses nothing.
+func (f *faultRun) salvages(disk *fsx.Mem) {
+	f.t.Helper()
+	r, err := Salvage(context.Background(), "v", f.keys, "new", SalvageOptions{Options: faultOptions(disk)})
+	require.NoError(f.t, err, f.what)
+	require.NoError(f.t, r.Err(), f.what)
+	o := faultOptions(disk)
+	s, err := Open("new", f.keys, &o)
+	require.NoError(f.t, err, f.what)
+	f.requireState(s)
+	require.NoError(f.t, s.Close())
+}
+
 // TestConversionUnreadable: a block that the disk does not give is no block to
 // give up: it stays under its key, the conversion says that it is not done, and
 // goes on when the disk is well again.

@@ -229,6 +229,9 @@ func (f *faultRun) recovers() {
 	alive := f.disk.Kill()
 	evicted := alive.Kill() // alive is dead now, but can be copied
 	crashed := evicted.Crash(rng)
+	if rng.IntN(4) == 0 {
+		f.salvages(crashed.Clone())
+	}
 	disks := []*fsx.Mem{evicted, crashed}
 	for i, disk := range disks {
 		if i == 0 {
