@@ -48,7 +48,8 @@ type SalvageOptions struct {
 // Errors: [ErrDamaged] or [ErrTampered] where no copy of the label
 // authenticates, then there is nothing to authenticate the rest by;
 // [ErrNotActivated] and [ErrWrongKey], for the keys of all slots and of the
-// journal; [ErrState] where dest exists; [ErrInUse]; those of reading the folder
+// journal; [ErrUnsupported] in FIPS mode, for a suite that it does not seal
+// under; [ErrState] where dest exists; [ErrInUse]; those of reading the folder
 // and of writing. Losses are no error, but see [SalvageReport.Err].
 func Salvage(ctx context.Context, path string, keys *dek.Keyring, dest string, o SalvageOptions) (*SalvageReport, error) {
 	opts, err := o.Options.withDefaults()
