@@ -10,6 +10,7 @@ type Store struct {
 	SealBudget  uint64           // seals under one epoch before the next begins
 	SealReserve uint64           // seals reserved in the label at a time
 	TxMemory    int64            // bytes of images that a transaction keeps in memory
-	Now         func() time.Time // the clock, which is only ever informative
 	Inline      bool             // no work in the background: checkpoints run in the writer that needs them
+	Settling    func()           // called in a checkpoint when its tree is what readers see, before images leave memory
+	Now         func() time.Time // the clock, which is only ever informative
 }
