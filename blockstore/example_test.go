@@ -91,8 +91,8 @@ func ExampleSalvage() {
 
 	r, err := blockstore.Salvage(context.Background(), path, keys, filepath.Join(dir, "new.coffer"), blockstore.SalvageOptions{})
 	check(err)
-	for _, lost := range r.Ranges {
-		fmt.Printf("%s: %d from %d on: %s\n", lost.State, lost.Blocks, lost.First, lost.Why)
+	for _, lost := range r.Lost {
+		fmt.Printf("lost: %d from %d on: %s\n", lost.Blocks, lost.First, lost.Why)
 	}
 	fmt.Println(r.Copied, "copied,", r.Holes, "never written")
 	// Output:

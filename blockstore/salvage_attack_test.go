@@ -16,18 +16,12 @@ func salvageBlocks(t *testing.T, a *arena, disk *fsx.Mem, stale bool) (got [][]b
 	disk = disk.Clone()
 	r, err := Salvage(context.Background(), "v", a.keys, "new", SalvageOptions{Options: attackOptions(disk), AcceptStale: stale})
 	require.NoError(t, err)
-	state = map[uint64]string{}
-	for _, g := range r.Ranges {
-		for b := range g.Blocks {
-			state[g.First+b] = g.State
-		}
-	}
 	s := reopenAs(t, disk, a.keys, "new")
 	for b := range s.Blocks() {
 		got = append(got, read1(t, s, b))
 	}
 	verified(t, s)
-	return got, state, r
+	return got, statesOf(t, r), r
 }
 
 // TestSalvageKeepsFreshness: older blocks put back, alone or with the tag block
@@ -54,7 +48,7 @@ func TestSalvageKeepsFreshness(t *testing.T) {
 					switch now, old := pageOf(a.last()[b]), pageOf(a.old[b]); {
 					case state[b] == "":
 						require.True(t, bytes.Equal(now, got[b]), "%s: block %d passes for the newest", name, b)
-					case state[b] == SalvageUnproven && stale:
+					case state[b] == isUnproven && stale:
 						require.True(t, bytes.Equal(now, got[b]) || bytes.Equal(old, got[b]), "%s: block %d", name, b)
 					default:
 						require.True(t, bytes.Equal(zero, got[b]), "%s: block %d is listed and there", name, b)
@@ -139,7 +133,7 @@ func TestSalvageHalfCheckpoint(t *testing.T) {
 					require.True(t, bytes.Equal(was, got[b]), "cut %d, block %d", k, b)
 				case state[b] == "": // the label of the checkpoint is there already
 					require.True(t, bytes.Equal(is, got[b]), "cut %d, block %d", k, b)
-				case state[b] == SalvageUnproven && stale:
+				case state[b] == isUnproven && stale:
 					require.True(t, bytes.Equal(is, got[b]), "cut %d, block %d", k, b)
 					unproven++
 				default:

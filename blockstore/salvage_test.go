@@ -121,16 +121,9 @@ func (w *wreck) salvaged(o SalvageOptions, want [][]byte, size int64) *SalvageRe
 		require.True(w.t, bytes.Equal(b, w.read(w.disk, name)), "%s is as it was", name)
 	}
 	require.Equal(w.t, len(before)+1, len(w.disk.Files()), "nothing but the new volume was made")
-	require.Equal(w.t, r.Blocks, r.Copied+r.Holes+r.Lost+r.Unproven)
-	listed := map[uint64]string{}
-	for _, g := range r.Ranges {
-		require.NotEmpty(w.t, g.Why)
-		for b := range g.Blocks {
-			require.Empty(w.t, listed[g.First+b], "listed twice")
-			listed[g.First+b] = g.State
-		}
-	}
-	require.Equal(w.t, r.Lost+r.Unproven, uint64(len(listed)))
+	require.Equal(w.t, r.Blocks, r.Copied+r.Holes+r.LostBlocks+r.UnprovenBlocks)
+	listed := statesOf(w.t, r)
+	require.Equal(w.t, r.LostBlocks+r.UnprovenBlocks, uint64(len(listed)))
 	n := testOptions(w.disk)
 	s, err := Open("new", w.keys, &n)
 	require.NoError(w.t, err)
@@ -143,9 +136,9 @@ func (w *wreck) salvaged(o SalvageOptions, want [][]byte, size int64) *SalvageRe
 	got := shape(w.t, s)
 	for b := range got {
 		switch state := listed[uint64(b)]; {
-		case state == SalvageLost, state == SalvageUnproven && !o.AcceptStale:
+		case state == isLost, state == isUnproven && !o.AcceptStale:
 			require.Nil(w.t, got[b], "block %d is listed and not zeros", b)
-		case state == SalvageUnproven:
+		case state == isUnproven:
 		default:
 			require.True(w.t, (want[b] == nil) == (got[b] == nil) && bytes.Equal(want[b], got[b]), "block %d is not what it was", b)
 		}
@@ -187,12 +180,31 @@ func (w *wreck) opens() error {
 	return err
 }
 
-// listed returns the blocks of a state, as ranges.
-func listed(r *SalvageReport, state string) (out [][2]uint64) {
-	for _, g := range r.Ranges {
-		if g.State != state {
-			continue
+// What a block is listed as.
+const (
+	isLost     = "lost"
+	isUnproven = "unproven"
+)
+
+// statesOf says of each block that is listed as what.
+func statesOf(t testing.TB, r *SalvageReport) map[uint64]string {
+	t.Helper()
+	states := map[uint64]string{}
+	for state, list := range map[string][]SalvageRange{isLost: r.Lost, isUnproven: r.Unproven} {
+		for _, g := range list {
+			require.NotEmpty(t, g.Why)
+			for b := range g.Blocks {
+				require.Empty(t, states[g.First+b], "listed twice")
+				states[g.First+b] = state
+			}
 		}
+	}
+	return states
+}
+
+// listed returns the blocks of a list, neighbours as one.
+func listed(list []SalvageRange) (out [][2]uint64) {
+	for _, g := range list {
 		if n := len(out); n > 0 && out[n-1][1]+1 == g.First {
 			out[n-1][1] = g.First + g.Blocks - 1
 			continue
@@ -294,8 +306,8 @@ func TestSalvage(t *testing.T) {
 						require.Error(t, w.opens(), "an ordinary open refuses")
 					}
 					r := w.salvaged(SalvageOptions{AcceptStale: stale}, w.want, w.size)
-					require.Equal(t, d.lost, listed(r, SalvageLost), "lost")
-					require.Equal(t, d.unproven, listed(r, SalvageUnproven), "unproven")
+					require.Equal(t, d.lost, listed(r.Lost), "lost")
+					require.Equal(t, d.unproven, listed(r.Unproven), "unproven")
 					if d.lost == nil && d.unproven == nil {
 						require.NoError(t, r.Err())
 					} else {
@@ -390,7 +402,7 @@ func TestSalvageJournal(t *testing.T) {
 			got, ok := w.states[r.Journal.Through]
 			require.True(t, ok, "sequence %d is no commit", r.Journal.Through)
 			r = w.salvaged(SalvageOptions{}, got.want, got.size)
-			require.Zero(t, r.Lost+r.Unproven)
+			require.Zero(t, r.LostBlocks+r.UnprovenBlocks)
 			last := w.states[w.redo.Seq]
 			switch {
 			case d.all:
@@ -417,7 +429,7 @@ func TestSalvageJournalAndBlocks(t *testing.T) {
 		w.edit("v", func(v []byte) { v[w.l.layout().block(b)+9] ^= 1 })
 	}
 	r := w.salvaged(SalvageOptions{}, w.want, w.size)
-	require.Equal(t, ranges{{7, 7}}, listed(r, SalvageLost), "0 and 1 are in the journal")
+	require.Equal(t, ranges{{7, 7}}, listed(r.Lost), "0 and 1 are in the journal")
 }
 
 func TestSalvageNoLabel(t *testing.T) {
@@ -559,8 +571,8 @@ func TestSalvageTakesNoForgery(t *testing.T) {
 		r, err := Salvage(context.Background(), "v", keys, "new", o)
 		require.NoError(t, err)
 		require.Zero(t, r.Copied)
-		require.Zero(t, r.Unproven)
-		require.Equal(t, uint64(perGroup), r.Lost)
+		require.Zero(t, r.UnprovenBlocks)
+		require.Equal(t, uint64(perGroup), r.LostBlocks)
 		n := reopenAs(t, disk, keys, "new")
 		for b := range uint64(attackBlocks) {
 			require.Equal(t, make([]byte, 4096), read1(t, n, b))
@@ -592,7 +604,7 @@ func TestSalvageHalfConverted(t *testing.T) {
 	w.l = w.label()
 	w.edit("v", func(v []byte) { v[w.l.layout().block(9)+9] ^= 1 })
 	r := w.salvaged(SalvageOptions{}, w.want, w.size)
-	require.Equal(t, ranges{{9, 9}}, listed(r, SalvageLost))
+	require.Equal(t, ranges{{9, 9}}, listed(r.Lost))
 }
 
 // TestSalvageCutAtEveryOperation: a cut leaves nothing under the new name, or all
@@ -681,11 +693,12 @@ func TestSalvageTall(t *testing.T) {
 			want[b] = pageOf(b + 1)
 		}
 		r := w.salvaged(SalvageOptions{AcceptStale: c.first == 0}, want, groups*perGroup*4096)
-		require.Equal(t, c.unproven, r.Unproven)
-		require.Equal(t, c.n*perGroup-c.unproven, r.Lost)
+		require.Equal(t, c.unproven, r.UnprovenBlocks)
+		require.Equal(t, c.n*perGroup-c.unproven, r.LostBlocks)
 		require.Equal(t, uint64(len(held))-c.unproven, r.Copied)
-		require.Equal(t, c.first*perGroup, r.Ranges[0].First)
-		last := r.Ranges[len(r.Ranges)-1]
-		require.Equal(t, (c.first+c.n)*perGroup, last.First+last.Blocks)
+		states := statesOf(t, r)
+		for b := range uint64(groups * perGroup) {
+			require.Equal(t, b/perGroup >= c.first && b/perGroup < c.first+c.n, states[b] != "", "block %d", b)
+		}
 	}
 }

@@ -36,7 +36,8 @@ authenticates but that nothing proves to be the newest, because the tag block
 that should say so is damaged, or says something else: it is "unproven", and
 taken only with --accept-stale. It may be older, or a block that was trimmed.
 Of the journal everything up to the first damage is taken; commits behind that
-are missing, and the verb says so.
+are missing, and the verb says so. --json lists what is lost, and what is
+unproven, as ranges: the first block, how many, and why.
 
 The exit code is 0 only if NEW has everything, and all of it proven; else it is 4,
 and NEW is there all the same. If both copies of the label are damaged nothing
@@ -107,10 +108,11 @@ func (p *program) printSalvage(path, dest string, r *blockstore.SalvageReport) e
 	for _, l := range r.Label {
 		p.note("the label of %s, %s", path, humane(l))
 	}
-	for _, g := range r.Ranges {
-		if err := p.print("%s: %s: %s", g.State, blocksText(g.First, g.Blocks), g.Why); err != nil {
-			return err
-		}
+	if err := p.printRanges("lost", r.Lost); err != nil {
+		return err
+	}
+	if err := p.printRanges("unproven", r.Unproven); err != nil {
+		return err
 	}
 	if r.Truncated {
 		p.warn("there are more of these than are listed")
@@ -122,16 +124,25 @@ func (p *program) printSalvage(path, dest string, r *blockstore.SalvageReport) e
 		p.note("the journal's last %d bytes were never acknowledged and do not count, as after a power failure; only an anchor can tell more", n)
 	}
 	switch {
-	case r.Unproven > 0 && r.AcceptStale:
-		p.warn("%s unproven: authentic, but perhaps not the newest", count(r.Unproven, "block"))
-	case r.Unproven > 0:
-		p.note("%s unproven and read as zeros: --accept-stale, with another new name, takes them", count(r.Unproven, "block"))
+	case r.UnprovenBlocks > 0 && r.AcceptStale:
+		p.warn("%s unproven: authentic, but perhaps not the newest", count(r.UnprovenBlocks, "block"))
+	case r.UnprovenBlocks > 0:
+		p.note("%s unproven and read as zeros: --accept-stale, with another new name, takes them", count(r.UnprovenBlocks, "block"))
 	}
-	text := fmt.Sprintf("%s: %d of %s taken into %s, %d never written or trimmed, %d lost", path, r.Copied, count(r.Blocks, "block"), dest, r.Holes, r.Lost)
-	if r.Unproven > 0 {
-		text += fmt.Sprintf(", %d unproven", r.Unproven)
+	text := fmt.Sprintf("%s: %d of %s taken into %s, %d never written or trimmed, %d lost", path, r.Copied, count(r.Blocks, "block"), dest, r.Holes, r.LostBlocks)
+	if r.UnprovenBlocks > 0 {
+		text += fmt.Sprintf(", %d unproven", r.UnprovenBlocks)
 	}
 	return p.print("%s", text)
+}
+
+func (p *program) printRanges(state string, list []blockstore.SalvageRange) error {
+	for _, g := range list {
+		if err := p.print("%s: %s: %s", state, blocksText(g.First, g.Blocks), g.Why); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // blocksText names blocks: block 3, blocks 3-9.
