@@ -13,7 +13,8 @@ var (
 	_ = [1]struct{}{}[unsafe.Offsetof(GCMJob{}.Src)-24]
 	_ = [1]struct{}{}[unsafe.Offsetof(GCMJob{}.AD)-48]
 	_ = [1]struct{}{}[unsafe.Offsetof(GCMJob{}.Nonce)-72]
-	_ = [1]struct{}{}[unsafe.Sizeof(GCMJob{})-104]
+	_ = [1]struct{}{}[unsafe.Offsetof(GCMJob{}.CRC)-84]
+	_ = [1]struct{}{}[unsafe.Sizeof(GCMJob{})-112]
 )
 
 func (g *GCM) sealAsm(jobs []GCMJob) {

@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func gcmSealVAES512r10(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
-// Requires: AES, AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+, PCLMULQDQ, VAES, VPCLMULQDQ
+// Requires: AES, AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+, PCLMULQDQ, SSE4.2, VAES, VPCLMULQDQ
 TEXT ·gcmSealVAES512r10(SB), NOSPLIT, $544-48
 	MOVQ            keys+0(FP), AX
 	MOVQ            tab+8(FP), DX
@@ -61,6 +61,7 @@ job:
 	VPXORQ      Z10, Z10, Z10
 	VPXORQ      Z11, Z11, Z11
 	MOVQ        $0x00000000, 24(SP)
+	MOVL        $0xffffffff, R11
 	MOVQ        jobs+16(FP), CX
 	MOVQ        24(CX), SI
 	MOVQ        (CX), R9
@@ -80,10 +81,10 @@ job:
 	CMPQ        DI, $0x04
 	CMOVQLE     CX, BX
 	MOVQ        jobs+16(FP), CX
-	MOVQ        72(CX), R11
+	MOVQ        72(CX), R12
 	MOVL        80(CX), CX
 	BTSQ        $0x38, CX
-	VMOVQ       R11, X12
+	VMOVQ       R12, X12
 	VPINSRQ     $0x01, CX, X12, X12
 	VPXORQ      X16, X12, X12
 	VAESENC     X17, X12, X12
@@ -98,13 +99,13 @@ job:
 	VAESENCLAST X26, X12, X12
 	VMOVDQU64   X12, (SP)
 	MOVQ        jobs+16(FP), CX
-	MOVQ        48(CX), R11
-	MOVQ        56(CX), R12
+	MOVQ        48(CX), R12
+	MOVQ        56(CX), R13
 
 ad:
-	CMPQ          R12, $0x40
+	CMPQ          R13, $0x40
 	JLE           adLast
-	VMOVDQU64     (R11), Z12
+	VMOVDQU64     (R12), Z12
 	VPSHUFB       (DX), Z12, Z12
 	VPXORQ        Z11, Z12, Z12
 	VPXORQ        Z11, Z11, Z11
@@ -141,33 +142,33 @@ ad:
 	VPXORQ        Z8, Z8, Z8
 	VPXORQ        Z9, Z9, Z9
 	VPXORQ        Z10, Z10, Z10
-	ADDQ          $0x40, R11
-	SUBQ          $0x40, R12
+	ADDQ          $0x40, R12
+	SUBQ          $0x40, R13
 	JMP           ad
 
 adLast:
-	TESTQ      R12, R12
+	TESTQ      R13, R13
 	JEQ        adDone
-	LEAQ       15(R12), R13
-	ANDQ       $-16, R13
-	NEGQ       R13
-	ADDQ       BX, R13
-	MOVQ       $-1, R14
+	LEAQ       15(R13), R14
+	ANDQ       $-16, R14
+	NEGQ       R14
+	ADDQ       BX, R14
+	MOVQ       $-1, R15
 	MOVQ       $0x00000040, CX
-	SUBQ       R12, CX
-	SHRQ       CL, R14
-	KMOVQ      R14, K1
-	VMOVDQU8.Z (R11), K1, Z12
+	SUBQ       R13, CX
+	SHRQ       CL, R15
+	KMOVQ      R15, K1
+	VMOVDQU8.Z (R12), K1, Z12
 	VPSHUFB    (DX), Z12, Z12
 	VPXORQ     Z11, Z12, Z12
 	VPXORQ     Z11, Z11, Z11
-	VPCLMULQDQ $0x00, (R13), Z12, Z13
+	VPCLMULQDQ $0x00, (R14), Z12, Z13
 	VPXORQ     Z13, Z8, Z8
 	VPSHUFD    $0x4e, Z12, Z13
 	VPXORQ     Z12, Z13, Z13
-	VPCLMULQDQ $0x11, (R13), Z12, Z12
+	VPCLMULQDQ $0x11, (R14), Z12, Z12
 	VPXORQ     Z12, Z10, Z10
-	VPCLMULQDQ $0x00, 2752(R13), Z13, Z13
+	VPCLMULQDQ $0x00, 2752(R14), Z13, Z13
 	VPXORQ     Z13, Z9, Z9
 
 adDone:
@@ -234,10 +235,10 @@ unit:
 	VAESENC       Z21, Z0, Z0
 	ADDL          $0x20, R10
 	VAESENC       Z21, Z1, Z1
-	MOVL          R10, CX
+	MOVL          R10, R12
 	VAESENC       Z21, Z2, Z2
-	BSWAPL        CX
-	XORL          12(AX), CX
+	BSWAPL        R12
+	XORL          12(AX), R12
 	VAESENC       Z21, Z3, Z3
 	VPXORQ        320(DX), Z15, Z4
 	VAESENC       Z22, Z0, Z0
@@ -245,77 +246,115 @@ unit:
 	VAESENC       Z22, Z1, Z1
 	VPXORQ        448(DX), Z15, Z6
 	PREFETCHT0    1216(SI)
-	VPBROADCASTD  CX, K3, Z15
 	PREFETCHT0    1152(SI)
-	VAESENC       Z22, Z2, Z2
+	VPBROADCASTD  R12, K3, Z15
 	PREFETCHT0    1088(SI)
-	VPXORQ        512(DX), Z15, Z7
 	PREFETCHT0    1024(SI)
-	VAESENC       Z22, Z3, Z3
+	VAESENC       Z22, Z2, Z2
 	VMOVDQU64     -256(R9), Z12
-	VPBROADCASTD  CX, K2, Z15
 	VMOVDQU64     -192(R9), Z13
+	VPXORQ        512(DX), Z15, Z7
 	XORL          CX, CX
 	VPSHUFB       (DX), Z12, Z12
-	VAESENC       Z23, Z0, Z0
+	VAESENC       Z22, Z3, Z3
+	CRC32Q        -176(R9), CX
 	VPSHUFB       (DX), Z13, Z13
-	VAESENC       Z17, Z4, Z4
+	VPBROADCASTD  R12, K2, Z15
+	CRC32Q        -168(R9), CX
 	VPCLMULQDQ    $0x00, (BX), Z12, Z14
-	VAESENC       Z23, Z1, Z1
+	CRC32Q        -256(R9), R11
+	XORL          R12, R12
 	VPCLMULQDQ    $0x00, 64(BX), Z13, Z31
+	CRC32Q        -160(R9), CX
+	VAESENC       Z23, Z0, Z0
+	VPTERNLOGQ    $0x96, Z14, Z31, Z8
+	CRC32Q        -152(R9), CX
+	VAESENC       Z17, Z4, Z4
+	VPSHUFD       $0x4e, Z12, Z14
+	CRC32Q        -248(R9), R11
+	VAESENC       Z23, Z1, Z1
+	VPSHUFD       $0x4e, Z13, Z31
+	CRC32Q        -144(R9), CX
 	VAESENC       Z17, Z5, Z5
-	VPTERNLOGQ    $0x96, Z14, Z31, Z8
+	VPXORQ        Z12, Z14, Z14
+	CRC32Q        -136(R9), CX
 	VAESENC       Z23, Z2, Z2
-	VPSHUFD       $0x4e, Z12, Z14
-	VPSHUFD       $0x4e, Z13, Z31
-	VAESENC       Z17, Z6, Z6
-	VPXORQ        Z12, Z14, Z14
-	VAESENC       Z23, Z3, Z3
 	VPXORQ        Z13, Z31, Z31
-	VAESENC       Z17, Z7, Z7
+	CRC32Q        -240(R9), R11
 	VPCLMULQDQ    $0x11, (BX), Z12, Z12
-	VAESENC       Z24, Z0, Z0
+	VAESENC       Z17, Z6, Z6
+	CRC32Q        -128(R9), CX
 	VPCLMULQDQ    $0x11, 64(BX), Z13, Z13
-	VAESENC       Z18, Z4, Z4
+	VAESENC       Z23, Z3, Z3
+	CRC32Q        -120(R9), CX
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	VAESENC       Z24, Z1, Z1
+	VAESENC       Z17, Z7, Z7
+	CRC32Q        -232(R9), R11
 	VPCLMULQDQ    $0x00, 2752(BX), Z14, Z14
-	VAESENC       Z18, Z5, Z5
+	VAESENC       Z24, Z0, Z0
+	CRC32Q        -112(R9), CX
 	VPCLMULQDQ    $0x00, 2816(BX), Z31, Z31
-	VAESENC       Z24, Z2, Z2
+	VAESENC       Z18, Z4, Z4
+	CRC32Q        -104(R9), CX
 	VPTERNLOGQ    $0x96, Z14, Z31, Z9
-	VAESENC       Z18, Z6, Z6
+	VAESENC       Z24, Z1, Z1
+	CRC32Q        -224(R9), R11
 	VMOVDQU64     -128(R9), Z12
-	VAESENC       Z24, Z3, Z3
 	VMOVDQU64     -64(R9), Z13
-	VAESENC       Z18, Z7, Z7
+	VAESENC       Z18, Z5, Z5
+	CRC32Q        -96(R9), CX
 	VPSHUFB       (DX), Z12, Z12
-	VAESENC       Z25, Z0, Z0
+	VAESENC       Z24, Z2, Z2
+	CRC32Q        -88(R9), CX
 	VPSHUFB       (DX), Z13, Z13
+	VAESENC       Z18, Z6, Z6
+	CRC32Q        -80(R9), CX
 	VPCLMULQDQ    $0x00, 128(BX), Z12, Z14
-	VAESENC       Z19, Z4, Z4
+	VAESENC       Z24, Z3, Z3
+	CRC32Q        -216(R9), R11
 	VPCLMULQDQ    $0x00, 192(BX), Z13, Z31
-	VAESENC       Z25, Z1, Z1
+	VAESENC       Z18, Z7, Z7
+	CRC32Q        -72(R9), CX
 	VPTERNLOGQ    $0x96, Z14, Z31, Z8
-	VAESENC       Z19, Z5, Z5
+	VAESENC       Z25, Z0, Z0
+	CRC32Q        -64(R9), CX
 	VPSHUFD       $0x4e, Z12, Z14
-	VAESENC       Z25, Z2, Z2
+	CRC32Q        -208(R9), R11
+	VAESENC       Z19, Z4, Z4
 	VPSHUFD       $0x4e, Z13, Z31
-	VAESENC       Z19, Z6, Z6
+	CRC32Q        -56(R9), CX
+	VAESENC       Z25, Z1, Z1
 	VPXORQ        Z12, Z14, Z14
-	VAESENC       Z25, Z3, Z3
+	CRC32Q        -48(R9), CX
+	VAESENC       Z19, Z5, Z5
 	VPXORQ        Z13, Z31, Z31
-	VAESENC       Z19, Z7, Z7
+	CRC32Q        -200(R9), R11
+	VAESENC       Z25, Z2, Z2
 	VPCLMULQDQ    $0x11, 128(BX), Z12, Z12
-	VAESENCLAST   Z26, Z0, Z0
+	CRC32Q        -40(R9), CX
+	VAESENC       Z19, Z6, Z6
 	VPCLMULQDQ    $0x11, 192(BX), Z13, Z13
-	VAESENC       Z20, Z4, Z4
+	CRC32Q        -32(R9), CX
+	VAESENC       Z25, Z3, Z3
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	VAESENCLAST   Z26, Z1, Z1
+	CRC32Q        -192(R9), R11
 	VPCLMULQDQ    $0x00, 2880(BX), Z14, Z14
-	VAESENC       Z20, Z5, Z5
+	VAESENC       Z19, Z7, Z7
+	CRC32Q        -24(R9), CX
 	VPCLMULQDQ    $0x00, 2944(BX), Z31, Z31
+	VAESENCLAST   Z26, Z0, Z0
+	CRC32Q        -16(R9), CX
 	VPTERNLOGQ    $0x96, Z14, Z31, Z9
+	VAESENC       Z20, Z4, Z4
+	CRC32Q        -184(R9), R11
+	VMOVQ         R11, X12
+	VAESENCLAST   Z26, Z1, Z1
+	VPCLMULQDQ    $0x00, 592(DX), X12, X12
+	VMOVQ         X12, R11
+	VAESENC       Z20, Z5, Z5
+	XORQ          -8(R9), R11
+	CRC32Q        R11, CX
+	MOVQ          CX, R11
 	VAESENCLAST   Z26, Z2, Z2
 	VAESENC       Z20, Z6, Z6
 	VAESENCLAST   Z26, Z3, Z3
@@ -367,8 +406,8 @@ second:
 	CMPQ       n+24(FP), $0x01
 	JEQ        more2
 	MOVQ       jobs+16(FP), CX
-	MOVQ       176(CX), R10
-	MOVL       184(CX), CX
+	MOVQ       184(CX), R10
+	MOVL       192(CX), CX
 	VMOVQ      R10, X15
 	VPINSRQ    $0x01, CX, X15, X15
 	VSHUFI32X4 $0x00, Z15, Z15, Z15
@@ -412,59 +451,97 @@ more2:
 	VAESENC     Z24, Z6, Z6
 	PREFETCHT0  1472(SI)
 	PREFETCHT0  1408(SI)
-	VAESENC     Z18, Z2, Z2
 	PREFETCHT0  1344(SI)
 	PREFETCHT0  1280(SI)
+	VAESENC     Z18, Z2, Z2
 	VMOVDQU64   (R9), Z12
-	VAESENC     Z24, Z7, Z7
 	VMOVDQU64   64(R9), Z13
+	XORL        CX, CX
 	VPSHUFB     (DX), Z12, Z12
-	VAESENC     Z18, Z3, Z3
+	CRC32Q      80(R9), CX
+	VAESENC     Z24, Z7, Z7
 	VPSHUFB     (DX), Z13, Z13
+	CRC32Q      88(R9), CX
 	VPXORQ      Z11, Z12, Z12
+	CRC32Q      (R9), R11
 	VPXORQ      Z11, Z11, Z11
-	VAESENC     Z25, Z4, Z4
+	VAESENC     Z18, Z3, Z3
+	CRC32Q      96(R9), CX
 	VPCLMULQDQ  $0x00, (BX), Z12, Z14
+	CRC32Q      104(R9), CX
 	VPCLMULQDQ  $0x00, 64(BX), Z13, Z31
+	CRC32Q      8(R9), R11
+	VAESENC     Z25, Z4, Z4
+	VPTERNLOGQ  $0x96, Z14, Z31, Z8
+	CRC32Q      112(R9), CX
+	VPSHUFD     $0x4e, Z12, Z14
+	VPSHUFD     $0x4e, Z13, Z31
+	CRC32Q      120(R9), CX
 	VAESENC     Z19, Z0, Z0
-	VPTERNLOGQ  $0x96, Z14, Z31, Z8
-	VPSHUFD     $0x4e, Z12, Z14
-	VPSHUFD     $0x4e, Z13, Z31
-	VAESENC     Z25, Z5, Z5
 	VPXORQ      Z12, Z14, Z14
+	CRC32Q      16(R9), R11
 	VPXORQ      Z13, Z31, Z31
-	VAESENC     Z19, Z1, Z1
+	CRC32Q      128(R9), CX
 	VPCLMULQDQ  $0x11, (BX), Z12, Z12
+	VAESENC     Z25, Z5, Z5
+	CRC32Q      136(R9), CX
 	VPCLMULQDQ  $0x11, 64(BX), Z13, Z13
+	CRC32Q      24(R9), R11
 	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	VAESENC     Z25, Z6, Z6
+	CRC32Q      144(R9), CX
+	VAESENC     Z19, Z1, Z1
 	VPCLMULQDQ  $0x00, 2752(BX), Z14, Z14
+	CRC32Q      152(R9), CX
 	VPCLMULQDQ  $0x00, 2816(BX), Z31, Z31
-	VAESENC     Z19, Z2, Z2
+	CRC32Q      32(R9), R11
 	VPTERNLOGQ  $0x96, Z14, Z31, Z9
+	VAESENC     Z25, Z6, Z6
 	VMOVDQU64   128(R9), Z12
+	CRC32Q      160(R9), CX
 	VMOVDQU64   192(R9), Z13
-	VAESENC     Z25, Z7, Z7
+	CRC32Q      168(R9), CX
+	VAESENC     Z19, Z2, Z2
 	VPSHUFB     (DX), Z12, Z12
+	CRC32Q      176(R9), CX
 	VPSHUFB     (DX), Z13, Z13
-	VAESENC     Z19, Z3, Z3
+	CRC32Q      40(R9), R11
 	VPCLMULQDQ  $0x00, 128(BX), Z12, Z14
+	VAESENC     Z25, Z7, Z7
+	CRC32Q      184(R9), CX
 	VPCLMULQDQ  $0x00, 192(BX), Z13, Z31
+	CRC32Q      192(R9), CX
 	VPTERNLOGQ  $0x96, Z14, Z31, Z8
-	VAESENCLAST Z26, Z4, Z4
+	CRC32Q      48(R9), R11
+	VAESENC     Z19, Z3, Z3
 	VPSHUFD     $0x4e, Z12, Z14
+	CRC32Q      200(R9), CX
 	VPSHUFD     $0x4e, Z13, Z31
-	VAESENC     Z20, Z0, Z0
 	VPXORQ      Z12, Z14, Z14
+	CRC32Q      208(R9), CX
+	VAESENCLAST Z26, Z4, Z4
 	VPXORQ      Z13, Z31, Z31
+	CRC32Q      56(R9), R11
 	VPCLMULQDQ  $0x11, 128(BX), Z12, Z12
-	VAESENCLAST Z26, Z5, Z5
+	CRC32Q      216(R9), CX
 	VPCLMULQDQ  $0x11, 192(BX), Z13, Z13
+	VAESENC     Z20, Z0, Z0
+	CRC32Q      224(R9), CX
 	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	VAESENC     Z20, Z1, Z1
+	CRC32Q      64(R9), R11
 	VPCLMULQDQ  $0x00, 2880(BX), Z14, Z14
+	CRC32Q      232(R9), CX
+	VAESENCLAST Z26, Z5, Z5
 	VPCLMULQDQ  $0x00, 2944(BX), Z31, Z31
+	CRC32Q      240(R9), CX
 	VPTERNLOGQ  $0x96, Z14, Z31, Z9
+	CRC32Q      72(R9), R11
+	VMOVQ       R11, X12
+	VAESENC     Z20, Z1, Z1
+	VPCLMULQDQ  $0x00, 592(DX), X12, X12
+	VMOVQ       X12, R11
+	XORQ        248(R9), R11
+	CRC32Q      R11, CX
+	MOVQ        CX, R11
 	VAESENCLAST Z26, Z6, Z6
 	VAESENC     Z20, Z2, Z2
 	VAESENCLAST Z26, Z7, Z7
@@ -484,38 +561,76 @@ more2:
 	JNE         unit
 	VMOVDQU64   -256(R9), Z12
 	VMOVDQU64   -192(R9), Z13
+	XORL        CX, CX
 	VPSHUFB     (DX), Z12, Z12
+	CRC32Q      -176(R9), CX
 	VPSHUFB     (DX), Z13, Z13
+	CRC32Q      -168(R9), CX
 	VPCLMULQDQ  $0x00, (BX), Z12, Z14
+	CRC32Q      -256(R9), R11
 	VPCLMULQDQ  $0x00, 64(BX), Z13, Z31
+	CRC32Q      -160(R9), CX
 	VPTERNLOGQ  $0x96, Z14, Z31, Z8
+	CRC32Q      -152(R9), CX
 	VPSHUFD     $0x4e, Z12, Z14
+	CRC32Q      -248(R9), R11
 	VPSHUFD     $0x4e, Z13, Z31
+	CRC32Q      -144(R9), CX
 	VPXORQ      Z12, Z14, Z14
+	CRC32Q      -136(R9), CX
 	VPXORQ      Z13, Z31, Z31
+	CRC32Q      -240(R9), R11
 	VPCLMULQDQ  $0x11, (BX), Z12, Z12
+	CRC32Q      -128(R9), CX
 	VPCLMULQDQ  $0x11, 64(BX), Z13, Z13
+	CRC32Q      -120(R9), CX
 	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	CRC32Q      -232(R9), R11
 	VPCLMULQDQ  $0x00, 2752(BX), Z14, Z14
+	CRC32Q      -112(R9), CX
 	VPCLMULQDQ  $0x00, 2816(BX), Z31, Z31
+	CRC32Q      -104(R9), CX
 	VPTERNLOGQ  $0x96, Z14, Z31, Z9
+	CRC32Q      -224(R9), R11
 	VMOVDQU64   -128(R9), Z12
 	VMOVDQU64   -64(R9), Z13
+	CRC32Q      -96(R9), CX
 	VPSHUFB     (DX), Z12, Z12
+	CRC32Q      -88(R9), CX
 	VPSHUFB     (DX), Z13, Z13
+	CRC32Q      -80(R9), CX
 	VPCLMULQDQ  $0x00, 128(BX), Z12, Z14
+	CRC32Q      -216(R9), R11
 	VPCLMULQDQ  $0x00, 192(BX), Z13, Z31
+	CRC32Q      -72(R9), CX
 	VPTERNLOGQ  $0x96, Z14, Z31, Z8
+	CRC32Q      -64(R9), CX
 	VPSHUFD     $0x4e, Z12, Z14
+	CRC32Q      -208(R9), R11
 	VPSHUFD     $0x4e, Z13, Z31
+	CRC32Q      -56(R9), CX
 	VPXORQ      Z12, Z14, Z14
+	CRC32Q      -48(R9), CX
 	VPXORQ      Z13, Z31, Z31
+	CRC32Q      -200(R9), R11
 	VPCLMULQDQ  $0x11, 128(BX), Z12, Z12
+	CRC32Q      -40(R9), CX
 	VPCLMULQDQ  $0x11, 192(BX), Z13, Z13
+	CRC32Q      -32(R9), CX
 	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	CRC32Q      -192(R9), R11
 	VPCLMULQDQ  $0x00, 2880(BX), Z14, Z14
+	CRC32Q      -24(R9), CX
 	VPCLMULQDQ  $0x00, 2944(BX), Z31, Z31
+	CRC32Q      -16(R9), CX
 	VPTERNLOGQ  $0x96, Z14, Z31, Z9
+	CRC32Q      -184(R9), R11
+	VMOVQ       R11, X12
+	VPCLMULQDQ  $0x00, 592(DX), X12, X12
+	VMOVQ       X12, R11
+	XORQ        -8(R9), R11
+	CRC32Q      R11, CX
+	MOVQ        CX, R11
 	ADDQ        $0x00000100, BX
 
 rest:
@@ -611,14 +726,14 @@ keystream:
 	LEAQ 32(SP), DI
 
 part:
-	MOVQ       $0x00000040, R11
-	CMPQ       R8, R11
-	CMOVQLT    R8, R11
-	MOVQ       $-1, R12
+	MOVQ       $0x00000040, R12
+	CMPQ       R8, R12
+	CMOVQLT    R8, R12
+	MOVQ       $-1, R13
 	MOVQ       $0x00000040, CX
-	SUBQ       R11, CX
-	SHRQ       CL, R12
-	KMOVQ      R12, K1
+	SUBQ       R12, CX
+	SHRQ       CL, R13
+	KMOVQ      R13, K1
 	VMOVDQU8.Z (SI), K1, Z12
 	VPXORQ     (DI), Z12, Z0
 	VMOVDQU8   Z0, K1, (R9)
@@ -642,6 +757,32 @@ part:
 	JGT        part
 
 lengths:
+	MOVQ jobs+16(FP), CX
+	MOVQ (CX), BX
+	MOVQ 32(CX), SI
+	ADDQ SI, BX
+	ANDQ $0x000001ff, SI
+	SUBQ SI, BX
+
+sumWord:
+	CMPQ   SI, $0x08
+	JLT    sumByte
+	CRC32Q (BX), R11
+	ADDQ   $0x08, BX
+	SUBQ   $0x08, SI
+	JMP    sumWord
+
+sumByte:
+	TESTQ  SI, SI
+	JEQ    sumDone
+	CRC32B (BX), R11
+	INCQ   BX
+	DECQ   SI
+	JMP    sumByte
+
+sumDone:
+	NOTL          R11
+	MOVL          R11, 84(CX)
 	MOVQ          jobs+16(FP), BX
 	MOVQ          32(BX), CX
 	MOVQ          56(BX), BX
@@ -690,7 +831,7 @@ lengths:
 	MOVQ          stride+40(FP), BX
 	ADDQ          BX, CX
 	MOVQ          CX, tags+32(FP)
-	ADDQ          $0x00000068, jobs+16(FP)
+	ADDQ          $0x00000070, jobs+16(FP)
 	DECQ          n+24(FP)
 	JEQ           done
 	CMPQ          24(SP), $0x00
@@ -728,7 +869,7 @@ done:
 	RET
 
 // func gcmSealVAES512r12(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
-// Requires: AES, AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+, PCLMULQDQ, VAES, VPCLMULQDQ
+// Requires: AES, AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+, PCLMULQDQ, SSE4.2, VAES, VPCLMULQDQ
 TEXT ·gcmSealVAES512r12(SB), NOSPLIT, $544-48
 	MOVQ            keys+0(FP), AX
 	MOVQ            tab+8(FP), DX
@@ -790,6 +931,7 @@ job:
 	VPXORQ      Z10, Z10, Z10
 	VPXORQ      Z11, Z11, Z11
 	MOVQ        $0x00000000, 24(SP)
+	MOVL        $0xffffffff, R11
 	MOVQ        jobs+16(FP), CX
 	MOVQ        24(CX), SI
 	MOVQ        (CX), R9
@@ -809,10 +951,10 @@ job:
 	CMPQ        DI, $0x04
 	CMOVQLE     CX, BX
 	MOVQ        jobs+16(FP), CX
-	MOVQ        72(CX), R11
+	MOVQ        72(CX), R12
 	MOVL        80(CX), CX
 	BTSQ        $0x38, CX
-	VMOVQ       R11, X12
+	VMOVQ       R12, X12
 	VPINSRQ     $0x01, CX, X12, X12
 	VPXORQ      X16, X12, X12
 	VAESENC     X17, X12, X12
@@ -829,13 +971,13 @@ job:
 	VAESENCLAST X28, X12, X12
 	VMOVDQU64   X12, (SP)
 	MOVQ        jobs+16(FP), CX
-	MOVQ        48(CX), R11
-	MOVQ        56(CX), R12
+	MOVQ        48(CX), R12
+	MOVQ        56(CX), R13
 
 ad:
-	CMPQ          R12, $0x40
+	CMPQ          R13, $0x40
 	JLE           adLast
-	VMOVDQU64     (R11), Z12
+	VMOVDQU64     (R12), Z12
 	VPSHUFB       (DX), Z12, Z12
 	VPXORQ        Z11, Z12, Z12
 	VPXORQ        Z11, Z11, Z11
@@ -872,33 +1014,33 @@ ad:
 	VPXORQ        Z8, Z8, Z8
 	VPXORQ        Z9, Z9, Z9
 	VPXORQ        Z10, Z10, Z10
-	ADDQ          $0x40, R11
-	SUBQ          $0x40, R12
+	ADDQ          $0x40, R12
+	SUBQ          $0x40, R13
 	JMP           ad
 
 adLast:
-	TESTQ      R12, R12
+	TESTQ      R13, R13
 	JEQ        adDone
-	LEAQ       15(R12), R13
-	ANDQ       $-16, R13
-	NEGQ       R13
-	ADDQ       BX, R13
-	MOVQ       $-1, R14
+	LEAQ       15(R13), R14
+	ANDQ       $-16, R14
+	NEGQ       R14
+	ADDQ       BX, R14
+	MOVQ       $-1, R15
 	MOVQ       $0x00000040, CX
-	SUBQ       R12, CX
-	SHRQ       CL, R14
-	KMOVQ      R14, K1
-	VMOVDQU8.Z (R11), K1, Z12
+	SUBQ       R13, CX
+	SHRQ       CL, R15
+	KMOVQ      R15, K1
+	VMOVDQU8.Z (R12), K1, Z12
 	VPSHUFB    (DX), Z12, Z12
 	VPXORQ     Z11, Z12, Z12
 	VPXORQ     Z11, Z11, Z11
-	VPCLMULQDQ $0x00, (R13), Z12, Z13
+	VPCLMULQDQ $0x00, (R14), Z12, Z13
 	VPXORQ     Z13, Z8, Z8
 	VPSHUFD    $0x4e, Z12, Z13
 	VPXORQ     Z12, Z13, Z13
-	VPCLMULQDQ $0x11, (R13), Z12, Z12
+	VPCLMULQDQ $0x11, (R14), Z12, Z12
 	VPXORQ     Z12, Z10, Z10
-	VPCLMULQDQ $0x00, 2752(R13), Z13, Z13
+	VPCLMULQDQ $0x00, 2752(R14), Z13, Z13
 	VPXORQ     Z13, Z9, Z9
 
 adDone:
@@ -973,96 +1115,134 @@ unit:
 	VAESENC       Z22, Z0, Z0
 	ADDL          $0x20, R10
 	VAESENC       Z22, Z1, Z1
-	MOVL          R10, CX
+	MOVL          R10, R12
 	VAESENC       Z22, Z2, Z2
-	BSWAPL        CX
-	XORL          12(AX), CX
+	BSWAPL        R12
+	XORL          12(AX), R12
 	VAESENC       Z22, Z3, Z3
 	VPXORQ        320(DX), Z15, Z4
 	VAESENC       Z23, Z0, Z0
 	VPXORQ        384(DX), Z15, Z5
 	VAESENC       Z23, Z1, Z1
 	VPXORQ        448(DX), Z15, Z6
-	VPBROADCASTD  CX, K3, Z15
 	PREFETCHT0    1216(SI)
-	VAESENC       Z23, Z2, Z2
+	VPBROADCASTD  R12, K3, Z15
 	PREFETCHT0    1152(SI)
-	VPXORQ        512(DX), Z15, Z7
 	PREFETCHT0    1088(SI)
-	VAESENC       Z23, Z3, Z3
+	VAESENC       Z23, Z2, Z2
 	PREFETCHT0    1024(SI)
-	VPBROADCASTD  CX, K2, Z15
 	VMOVDQU64     -256(R9), Z12
-	XORL          CX, CX
+	VPXORQ        512(DX), Z15, Z7
 	VMOVDQU64     -192(R9), Z13
-	VAESENC       Z24, Z0, Z0
+	XORL          CX, CX
+	VAESENC       Z23, Z3, Z3
 	VPSHUFB       (DX), Z12, Z12
-	VAESENC       Z17, Z4, Z4
-	VAESENC       Z24, Z1, Z1
+	VPBROADCASTD  R12, K2, Z15
+	CRC32Q        -176(R9), CX
 	VPSHUFB       (DX), Z13, Z13
-	VAESENC       Z17, Z5, Z5
+	XORL          R12, R12
+	CRC32Q        -168(R9), CX
 	VPCLMULQDQ    $0x00, (BX), Z12, Z14
-	VAESENC       Z24, Z2, Z2
+	VAESENC       Z24, Z0, Z0
+	CRC32Q        -256(R9), R11
 	VPCLMULQDQ    $0x00, 64(BX), Z13, Z31
+	VAESENC       Z17, Z4, Z4
+	CRC32Q        -160(R9), CX
+	VAESENC       Z24, Z1, Z1
+	VPTERNLOGQ    $0x96, Z14, Z31, Z8
+	CRC32Q        -152(R9), CX
+	VAESENC       Z17, Z5, Z5
+	VPSHUFD       $0x4e, Z12, Z14
+	CRC32Q        -248(R9), R11
+	VAESENC       Z24, Z2, Z2
+	VPSHUFD       $0x4e, Z13, Z31
+	CRC32Q        -144(R9), CX
 	VAESENC       Z17, Z6, Z6
-	VPTERNLOGQ    $0x96, Z14, Z31, Z8
+	VPXORQ        Z12, Z14, Z14
 	VAESENC       Z24, Z3, Z3
-	VPSHUFD       $0x4e, Z12, Z14
+	CRC32Q        -136(R9), CX
+	VPXORQ        Z13, Z31, Z31
 	VAESENC       Z17, Z7, Z7
-	VPSHUFD       $0x4e, Z13, Z31
-	VAESENC       Z25, Z0, Z0
-	VPXORQ        Z12, Z14, Z14
-	VAESENC       Z18, Z4, Z4
-	VPXORQ        Z13, Z31, Z31
-	VAESENC       Z25, Z1, Z1
-	VAESENC       Z18, Z5, Z5
+	CRC32Q        -240(R9), R11
 	VPCLMULQDQ    $0x11, (BX), Z12, Z12
-	VAESENC       Z25, Z2, Z2
+	VAESENC       Z25, Z0, Z0
+	CRC32Q        -128(R9), CX
 	VPCLMULQDQ    $0x11, 64(BX), Z13, Z13
-	VAESENC       Z18, Z6, Z6
+	VAESENC       Z18, Z4, Z4
+	CRC32Q        -120(R9), CX
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	VAESENC       Z25, Z3, Z3
+	VAESENC       Z25, Z1, Z1
+	CRC32Q        -232(R9), R11
+	VAESENC       Z18, Z5, Z5
 	VPCLMULQDQ    $0x00, 2752(BX), Z14, Z14
-	VAESENC       Z18, Z7, Z7
+	CRC32Q        -112(R9), CX
+	VAESENC       Z25, Z2, Z2
 	VPCLMULQDQ    $0x00, 2816(BX), Z31, Z31
-	VAESENC       Z26, Z0, Z0
+	CRC32Q        -104(R9), CX
+	VAESENC       Z18, Z6, Z6
 	VPTERNLOGQ    $0x96, Z14, Z31, Z9
-	VAESENC       Z19, Z4, Z4
+	CRC32Q        -224(R9), R11
+	VAESENC       Z25, Z3, Z3
 	VMOVDQU64     -128(R9), Z12
-	VAESENC       Z26, Z1, Z1
-	VAESENC       Z19, Z5, Z5
+	VAESENC       Z18, Z7, Z7
 	VMOVDQU64     -64(R9), Z13
-	VAESENC       Z26, Z2, Z2
+	CRC32Q        -96(R9), CX
+	VAESENC       Z26, Z0, Z0
 	VPSHUFB       (DX), Z12, Z12
-	VAESENC       Z19, Z6, Z6
+	CRC32Q        -88(R9), CX
+	VAESENC       Z19, Z4, Z4
 	VPSHUFB       (DX), Z13, Z13
-	VAESENC       Z26, Z3, Z3
+	CRC32Q        -80(R9), CX
+	VAESENC       Z26, Z1, Z1
 	VPCLMULQDQ    $0x00, 128(BX), Z12, Z14
-	VAESENC       Z19, Z7, Z7
+	VAESENC       Z19, Z5, Z5
+	CRC32Q        -216(R9), R11
 	VPCLMULQDQ    $0x00, 192(BX), Z13, Z31
-	VAESENC       Z27, Z0, Z0
+	VAESENC       Z26, Z2, Z2
+	CRC32Q        -72(R9), CX
 	VPTERNLOGQ    $0x96, Z14, Z31, Z8
-	VAESENC       Z20, Z4, Z4
+	VAESENC       Z19, Z6, Z6
+	CRC32Q        -64(R9), CX
 	VPSHUFD       $0x4e, Z12, Z14
-	VAESENC       Z27, Z1, Z1
+	VAESENC       Z26, Z3, Z3
+	CRC32Q        -208(R9), R11
 	VPSHUFD       $0x4e, Z13, Z31
-	VAESENC       Z20, Z5, Z5
-	VAESENC       Z27, Z2, Z2
+	VAESENC       Z19, Z7, Z7
+	CRC32Q        -56(R9), CX
+	VAESENC       Z27, Z0, Z0
 	VPXORQ        Z12, Z14, Z14
-	VAESENC       Z20, Z6, Z6
+	CRC32Q        -48(R9), CX
+	VAESENC       Z20, Z4, Z4
 	VPXORQ        Z13, Z31, Z31
-	VAESENC       Z27, Z3, Z3
+	CRC32Q        -200(R9), R11
+	VAESENC       Z27, Z1, Z1
 	VPCLMULQDQ    $0x11, 128(BX), Z12, Z12
-	VAESENC       Z20, Z7, Z7
+	CRC32Q        -40(R9), CX
+	VAESENC       Z20, Z5, Z5
 	VPCLMULQDQ    $0x11, 192(BX), Z13, Z13
-	VAESENCLAST   Z28, Z0, Z0
+	VAESENC       Z27, Z2, Z2
+	CRC32Q        -32(R9), CX
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	VAESENC       Z21, Z4, Z4
+	VAESENC       Z20, Z6, Z6
+	CRC32Q        -192(R9), R11
 	VPCLMULQDQ    $0x00, 2880(BX), Z14, Z14
-	VAESENCLAST   Z28, Z1, Z1
+	VAESENC       Z27, Z3, Z3
+	CRC32Q        -24(R9), CX
 	VPCLMULQDQ    $0x00, 2944(BX), Z31, Z31
-	VAESENC       Z21, Z5, Z5
+	VAESENC       Z20, Z7, Z7
+	CRC32Q        -16(R9), CX
+	VAESENCLAST   Z28, Z0, Z0
 	VPTERNLOGQ    $0x96, Z14, Z31, Z9
+	CRC32Q        -184(R9), R11
+	VAESENC       Z21, Z4, Z4
+	VMOVQ         R11, X12
+	VPCLMULQDQ    $0x00, 592(DX), X12, X12
+	VAESENCLAST   Z28, Z1, Z1
+	VMOVQ         X12, R11
+	XORQ          -8(R9), R11
+	VAESENC       Z21, Z5, Z5
+	CRC32Q        R11, CX
+	MOVQ          CX, R11
 	VAESENCLAST   Z28, Z2, Z2
 	VAESENC       Z21, Z6, Z6
 	VAESENCLAST   Z28, Z3, Z3
@@ -1114,8 +1294,8 @@ second:
 	CMPQ       n+24(FP), $0x01
 	JEQ        more2
 	MOVQ       jobs+16(FP), CX
-	MOVQ       176(CX), R10
-	MOVL       184(CX), CX
+	MOVQ       184(CX), R10
+	MOVL       192(CX), CX
 	VMOVQ      R10, X15
 	VPINSRQ    $0x01, CX, X15, X15
 	VSHUFI32X4 $0x00, Z15, Z15, Z15
@@ -1158,68 +1338,106 @@ more2:
 	VAESENC     Z18, Z1, Z1
 	VAESENC     Z25, Z6, Z6
 	PREFETCHT0  1472(SI)
-	VAESENC     Z18, Z2, Z2
 	PREFETCHT0  1408(SI)
 	PREFETCHT0  1344(SI)
-	VAESENC     Z25, Z7, Z7
+	VAESENC     Z18, Z2, Z2
 	PREFETCHT0  1280(SI)
 	VMOVDQU64   (R9), Z12
-	VAESENC     Z18, Z3, Z3
 	VMOVDQU64   64(R9), Z13
-	VAESENC     Z26, Z4, Z4
+	VAESENC     Z25, Z7, Z7
+	XORL        CX, CX
 	VPSHUFB     (DX), Z12, Z12
+	CRC32Q      80(R9), CX
+	VAESENC     Z18, Z3, Z3
 	VPSHUFB     (DX), Z13, Z13
-	VAESENC     Z19, Z0, Z0
+	CRC32Q      88(R9), CX
 	VPXORQ      Z11, Z12, Z12
+	CRC32Q      (R9), R11
+	VAESENC     Z26, Z4, Z4
 	VPXORQ      Z11, Z11, Z11
-	VAESENC     Z26, Z5, Z5
+	CRC32Q      96(R9), CX
 	VPCLMULQDQ  $0x00, (BX), Z12, Z14
-	VAESENC     Z19, Z1, Z1
+	VAESENC     Z19, Z0, Z0
+	CRC32Q      104(R9), CX
 	VPCLMULQDQ  $0x00, 64(BX), Z13, Z31
+	CRC32Q      8(R9), R11
+	VAESENC     Z26, Z5, Z5
 	VPTERNLOGQ  $0x96, Z14, Z31, Z8
+	CRC32Q      112(R9), CX
+	VPSHUFD     $0x4e, Z12, Z14
+	VAESENC     Z19, Z1, Z1
+	VPSHUFD     $0x4e, Z13, Z31
+	CRC32Q      120(R9), CX
+	VPXORQ      Z12, Z14, Z14
+	CRC32Q      16(R9), R11
 	VAESENC     Z26, Z6, Z6
-	VPSHUFD     $0x4e, Z12, Z14
-	VPSHUFD     $0x4e, Z13, Z31
-	VAESENC     Z19, Z2, Z2
-	VPXORQ      Z12, Z14, Z14
-	VAESENC     Z26, Z7, Z7
 	VPXORQ      Z13, Z31, Z31
+	CRC32Q      128(R9), CX
 	VPCLMULQDQ  $0x11, (BX), Z12, Z12
-	VAESENC     Z19, Z3, Z3
+	VAESENC     Z19, Z2, Z2
+	CRC32Q      136(R9), CX
 	VPCLMULQDQ  $0x11, 64(BX), Z13, Z13
+	CRC32Q      24(R9), R11
+	VAESENC     Z26, Z7, Z7
 	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	VAESENC     Z27, Z4, Z4
+	CRC32Q      144(R9), CX
 	VPCLMULQDQ  $0x00, 2752(BX), Z14, Z14
-	VAESENC     Z20, Z0, Z0
+	VAESENC     Z19, Z3, Z3
+	CRC32Q      152(R9), CX
 	VPCLMULQDQ  $0x00, 2816(BX), Z31, Z31
+	CRC32Q      32(R9), R11
 	VPTERNLOGQ  $0x96, Z14, Z31, Z9
-	VAESENC     Z27, Z5, Z5
+	VAESENC     Z27, Z4, Z4
 	VMOVDQU64   128(R9), Z12
+	CRC32Q      160(R9), CX
 	VMOVDQU64   192(R9), Z13
-	VAESENC     Z20, Z1, Z1
+	VAESENC     Z20, Z0, Z0
+	CRC32Q      168(R9), CX
 	VPSHUFB     (DX), Z12, Z12
-	VAESENC     Z27, Z6, Z6
+	CRC32Q      176(R9), CX
+	VAESENC     Z27, Z5, Z5
 	VPSHUFB     (DX), Z13, Z13
+	CRC32Q      40(R9), R11
 	VPCLMULQDQ  $0x00, 128(BX), Z12, Z14
-	VAESENC     Z20, Z2, Z2
+	VAESENC     Z20, Z1, Z1
+	CRC32Q      184(R9), CX
 	VPCLMULQDQ  $0x00, 192(BX), Z13, Z31
+	CRC32Q      192(R9), CX
 	VPTERNLOGQ  $0x96, Z14, Z31, Z8
-	VAESENC     Z27, Z7, Z7
+	VAESENC     Z27, Z6, Z6
+	CRC32Q      48(R9), R11
 	VPSHUFD     $0x4e, Z12, Z14
-	VAESENC     Z20, Z3, Z3
+	CRC32Q      200(R9), CX
+	VAESENC     Z20, Z2, Z2
 	VPSHUFD     $0x4e, Z13, Z31
 	VPXORQ      Z12, Z14, Z14
-	VAESENCLAST Z28, Z4, Z4
+	CRC32Q      208(R9), CX
+	VAESENC     Z27, Z7, Z7
 	VPXORQ      Z13, Z31, Z31
+	CRC32Q      56(R9), R11
 	VPCLMULQDQ  $0x11, 128(BX), Z12, Z12
-	VAESENC     Z21, Z0, Z0
+	VAESENC     Z20, Z3, Z3
+	CRC32Q      216(R9), CX
 	VPCLMULQDQ  $0x11, 192(BX), Z13, Z13
-	VAESENCLAST Z28, Z5, Z5
+	CRC32Q      224(R9), CX
 	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	VAESENCLAST Z28, Z4, Z4
+	CRC32Q      64(R9), R11
 	VPCLMULQDQ  $0x00, 2880(BX), Z14, Z14
-	VAESENC     Z21, Z1, Z1
+	CRC32Q      232(R9), CX
+	VAESENC     Z21, Z0, Z0
 	VPCLMULQDQ  $0x00, 2944(BX), Z31, Z31
+	CRC32Q      240(R9), CX
 	VPTERNLOGQ  $0x96, Z14, Z31, Z9
+	VAESENCLAST Z28, Z5, Z5
+	CRC32Q      72(R9), R11
+	VMOVQ       R11, X12
+	VPCLMULQDQ  $0x00, 592(DX), X12, X12
+	VAESENC     Z21, Z1, Z1
+	VMOVQ       X12, R11
+	XORQ        248(R9), R11
+	CRC32Q      R11, CX
+	MOVQ        CX, R11
 	VAESENCLAST Z28, Z6, Z6
 	VAESENC     Z21, Z2, Z2
 	VAESENCLAST Z28, Z7, Z7
@@ -1239,38 +1457,76 @@ more2:
 	JNE         unit
 	VMOVDQU64   -256(R9), Z12
 	VMOVDQU64   -192(R9), Z13
+	XORL        CX, CX
 	VPSHUFB     (DX), Z12, Z12
+	CRC32Q      -176(R9), CX
 	VPSHUFB     (DX), Z13, Z13
+	CRC32Q      -168(R9), CX
 	VPCLMULQDQ  $0x00, (BX), Z12, Z14
+	CRC32Q      -256(R9), R11
 	VPCLMULQDQ  $0x00, 64(BX), Z13, Z31
+	CRC32Q      -160(R9), CX
 	VPTERNLOGQ  $0x96, Z14, Z31, Z8
+	CRC32Q      -152(R9), CX
 	VPSHUFD     $0x4e, Z12, Z14
+	CRC32Q      -248(R9), R11
 	VPSHUFD     $0x4e, Z13, Z31
+	CRC32Q      -144(R9), CX
 	VPXORQ      Z12, Z14, Z14
+	CRC32Q      -136(R9), CX
 	VPXORQ      Z13, Z31, Z31
+	CRC32Q      -240(R9), R11
 	VPCLMULQDQ  $0x11, (BX), Z12, Z12
+	CRC32Q      -128(R9), CX
 	VPCLMULQDQ  $0x11, 64(BX), Z13, Z13
+	CRC32Q      -120(R9), CX
 	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	CRC32Q      -232(R9), R11
 	VPCLMULQDQ  $0x00, 2752(BX), Z14, Z14
+	CRC32Q      -112(R9), CX
 	VPCLMULQDQ  $0x00, 2816(BX), Z31, Z31
+	CRC32Q      -104(R9), CX
 	VPTERNLOGQ  $0x96, Z14, Z31, Z9
+	CRC32Q      -224(R9), R11
 	VMOVDQU64   -128(R9), Z12
 	VMOVDQU64   -64(R9), Z13
+	CRC32Q      -96(R9), CX
 	VPSHUFB     (DX), Z12, Z12
+	CRC32Q      -88(R9), CX
 	VPSHUFB     (DX), Z13, Z13
+	CRC32Q      -80(R9), CX
 	VPCLMULQDQ  $0x00, 128(BX), Z12, Z14
+	CRC32Q      -216(R9), R11
 	VPCLMULQDQ  $0x00, 192(BX), Z13, Z31
+	CRC32Q      -72(R9), CX
 	VPTERNLOGQ  $0x96, Z14, Z31, Z8
+	CRC32Q      -64(R9), CX
 	VPSHUFD     $0x4e, Z12, Z14
+	CRC32Q      -208(R9), R11
 	VPSHUFD     $0x4e, Z13, Z31
+	CRC32Q      -56(R9), CX
 	VPXORQ      Z12, Z14, Z14
+	CRC32Q      -48(R9), CX
 	VPXORQ      Z13, Z31, Z31
+	CRC32Q      -200(R9), R11
 	VPCLMULQDQ  $0x11, 128(BX), Z12, Z12
+	CRC32Q      -40(R9), CX
 	VPCLMULQDQ  $0x11, 192(BX), Z13, Z13
+	CRC32Q      -32(R9), CX
 	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	CRC32Q      -192(R9), R11
 	VPCLMULQDQ  $0x00, 2880(BX), Z14, Z14
+	CRC32Q      -24(R9), CX
 	VPCLMULQDQ  $0x00, 2944(BX), Z31, Z31
+	CRC32Q      -16(R9), CX
 	VPTERNLOGQ  $0x96, Z14, Z31, Z9
+	CRC32Q      -184(R9), R11
+	VMOVQ       R11, X12
+	VPCLMULQDQ  $0x00, 592(DX), X12, X12
+	VMOVQ       X12, R11
+	XORQ        -8(R9), R11
+	CRC32Q      R11, CX
+	MOVQ        CX, R11
 	ADDQ        $0x00000100, BX
 
 rest:
@@ -1378,14 +1634,14 @@ keystream:
 	LEAQ 32(SP), DI
 
 part:
-	MOVQ       $0x00000040, R11
-	CMPQ       R8, R11
-	CMOVQLT    R8, R11
-	MOVQ       $-1, R12
+	MOVQ       $0x00000040, R12
+	CMPQ       R8, R12
+	CMOVQLT    R8, R12
+	MOVQ       $-1, R13
 	MOVQ       $0x00000040, CX
-	SUBQ       R11, CX
-	SHRQ       CL, R12
-	KMOVQ      R12, K1
+	SUBQ       R12, CX
+	SHRQ       CL, R13
+	KMOVQ      R13, K1
 	VMOVDQU8.Z (SI), K1, Z12
 	VPXORQ     (DI), Z12, Z0
 	VMOVDQU8   Z0, K1, (R9)
@@ -1409,6 +1665,32 @@ part:
 	JGT        part
 
 lengths:
+	MOVQ jobs+16(FP), CX
+	MOVQ (CX), BX
+	MOVQ 32(CX), SI
+	ADDQ SI, BX
+	ANDQ $0x000001ff, SI
+	SUBQ SI, BX
+
+sumWord:
+	CMPQ   SI, $0x08
+	JLT    sumByte
+	CRC32Q (BX), R11
+	ADDQ   $0x08, BX
+	SUBQ   $0x08, SI
+	JMP    sumWord
+
+sumByte:
+	TESTQ  SI, SI
+	JEQ    sumDone
+	CRC32B (BX), R11
+	INCQ   BX
+	DECQ   SI
+	JMP    sumByte
+
+sumDone:
+	NOTL          R11
+	MOVL          R11, 84(CX)
 	MOVQ          jobs+16(FP), BX
 	MOVQ          32(BX), CX
 	MOVQ          56(BX), BX
@@ -1457,7 +1739,7 @@ lengths:
 	MOVQ          stride+40(FP), BX
 	ADDQ          BX, CX
 	MOVQ          CX, tags+32(FP)
-	ADDQ          $0x00000068, jobs+16(FP)
+	ADDQ          $0x00000070, jobs+16(FP)
 	DECQ          n+24(FP)
 	JEQ           done
 	CMPQ          24(SP), $0x00
@@ -1495,7 +1777,7 @@ done:
 	RET
 
 // func gcmSealVAES512r14(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
-// Requires: AES, AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+, PCLMULQDQ, VAES, VPCLMULQDQ
+// Requires: AES, AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+, PCLMULQDQ, SSE4.2, VAES, VPCLMULQDQ
 TEXT ·gcmSealVAES512r14(SB), NOSPLIT, $544-48
 	MOVQ            keys+0(FP), AX
 	MOVQ            tab+8(FP), DX
@@ -1563,6 +1845,7 @@ job:
 	VPXORQ      Z10, Z10, Z10
 	VPXORQ      Z11, Z11, Z11
 	MOVQ        $0x00000000, 24(SP)
+	MOVL        $0xffffffff, R11
 	MOVQ        jobs+16(FP), CX
 	MOVQ        24(CX), SI
 	MOVQ        (CX), R9
@@ -1582,10 +1865,10 @@ job:
 	CMPQ        DI, $0x04
 	CMOVQLE     CX, BX
 	MOVQ        jobs+16(FP), CX
-	MOVQ        72(CX), R11
+	MOVQ        72(CX), R12
 	MOVL        80(CX), CX
 	BTSQ        $0x38, CX
-	VMOVQ       R11, X12
+	VMOVQ       R12, X12
 	VPINSRQ     $0x01, CX, X12, X12
 	VPXORQ      X16, X12, X12
 	VAESENC     X17, X12, X12
@@ -1604,13 +1887,13 @@ job:
 	VAESENCLAST X30, X12, X12
 	VMOVDQU64   X12, (SP)
 	MOVQ        jobs+16(FP), CX
-	MOVQ        48(CX), R11
-	MOVQ        56(CX), R12
+	MOVQ        48(CX), R12
+	MOVQ        56(CX), R13
 
 ad:
-	CMPQ          R12, $0x40
+	CMPQ          R13, $0x40
 	JLE           adLast
-	VMOVDQU64     (R11), Z12
+	VMOVDQU64     (R12), Z12
 	VPSHUFB       (DX), Z12, Z12
 	VPXORQ        Z11, Z12, Z12
 	VPXORQ        Z11, Z11, Z11
@@ -1647,33 +1930,33 @@ ad:
 	VPXORQ        Z8, Z8, Z8
 	VPXORQ        Z9, Z9, Z9
 	VPXORQ        Z10, Z10, Z10
-	ADDQ          $0x40, R11
-	SUBQ          $0x40, R12
+	ADDQ          $0x40, R12
+	SUBQ          $0x40, R13
 	JMP           ad
 
 adLast:
-	TESTQ      R12, R12
+	TESTQ      R13, R13
 	JEQ        adDone
-	LEAQ       15(R12), R13
-	ANDQ       $-16, R13
-	NEGQ       R13
-	ADDQ       BX, R13
-	MOVQ       $-1, R14
+	LEAQ       15(R13), R14
+	ANDQ       $-16, R14
+	NEGQ       R14
+	ADDQ       BX, R14
+	MOVQ       $-1, R15
 	MOVQ       $0x00000040, CX
-	SUBQ       R12, CX
-	SHRQ       CL, R14
-	KMOVQ      R14, K1
-	VMOVDQU8.Z (R11), K1, Z12
+	SUBQ       R13, CX
+	SHRQ       CL, R15
+	KMOVQ      R15, K1
+	VMOVDQU8.Z (R12), K1, Z12
 	VPSHUFB    (DX), Z12, Z12
 	VPXORQ     Z11, Z12, Z12
 	VPXORQ     Z11, Z11, Z11
-	VPCLMULQDQ $0x00, (R13), Z12, Z13
+	VPCLMULQDQ $0x00, (R14), Z12, Z13
 	VPXORQ     Z13, Z8, Z8
 	VPSHUFD    $0x4e, Z12, Z13
 	VPXORQ     Z12, Z13, Z13
-	VPCLMULQDQ $0x11, (R13), Z12, Z12
+	VPCLMULQDQ $0x11, (R14), Z12, Z12
 	VPXORQ     Z12, Z10, Z10
-	VPCLMULQDQ $0x00, 2752(R13), Z13, Z13
+	VPCLMULQDQ $0x00, 2752(R14), Z13, Z13
 	VPXORQ     Z13, Z9, Z9
 
 adDone:
@@ -1756,104 +2039,142 @@ unit:
 	VAESENC       Z23, Z0, Z0
 	ADDL          $0x20, R10
 	VAESENC       Z23, Z1, Z1
-	MOVL          R10, CX
+	MOVL          R10, R12
 	VAESENC       Z23, Z2, Z2
-	BSWAPL        CX
-	XORL          12(AX), CX
+	BSWAPL        R12
+	XORL          12(AX), R12
 	VAESENC       Z23, Z3, Z3
 	VPXORQ        320(DX), Z15, Z4
 	VAESENC       Z24, Z0, Z0
 	VPXORQ        384(DX), Z15, Z5
 	VAESENC       Z24, Z1, Z1
 	VPXORQ        448(DX), Z15, Z6
-	VPBROADCASTD  CX, K3, Z15
 	PREFETCHT0    1216(SI)
-	VAESENC       Z24, Z2, Z2
+	VPBROADCASTD  R12, K3, Z15
 	PREFETCHT0    1152(SI)
-	VPXORQ        512(DX), Z15, Z7
-	VAESENC       Z24, Z3, Z3
+	VAESENC       Z24, Z2, Z2
 	PREFETCHT0    1088(SI)
-	VPBROADCASTD  CX, K2, Z15
 	PREFETCHT0    1024(SI)
-	XORL          CX, CX
+	VPXORQ        512(DX), Z15, Z7
 	VMOVDQU64     -256(R9), Z12
-	VAESENC       Z25, Z0, Z0
-	VAESENC       Z17, Z4, Z4
+	VAESENC       Z24, Z3, Z3
 	VMOVDQU64     -192(R9), Z13
-	VAESENC       Z25, Z1, Z1
+	XORL          CX, CX
+	VPBROADCASTD  R12, K2, Z15
 	VPSHUFB       (DX), Z12, Z12
-	VAESENC       Z17, Z5, Z5
+	XORL          R12, R12
+	CRC32Q        -176(R9), CX
 	VPSHUFB       (DX), Z13, Z13
-	VAESENC       Z25, Z2, Z2
-	VAESENC       Z17, Z6, Z6
+	VAESENC       Z25, Z0, Z0
+	CRC32Q        -168(R9), CX
+	VAESENC       Z17, Z4, Z4
 	VPCLMULQDQ    $0x00, (BX), Z12, Z14
-	VAESENC       Z25, Z3, Z3
+	CRC32Q        -256(R9), R11
+	VAESENC       Z25, Z1, Z1
 	VPCLMULQDQ    $0x00, 64(BX), Z13, Z31
+	VAESENC       Z17, Z5, Z5
+	CRC32Q        -160(R9), CX
+	VPTERNLOGQ    $0x96, Z14, Z31, Z8
+	VAESENC       Z25, Z2, Z2
+	CRC32Q        -152(R9), CX
+	VAESENC       Z17, Z6, Z6
+	VPSHUFD       $0x4e, Z12, Z14
+	CRC32Q        -248(R9), R11
+	VAESENC       Z25, Z3, Z3
+	VPSHUFD       $0x4e, Z13, Z31
 	VAESENC       Z17, Z7, Z7
-	VPTERNLOGQ    $0x96, Z14, Z31, Z8
+	CRC32Q        -144(R9), CX
+	VPXORQ        Z12, Z14, Z14
 	VAESENC       Z26, Z0, Z0
+	CRC32Q        -136(R9), CX
 	VAESENC       Z18, Z4, Z4
-	VPSHUFD       $0x4e, Z12, Z14
+	VPXORQ        Z13, Z31, Z31
+	CRC32Q        -240(R9), R11
 	VAESENC       Z26, Z1, Z1
-	VPSHUFD       $0x4e, Z13, Z31
-	VAESENC       Z18, Z5, Z5
-	VPXORQ        Z12, Z14, Z14
-	VAESENC       Z26, Z2, Z2
-	VAESENC       Z18, Z6, Z6
-	VPXORQ        Z13, Z31, Z31
-	VAESENC       Z26, Z3, Z3
 	VPCLMULQDQ    $0x11, (BX), Z12, Z12
-	VAESENC       Z18, Z7, Z7
+	VAESENC       Z18, Z5, Z5
+	CRC32Q        -128(R9), CX
 	VPCLMULQDQ    $0x11, 64(BX), Z13, Z13
-	VAESENC       Z27, Z0, Z0
-	VAESENC       Z19, Z4, Z4
+	VAESENC       Z26, Z2, Z2
+	CRC32Q        -120(R9), CX
+	VAESENC       Z18, Z6, Z6
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	VAESENC       Z27, Z1, Z1
+	CRC32Q        -232(R9), R11
+	VAESENC       Z26, Z3, Z3
 	VPCLMULQDQ    $0x00, 2752(BX), Z14, Z14
-	VAESENC       Z19, Z5, Z5
+	VAESENC       Z18, Z7, Z7
+	CRC32Q        -112(R9), CX
 	VPCLMULQDQ    $0x00, 2816(BX), Z31, Z31
-	VAESENC       Z27, Z2, Z2
-	VAESENC       Z19, Z6, Z6
+	VAESENC       Z27, Z0, Z0
+	CRC32Q        -104(R9), CX
+	VAESENC       Z19, Z4, Z4
 	VPTERNLOGQ    $0x96, Z14, Z31, Z9
-	VAESENC       Z27, Z3, Z3
+	CRC32Q        -224(R9), R11
+	VAESENC       Z27, Z1, Z1
 	VMOVDQU64     -128(R9), Z12
-	VAESENC       Z19, Z7, Z7
+	VAESENC       Z19, Z5, Z5
 	VMOVDQU64     -64(R9), Z13
-	VAESENC       Z28, Z0, Z0
-	VAESENC       Z20, Z4, Z4
+	CRC32Q        -96(R9), CX
+	VAESENC       Z27, Z2, Z2
 	VPSHUFB       (DX), Z12, Z12
-	VAESENC       Z28, Z1, Z1
+	VAESENC       Z19, Z6, Z6
+	CRC32Q        -88(R9), CX
 	VPSHUFB       (DX), Z13, Z13
-	VAESENC       Z20, Z5, Z5
+	VAESENC       Z27, Z3, Z3
+	CRC32Q        -80(R9), CX
+	VAESENC       Z19, Z7, Z7
 	VPCLMULQDQ    $0x00, 128(BX), Z12, Z14
-	VAESENC       Z28, Z2, Z2
-	VAESENC       Z20, Z6, Z6
+	CRC32Q        -216(R9), R11
+	VAESENC       Z28, Z0, Z0
 	VPCLMULQDQ    $0x00, 192(BX), Z13, Z31
-	VAESENC       Z28, Z3, Z3
+	VAESENC       Z20, Z4, Z4
+	CRC32Q        -72(R9), CX
 	VPTERNLOGQ    $0x96, Z14, Z31, Z8
-	VAESENC       Z20, Z7, Z7
+	VAESENC       Z28, Z1, Z1
+	CRC32Q        -64(R9), CX
+	VAESENC       Z20, Z5, Z5
 	VPSHUFD       $0x4e, Z12, Z14
-	VAESENC       Z29, Z0, Z0
-	VAESENC       Z21, Z4, Z4
+	CRC32Q        -208(R9), R11
+	VAESENC       Z28, Z2, Z2
 	VPSHUFD       $0x4e, Z13, Z31
-	VAESENC       Z29, Z1, Z1
+	VAESENC       Z20, Z6, Z6
+	CRC32Q        -56(R9), CX
 	VPXORQ        Z12, Z14, Z14
-	VAESENC       Z21, Z5, Z5
+	VAESENC       Z28, Z3, Z3
+	CRC32Q        -48(R9), CX
+	VAESENC       Z20, Z7, Z7
 	VPXORQ        Z13, Z31, Z31
-	VAESENC       Z29, Z2, Z2
-	VAESENC       Z21, Z6, Z6
+	CRC32Q        -200(R9), R11
+	VAESENC       Z29, Z0, Z0
 	VPCLMULQDQ    $0x11, 128(BX), Z12, Z12
-	VAESENC       Z29, Z3, Z3
+	VAESENC       Z21, Z4, Z4
+	CRC32Q        -40(R9), CX
 	VPCLMULQDQ    $0x11, 192(BX), Z13, Z13
-	VAESENC       Z21, Z7, Z7
+	VAESENC       Z29, Z1, Z1
+	CRC32Q        -32(R9), CX
+	VAESENC       Z21, Z5, Z5
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	VAESENCLAST   Z30, Z0, Z0
-	VAESENC       Z22, Z4, Z4
+	CRC32Q        -192(R9), R11
+	VAESENC       Z29, Z2, Z2
 	VPCLMULQDQ    $0x00, 2880(BX), Z14, Z14
-	VAESENCLAST   Z30, Z1, Z1
+	VAESENC       Z21, Z6, Z6
+	CRC32Q        -24(R9), CX
 	VPCLMULQDQ    $0x00, 2944(BX), Z31, Z31
-	VAESENC       Z22, Z5, Z5
+	VAESENC       Z29, Z3, Z3
+	CRC32Q        -16(R9), CX
+	VAESENC       Z21, Z7, Z7
 	VPTERNLOGQ    $0x96, Z14, Z31, Z9
+	CRC32Q        -184(R9), R11
+	VAESENCLAST   Z30, Z0, Z0
+	VMOVQ         R11, X12
+	VAESENC       Z22, Z4, Z4
+	VPCLMULQDQ    $0x00, 592(DX), X12, X12
+	VMOVQ         X12, R11
+	VAESENCLAST   Z30, Z1, Z1
+	XORQ          -8(R9), R11
+	VAESENC       Z22, Z5, Z5
+	CRC32Q        R11, CX
+	MOVQ          CX, R11
 	VAESENCLAST   Z30, Z2, Z2
 	VAESENC       Z22, Z6, Z6
 	VAESENCLAST   Z30, Z3, Z3
@@ -1905,8 +2226,8 @@ second:
 	CMPQ       n+24(FP), $0x01
 	JEQ        more2
 	MOVQ       jobs+16(FP), CX
-	MOVQ       176(CX), R10
-	MOVL       184(CX), CX
+	MOVQ       184(CX), R10
+	MOVL       192(CX), CX
 	VMOVQ      R10, X15
 	VPINSRQ    $0x01, CX, X15, X15
 	VSHUFI32X4 $0x00, Z15, Z15, Z15
@@ -1949,76 +2270,114 @@ more2:
 	VAESENC     Z18, Z1, Z1
 	VAESENC     Z26, Z6, Z6
 	PREFETCHT0  1472(SI)
-	VAESENC     Z18, Z2, Z2
 	PREFETCHT0  1408(SI)
-	VAESENC     Z26, Z7, Z7
+	VAESENC     Z18, Z2, Z2
 	PREFETCHT0  1344(SI)
-	VAESENC     Z18, Z3, Z3
 	PREFETCHT0  1280(SI)
+	VAESENC     Z26, Z7, Z7
 	VMOVDQU64   (R9), Z12
-	VAESENC     Z27, Z4, Z4
 	VMOVDQU64   64(R9), Z13
-	VAESENC     Z19, Z0, Z0
+	XORL        CX, CX
+	VAESENC     Z18, Z3, Z3
 	VPSHUFB     (DX), Z12, Z12
-	VAESENC     Z27, Z5, Z5
+	CRC32Q      80(R9), CX
+	VAESENC     Z27, Z4, Z4
 	VPSHUFB     (DX), Z13, Z13
-	VAESENC     Z19, Z1, Z1
+	CRC32Q      88(R9), CX
 	VPXORQ      Z11, Z12, Z12
+	VAESENC     Z19, Z0, Z0
+	CRC32Q      (R9), R11
 	VPXORQ      Z11, Z11, Z11
-	VAESENC     Z27, Z6, Z6
+	VAESENC     Z27, Z5, Z5
+	CRC32Q      96(R9), CX
 	VPCLMULQDQ  $0x00, (BX), Z12, Z14
-	VAESENC     Z19, Z2, Z2
+	CRC32Q      104(R9), CX
+	VAESENC     Z19, Z1, Z1
 	VPCLMULQDQ  $0x00, 64(BX), Z13, Z31
+	CRC32Q      8(R9), R11
+	VAESENC     Z27, Z6, Z6
+	VPTERNLOGQ  $0x96, Z14, Z31, Z8
+	CRC32Q      112(R9), CX
+	VAESENC     Z19, Z2, Z2
+	VPSHUFD     $0x4e, Z12, Z14
+	VPSHUFD     $0x4e, Z13, Z31
+	CRC32Q      120(R9), CX
 	VAESENC     Z27, Z7, Z7
-	VPTERNLOGQ  $0x96, Z14, Z31, Z8
+	VPXORQ      Z12, Z14, Z14
+	CRC32Q      16(R9), R11
 	VAESENC     Z19, Z3, Z3
-	VPSHUFD     $0x4e, Z12, Z14
-	VPSHUFD     $0x4e, Z13, Z31
-	VAESENC     Z28, Z4, Z4
-	VPXORQ      Z12, Z14, Z14
-	VAESENC     Z20, Z0, Z0
 	VPXORQ      Z13, Z31, Z31
-	VAESENC     Z28, Z5, Z5
+	CRC32Q      128(R9), CX
 	VPCLMULQDQ  $0x11, (BX), Z12, Z12
-	VAESENC     Z20, Z1, Z1
+	VAESENC     Z28, Z4, Z4
+	CRC32Q      136(R9), CX
 	VPCLMULQDQ  $0x11, 64(BX), Z13, Z13
+	VAESENC     Z20, Z0, Z0
+	CRC32Q      24(R9), R11
 	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	VAESENC     Z28, Z6, Z6
+	CRC32Q      144(R9), CX
+	VAESENC     Z28, Z5, Z5
 	VPCLMULQDQ  $0x00, 2752(BX), Z14, Z14
-	VAESENC     Z20, Z2, Z2
+	CRC32Q      152(R9), CX
+	VAESENC     Z20, Z1, Z1
 	VPCLMULQDQ  $0x00, 2816(BX), Z31, Z31
-	VAESENC     Z28, Z7, Z7
+	CRC32Q      32(R9), R11
 	VPTERNLOGQ  $0x96, Z14, Z31, Z9
-	VAESENC     Z20, Z3, Z3
+	VAESENC     Z28, Z6, Z6
 	VMOVDQU64   128(R9), Z12
+	CRC32Q      160(R9), CX
+	VAESENC     Z20, Z2, Z2
 	VMOVDQU64   192(R9), Z13
-	VAESENC     Z29, Z4, Z4
+	CRC32Q      168(R9), CX
+	VAESENC     Z28, Z7, Z7
 	VPSHUFB     (DX), Z12, Z12
-	VAESENC     Z21, Z0, Z0
+	CRC32Q      176(R9), CX
 	VPSHUFB     (DX), Z13, Z13
-	VAESENC     Z29, Z5, Z5
+	VAESENC     Z20, Z3, Z3
+	CRC32Q      40(R9), R11
 	VPCLMULQDQ  $0x00, 128(BX), Z12, Z14
-	VAESENC     Z21, Z1, Z1
+	VAESENC     Z29, Z4, Z4
+	CRC32Q      184(R9), CX
 	VPCLMULQDQ  $0x00, 192(BX), Z13, Z31
+	CRC32Q      192(R9), CX
+	VAESENC     Z21, Z0, Z0
 	VPTERNLOGQ  $0x96, Z14, Z31, Z8
-	VAESENC     Z29, Z6, Z6
+	CRC32Q      48(R9), R11
+	VAESENC     Z29, Z5, Z5
 	VPSHUFD     $0x4e, Z12, Z14
-	VAESENC     Z21, Z2, Z2
+	CRC32Q      200(R9), CX
 	VPSHUFD     $0x4e, Z13, Z31
-	VAESENC     Z29, Z7, Z7
+	VAESENC     Z21, Z1, Z1
 	VPXORQ      Z12, Z14, Z14
-	VAESENC     Z21, Z3, Z3
+	CRC32Q      208(R9), CX
+	VAESENC     Z29, Z6, Z6
 	VPXORQ      Z13, Z31, Z31
+	CRC32Q      56(R9), R11
+	VAESENC     Z21, Z2, Z2
 	VPCLMULQDQ  $0x11, 128(BX), Z12, Z12
-	VAESENCLAST Z30, Z4, Z4
+	CRC32Q      216(R9), CX
 	VPCLMULQDQ  $0x11, 192(BX), Z13, Z13
-	VAESENC     Z22, Z0, Z0
+	VAESENC     Z29, Z7, Z7
+	CRC32Q      224(R9), CX
 	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	VAESENCLAST Z30, Z5, Z5
+	VAESENC     Z21, Z3, Z3
+	CRC32Q      64(R9), R11
 	VPCLMULQDQ  $0x00, 2880(BX), Z14, Z14
-	VAESENC     Z22, Z1, Z1
+	CRC32Q      232(R9), CX
+	VAESENCLAST Z30, Z4, Z4
 	VPCLMULQDQ  $0x00, 2944(BX), Z31, Z31
+	CRC32Q      240(R9), CX
+	VAESENC     Z22, Z0, Z0
 	VPTERNLOGQ  $0x96, Z14, Z31, Z9
+	CRC32Q      72(R9), R11
+	VMOVQ       R11, X12
+	VAESENCLAST Z30, Z5, Z5
+	VPCLMULQDQ  $0x00, 592(DX), X12, X12
+	VMOVQ       X12, R11
+	VAESENC     Z22, Z1, Z1
+	XORQ        248(R9), R11
+	CRC32Q      R11, CX
+	MOVQ        CX, R11
 	VAESENCLAST Z30, Z6, Z6
 	VAESENC     Z22, Z2, Z2
 	VAESENCLAST Z30, Z7, Z7
@@ -2038,38 +2397,76 @@ more2:
 	JNE         unit
 	VMOVDQU64   -256(R9), Z12
 	VMOVDQU64   -192(R9), Z13
+	XORL        CX, CX
 	VPSHUFB     (DX), Z12, Z12
+	CRC32Q      -176(R9), CX
 	VPSHUFB     (DX), Z13, Z13
+	CRC32Q      -168(R9), CX
 	VPCLMULQDQ  $0x00, (BX), Z12, Z14
+	CRC32Q      -256(R9), R11
 	VPCLMULQDQ  $0x00, 64(BX), Z13, Z31
+	CRC32Q      -160(R9), CX
 	VPTERNLOGQ  $0x96, Z14, Z31, Z8
+	CRC32Q      -152(R9), CX
 	VPSHUFD     $0x4e, Z12, Z14
+	CRC32Q      -248(R9), R11
 	VPSHUFD     $0x4e, Z13, Z31
+	CRC32Q      -144(R9), CX
 	VPXORQ      Z12, Z14, Z14
+	CRC32Q      -136(R9), CX
 	VPXORQ      Z13, Z31, Z31
+	CRC32Q      -240(R9), R11
 	VPCLMULQDQ  $0x11, (BX), Z12, Z12
+	CRC32Q      -128(R9), CX
 	VPCLMULQDQ  $0x11, 64(BX), Z13, Z13
+	CRC32Q      -120(R9), CX
 	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	CRC32Q      -232(R9), R11
 	VPCLMULQDQ  $0x00, 2752(BX), Z14, Z14
+	CRC32Q      -112(R9), CX
 	VPCLMULQDQ  $0x00, 2816(BX), Z31, Z31
+	CRC32Q      -104(R9), CX
 	VPTERNLOGQ  $0x96, Z14, Z31, Z9
+	CRC32Q      -224(R9), R11
 	VMOVDQU64   -128(R9), Z12
 	VMOVDQU64   -64(R9), Z13
+	CRC32Q      -96(R9), CX
 	VPSHUFB     (DX), Z12, Z12
+	CRC32Q      -88(R9), CX
 	VPSHUFB     (DX), Z13, Z13
+	CRC32Q      -80(R9), CX
 	VPCLMULQDQ  $0x00, 128(BX), Z12, Z14
+	CRC32Q      -216(R9), R11
 	VPCLMULQDQ  $0x00, 192(BX), Z13, Z31
+	CRC32Q      -72(R9), CX
 	VPTERNLOGQ  $0x96, Z14, Z31, Z8
+	CRC32Q      -64(R9), CX
 	VPSHUFD     $0x4e, Z12, Z14
+	CRC32Q      -208(R9), R11
 	VPSHUFD     $0x4e, Z13, Z31
+	CRC32Q      -56(R9), CX
 	VPXORQ      Z12, Z14, Z14
+	CRC32Q      -48(R9), CX
 	VPXORQ      Z13, Z31, Z31
+	CRC32Q      -200(R9), R11
 	VPCLMULQDQ  $0x11, 128(BX), Z12, Z12
+	CRC32Q      -40(R9), CX
 	VPCLMULQDQ  $0x11, 192(BX), Z13, Z13
+	CRC32Q      -32(R9), CX
 	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	CRC32Q      -192(R9), R11
 	VPCLMULQDQ  $0x00, 2880(BX), Z14, Z14
+	CRC32Q      -24(R9), CX
 	VPCLMULQDQ  $0x00, 2944(BX), Z31, Z31
+	CRC32Q      -16(R9), CX
 	VPTERNLOGQ  $0x96, Z14, Z31, Z9
+	CRC32Q      -184(R9), R11
+	VMOVQ       R11, X12
+	VPCLMULQDQ  $0x00, 592(DX), X12, X12
+	VMOVQ       X12, R11
+	XORQ        -8(R9), R11
+	CRC32Q      R11, CX
+	MOVQ        CX, R11
 	ADDQ        $0x00000100, BX
 
 rest:
@@ -2189,14 +2586,14 @@ keystream:
 	LEAQ 32(SP), DI
 
 part:
-	MOVQ       $0x00000040, R11
-	CMPQ       R8, R11
-	CMOVQLT    R8, R11
-	MOVQ       $-1, R12
+	MOVQ       $0x00000040, R12
+	CMPQ       R8, R12
+	CMOVQLT    R8, R12
+	MOVQ       $-1, R13
 	MOVQ       $0x00000040, CX
-	SUBQ       R11, CX
-	SHRQ       CL, R12
-	KMOVQ      R12, K1
+	SUBQ       R12, CX
+	SHRQ       CL, R13
+	KMOVQ      R13, K1
 	VMOVDQU8.Z (SI), K1, Z12
 	VPXORQ     (DI), Z12, Z0
 	VMOVDQU8   Z0, K1, (R9)
@@ -2220,6 +2617,32 @@ part:
 	JGT        part
 
 lengths:
+	MOVQ jobs+16(FP), CX
+	MOVQ (CX), BX
+	MOVQ 32(CX), SI
+	ADDQ SI, BX
+	ANDQ $0x000001ff, SI
+	SUBQ SI, BX
+
+sumWord:
+	CMPQ   SI, $0x08
+	JLT    sumByte
+	CRC32Q (BX), R11
+	ADDQ   $0x08, BX
+	SUBQ   $0x08, SI
+	JMP    sumWord
+
+sumByte:
+	TESTQ  SI, SI
+	JEQ    sumDone
+	CRC32B (BX), R11
+	INCQ   BX
+	DECQ   SI
+	JMP    sumByte
+
+sumDone:
+	NOTL          R11
+	MOVL          R11, 84(CX)
 	MOVQ          jobs+16(FP), BX
 	MOVQ          32(BX), CX
 	MOVQ          56(BX), BX
@@ -2268,7 +2691,7 @@ lengths:
 	MOVQ          stride+40(FP), BX
 	ADDQ          BX, CX
 	MOVQ          CX, tags+32(FP)
-	ADDQ          $0x00000068, jobs+16(FP)
+	ADDQ          $0x00000070, jobs+16(FP)
 	DECQ          n+24(FP)
 	JEQ           done
 	CMPQ          24(SP), $0x00
@@ -2306,7 +2729,7 @@ done:
 	RET
 
 // func gcmSealAESNIr10(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
-// Requires: AES, CMOV, MMX+, PCLMULQDQ, SSE2, SSE4.1, SSSE3
+// Requires: AES, CMOV, MMX+, PCLMULQDQ, SSE2, SSE4.1, SSE4.2, SSSE3
 TEXT ·gcmSealAESNIr10(SB), NOSPLIT, $192-48
 	MOVQ keys+0(FP), AX
 	MOVQ tab+8(FP), CX
@@ -2356,6 +2779,7 @@ job:
 	PXOR       X10, X10
 	PXOR       X11, X11
 	MOVQ       $0x00000000, 24(SP)
+	MOVL       $0xffffffff, R10
 	MOVQ       jobs+16(FP), DX
 	MOVQ       24(DX), BX
 	MOVQ       (DX), R8
@@ -2366,20 +2790,20 @@ job:
 	LEAQ       31(DI), DX
 	ANDQ       $-16, DX
 	MOVQ       DX, 16(SP)
-	MOVQ       SI, R10
-	SHLQ       $0x07, R10
-	ADDQ       16(SP), R10
-	NEGQ       R10
-	LEAQ       3328(CX)(R10*1), R10
+	MOVQ       SI, R11
+	SHLQ       $0x07, R11
+	ADDQ       16(SP), R11
+	NEGQ       R11
+	LEAQ       3328(CX)(R11*1), R11
 	LEAQ       1280(CX), DX
 	CMPQ       SI, $0x10
-	CMOVQLE    R10, DX
-	MOVQ       jobs+16(FP), R10
-	MOVQ       72(R10), R11
-	MOVL       80(R10), R10
-	BTSQ       $0x38, R10
-	MOVQ       R11, X12
-	PINSRQ     $0x01, R10, X12
+	CMOVQLE    R11, DX
+	MOVQ       jobs+16(FP), R11
+	MOVQ       72(R11), R12
+	MOVL       80(R11), R11
+	BTSQ       $0x38, R11
+	MOVQ       R12, X12
+	PINSRQ     $0x01, R11, X12
 	MOVOU      (AX), X15
 	PXOR       X15, X12
 	MOVOU      16(AX), X15
@@ -2403,14 +2827,14 @@ job:
 	MOVOU      160(AX), X15
 	AESENCLAST X15, X12
 	MOVOU      X12, (SP)
-	MOVQ       jobs+16(FP), R10
-	MOVQ       48(R10), R11
-	MOVQ       56(R10), R10
+	MOVQ       jobs+16(FP), R11
+	MOVQ       48(R11), R12
+	MOVQ       56(R11), R11
 
 ad:
-	CMPQ      R10, $0x40
+	CMPQ      R11, $0x40
 	JLE       adLast
-	MOVOU     (R11), X12
+	MOVOU     (R12), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
@@ -2423,7 +2847,7 @@ ad:
 	PXOR      X12, X10
 	PCLMULQDQ $0x00, 6016(CX), X13
 	PXOR      X13, X9
-	MOVOU     16(R11), X12
+	MOVOU     16(R12), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
@@ -2436,7 +2860,7 @@ ad:
 	PXOR      X12, X10
 	PCLMULQDQ $0x00, 6032(CX), X13
 	PXOR      X13, X9
-	MOVOU     32(R11), X12
+	MOVOU     32(R12), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
@@ -2449,7 +2873,7 @@ ad:
 	PXOR      X12, X10
 	PCLMULQDQ $0x00, 6048(CX), X13
 	PXOR      X13, X9
-	MOVOU     48(R11), X12
+	MOVOU     48(R12), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
@@ -2482,65 +2906,65 @@ ad:
 	PXOR      X8, X8
 	PXOR      X9, X9
 	PXOR      X10, X10
-	ADDQ      $0x40, R11
-	SUBQ      $0x40, R10
+	ADDQ      $0x40, R12
+	SUBQ      $0x40, R11
 	JMP       ad
 
 adLast:
-	TESTQ R10, R10
+	TESTQ R11, R11
 	JEQ   adDone
-	LEAQ  15(R10), R12
-	ANDQ  $-16, R12
-	NEGQ  R12
-	ADDQ  DX, R12
+	LEAQ  15(R11), R13
+	ANDQ  $-16, R13
+	NEGQ  R13
+	ADDQ  DX, R13
 
 adBlock:
-	CMPQ      R10, $0x10
+	CMPQ      R11, $0x10
 	JLT       adPart
-	MOVOU     (R11), X12
+	MOVOU     (R12), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
 	MOVOU     X12, X13
-	PCLMULQDQ $0x00, (R12), X13
+	PCLMULQDQ $0x00, (R13), X13
 	PXOR      X13, X8
 	PSHUFD    $0x4e, X12, X13
 	PXOR      X12, X13
-	PCLMULQDQ $0x11, (R12), X12
+	PCLMULQDQ $0x11, (R13), X12
 	PXOR      X12, X10
-	PCLMULQDQ $0x00, 2752(R12), X13
+	PCLMULQDQ $0x00, 2752(R13), X13
 	PXOR      X13, X9
+	ADDQ      $0x10, R13
 	ADDQ      $0x10, R12
-	ADDQ      $0x10, R11
-	SUBQ      $0x10, R10
+	SUBQ      $0x10, R11
 	JMP       adBlock
 
 adPart:
-	TESTQ R10, R10
+	TESTQ R11, R11
 	JEQ   adDone
 	PXOR  X12, X12
 	MOVOU X12, 176(SP)
-	LEAQ  176(SP), R13
-	XORQ  R14, R14
+	LEAQ  176(SP), R14
+	XORQ  R15, R15
 
 byte1:
-	MOVBQZX   (R11)(R14*1), R15
-	MOVB      R15, (R13)(R14*1)
-	INCQ      R14
-	CMPQ      R14, R10
+	MOVBQZX   (R12)(R15*1), BP
+	MOVB      BP, (R14)(R15*1)
+	INCQ      R15
+	CMPQ      R15, R11
 	JLT       byte1
 	MOVOU     176(SP), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
 	MOVOU     X12, X13
-	PCLMULQDQ $0x00, (R12), X13
+	PCLMULQDQ $0x00, (R13), X13
 	PXOR      X13, X8
 	PSHUFD    $0x4e, X12, X13
 	PXOR      X12, X13
-	PCLMULQDQ $0x11, (R12), X12
+	PCLMULQDQ $0x11, (R13), X12
 	PXOR      X12, X10
-	PCLMULQDQ $0x00, 2752(R12), X13
+	PCLMULQDQ $0x00, 2752(R13), X13
 	PXOR      X13, X9
 
 adDone:
@@ -2549,17 +2973,17 @@ adDone:
 	MOVOU      80(AX), X15
 	ADDL       $0x08, R9
 	AESENC     X15, X0
-	MOVL       R9, R10
-	BSWAPL     R10
+	MOVL       R9, R11
+	BSWAPL     R11
 	AESENC     X15, X1
-	XORL       12(AX), R10
+	XORL       12(AX), R11
 	AESENC     X15, X2
 	MOVOU      160(SP), X4
 	MOVOU      X4, X7
 	AESENC     X15, X3
 	MOVOU      X4, X5
 	MOVOU      96(AX), X15
-	PINSRD     $0x03, R10, X7
+	PINSRD     $0x03, R11, X7
 	PXOR       128(CX), X4
 	AESENC     X15, X0
 	PXOR       144(CX), X5
@@ -2570,7 +2994,7 @@ adDone:
 	PXOR       160(CX), X6
 	AESENC     X15, X3
 	PXOR       176(CX), X7
-	XORL       R10, R10
+	XORL       R11, R11
 	MOVOU      112(AX), X15
 	AESENC     X15, X0
 	AESENC     X15, X1
@@ -2618,90 +3042,96 @@ unit:
 	MOVOU      80(AX), X15
 	ADDL       $0x08, R9
 	AESENC     X15, X0
-	MOVL       R9, R10
-	BSWAPL     R10
+	MOVL       R9, R11
+	BSWAPL     R11
 	AESENC     X15, X1
-	XORL       12(AX), R10
+	XORL       12(AX), R11
 	AESENC     X15, X2
 	MOVOU      160(SP), X4
 	MOVOU      X4, X7
 	AESENC     X15, X3
 	MOVOU      X4, X5
 	MOVOU      96(AX), X15
-	PINSRD     $0x03, R10, X7
+	PINSRD     $0x03, R11, X7
 	PREFETCHT0 1024(BX)
 	PXOR       128(CX), X4
 	MOVOU      -64(R8), X12
 	AESENC     X15, X0
 	PSHUFB     (CX), X12
 	PXOR       144(CX), X5
-	AESENC     X15, X1
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, (DX), X13
-	MOVOU      X7, 160(SP)
+	AESENC     X15, X1
 	PXOR       X13, X8
-	MOVOU      X7, X6
+	MOVOU      X7, 160(SP)
 	PSHUFD     $0x4e, X12, X13
+	MOVOU      X7, X6
+	CRC32Q     -64(R8), R10
 	AESENC     X15, X2
-	PXOR       160(CX), X6
 	PXOR       X12, X13
-	AESENC     X15, X3
+	PXOR       160(CX), X6
 	PCLMULQDQ  $0x11, (DX), X12
-	PXOR       176(CX), X7
+	AESENC     X15, X3
 	PXOR       X12, X10
-	XORL       R10, R10
+	PXOR       176(CX), X7
 	PCLMULQDQ  $0x00, 2752(DX), X13
+	XORL       R11, R11
+	PXOR       X13, X9
 	MOVOU      112(AX), X15
 	AESENC     X15, X0
-	PXOR       X13, X9
+	CRC32Q     -56(R8), R10
 	AESENC     X15, X1
 	MOVOU      -48(R8), X12
 	AESENC     X15, X2
 	PSHUFB     (CX), X12
 	AESENC     X15, X3
-	MOVOU      16(AX), X15
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 16(DX), X13
-	AESENC     X15, X4
+	MOVOU      16(AX), X15
 	PXOR       X13, X8
-	AESENC     X15, X5
+	AESENC     X15, X4
 	PSHUFD     $0x4e, X12, X13
+	AESENC     X15, X5
+	CRC32Q     -48(R8), R10
 	AESENC     X15, X6
 	PXOR       X12, X13
 	AESENC     X15, X7
-	MOVOU      128(AX), X15
 	PCLMULQDQ  $0x11, 16(DX), X12
-	AESENC     X15, X0
+	MOVOU      128(AX), X15
 	PXOR       X12, X10
-	AESENC     X15, X1
+	AESENC     X15, X0
 	PCLMULQDQ  $0x00, 2768(DX), X13
+	AESENC     X15, X1
+	PXOR       X13, X9
 	AESENC     X15, X2
 	AESENC     X15, X3
-	PXOR       X13, X9
+	CRC32Q     -40(R8), R10
 	MOVOU      32(AX), X15
 	MOVOU      -32(R8), X12
 	AESENC     X15, X4
 	PSHUFB     (CX), X12
 	AESENC     X15, X5
-	AESENC     X15, X6
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 32(DX), X13
-	AESENC     X15, X7
+	AESENC     X15, X6
 	PXOR       X13, X8
-	MOVOU      144(AX), X15
+	AESENC     X15, X7
 	PSHUFD     $0x4e, X12, X13
+	MOVOU      144(AX), X15
+	CRC32Q     -32(R8), R10
 	AESENC     X15, X0
 	PXOR       X12, X13
 	AESENC     X15, X1
-	AESENC     X15, X2
 	PCLMULQDQ  $0x11, 32(DX), X12
-	AESENC     X15, X3
+	AESENC     X15, X2
 	PXOR       X12, X10
-	MOVOU      48(AX), X15
+	AESENC     X15, X3
 	PCLMULQDQ  $0x00, 2784(DX), X13
+	MOVOU      48(AX), X15
+	PXOR       X13, X9
 	AESENC     X15, X4
 	AESENC     X15, X5
-	PXOR       X13, X9
+	CRC32Q     -24(R8), R10
 	AESENC     X15, X6
 	MOVOU      -16(R8), X12
 	AESENC     X15, X7
@@ -2710,24 +3140,26 @@ unit:
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 48(DX), X13
 	AESENCLAST X15, X0
-	AESENCLAST X15, X1
 	PXOR       X13, X8
-	AESENCLAST X15, X2
+	AESENCLAST X15, X1
 	PSHUFD     $0x4e, X12, X13
+	AESENCLAST X15, X2
+	CRC32Q     -16(R8), R10
 	AESENCLAST X15, X3
 	PXOR       X12, X13
 	MOVOU      64(AX), X15
-	AESENC     X15, X4
 	PCLMULQDQ  $0x11, 48(DX), X12
-	AESENC     X15, X5
+	AESENC     X15, X4
 	PXOR       X12, X10
-	AESENC     X15, X6
+	AESENC     X15, X5
 	PCLMULQDQ  $0x00, 2800(DX), X13
-	AESENC     X15, X7
+	AESENC     X15, X6
 	PXOR       X13, X9
+	AESENC     X15, X7
+	CRC32Q     -8(R8), R10
 	ADDQ       $0x00000040, DX
-	LEAQ       3328(CX), R10
-	CMPQ       DX, R10
+	LEAQ       3328(CX), R11
+	CMPQ       DX, R11
 	JNE        group2
 	PXOR       X8, X9
 	PXOR       X10, X9
@@ -2749,14 +3181,14 @@ unit:
 	PXOR       X8, X8
 	PXOR       X9, X9
 	PXOR       X10, X10
-	MOVQ       SI, R10
-	SHLQ       $0x07, R10
-	ADDQ       16(SP), R10
-	NEGQ       R10
-	LEAQ       3328(CX)(R10*1), R10
+	MOVQ       SI, R11
+	SHLQ       $0x07, R11
+	ADDQ       16(SP), R11
+	NEGQ       R11
+	LEAQ       3328(CX)(R11*1), R11
 	LEAQ       1280(CX), DX
 	CMPQ       SI, $0x10
-	CMOVQLE    R10, DX
+	CMOVQLE    R11, DX
 
 group2:
 second:
@@ -2767,9 +3199,9 @@ second:
 	CMPQ   n+24(FP), $0x01
 	JEQ    more3
 	MOVQ   jobs+16(FP), R9
-	MOVQ   176(R9), R10
-	MOVL   184(R9), R9
-	MOVQ   R10, X12
+	MOVQ   184(R9), R11
+	MOVL   192(R9), R9
+	MOVQ   R11, X12
 	PINSRQ $0x01, R9, X12
 	MOVOU  (AX), X15
 	PXOR   X15, X12
@@ -2827,74 +3259,82 @@ more3:
 	PSHUFB     (CX), X12
 	AESENC     X15, X7
 	PXOR       X11, X12
-	MOVOU      32(AX), X15
 	PXOR       X11, X11
+	MOVOU      32(AX), X15
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, (DX), X13
-	AESENC     X15, X0
 	PXOR       X13, X8
-	AESENC     X15, X1
+	AESENC     X15, X0
+	CRC32Q     (R8), R10
 	PSHUFD     $0x4e, X12, X13
+	AESENC     X15, X1
 	PXOR       X12, X13
 	AESENC     X15, X2
 	PCLMULQDQ  $0x11, (DX), X12
-	AESENC     X15, X3
 	PXOR       X12, X10
+	AESENC     X15, X3
 	PCLMULQDQ  $0x00, 2752(DX), X13
+	CRC32Q     8(R8), R10
 	MOVOU      144(AX), X15
 	PXOR       X13, X9
-	AESENC     X15, X4
 	MOVOU      16(R8), X12
+	AESENC     X15, X4
 	PSHUFB     (CX), X12
-	AESENC     X15, X5
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 16(DX), X13
-	AESENC     X15, X6
+	AESENC     X15, X5
 	PXOR       X13, X8
+	CRC32Q     16(R8), R10
+	AESENC     X15, X6
 	PSHUFD     $0x4e, X12, X13
 	AESENC     X15, X7
 	PXOR       X12, X13
-	MOVOU      48(AX), X15
 	PCLMULQDQ  $0x11, 16(DX), X12
+	MOVOU      48(AX), X15
 	PXOR       X12, X10
-	AESENC     X15, X0
 	PCLMULQDQ  $0x00, 2768(DX), X13
+	AESENC     X15, X0
+	CRC32Q     24(R8), R10
 	PXOR       X13, X9
 	AESENC     X15, X1
 	MOVOU      32(R8), X12
-	AESENC     X15, X2
 	PSHUFB     (CX), X12
+	AESENC     X15, X2
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 32(DX), X13
 	AESENC     X15, X3
 	PXOR       X13, X8
-	MOVOU      160(AX), X15
 	PSHUFD     $0x4e, X12, X13
+	MOVOU      160(AX), X15
+	CRC32Q     32(R8), R10
 	PXOR       X12, X13
 	AESENCLAST X15, X4
 	PCLMULQDQ  $0x11, 32(DX), X12
-	AESENCLAST X15, X5
 	PXOR       X12, X10
+	AESENCLAST X15, X5
 	PCLMULQDQ  $0x00, 2784(DX), X13
-	AESENCLAST X15, X6
 	PXOR       X13, X9
-	AESENCLAST X15, X7
+	AESENCLAST X15, X6
+	CRC32Q     40(R8), R10
 	MOVOU      48(R8), X12
+	AESENCLAST X15, X7
 	PSHUFB     (CX), X12
 	MOVOU      64(AX), X15
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 48(DX), X13
-	AESENC     X15, X0
 	PXOR       X13, X8
+	AESENC     X15, X0
 	PSHUFD     $0x4e, X12, X13
+	CRC32Q     48(R8), R10
 	AESENC     X15, X1
 	PXOR       X12, X13
-	AESENC     X15, X2
 	PCLMULQDQ  $0x11, 48(DX), X12
+	AESENC     X15, X2
 	PXOR       X12, X10
-	AESENC     X15, X3
 	PCLMULQDQ  $0x00, 2800(DX), X13
+	AESENC     X15, X3
 	PXOR       X13, X9
+	CRC32Q     56(R8), R10
 	MOVOU      64(BX), X14
 	PXOR       X14, X4
 	MOVOU      X4, 64(R8)
@@ -2918,44 +3358,52 @@ more3:
 	PCLMULQDQ  $0x00, (DX), X13
 	PXOR       X13, X8
 	PSHUFD     $0x4e, X12, X13
+	CRC32Q     -64(R8), R10
 	PXOR       X12, X13
 	PCLMULQDQ  $0x11, (DX), X12
 	PXOR       X12, X10
 	PCLMULQDQ  $0x00, 2752(DX), X13
 	PXOR       X13, X9
+	CRC32Q     -56(R8), R10
 	MOVOU      -48(R8), X12
 	PSHUFB     (CX), X12
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 16(DX), X13
 	PXOR       X13, X8
 	PSHUFD     $0x4e, X12, X13
+	CRC32Q     -48(R8), R10
 	PXOR       X12, X13
 	PCLMULQDQ  $0x11, 16(DX), X12
 	PXOR       X12, X10
 	PCLMULQDQ  $0x00, 2768(DX), X13
 	PXOR       X13, X9
+	CRC32Q     -40(R8), R10
 	MOVOU      -32(R8), X12
 	PSHUFB     (CX), X12
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 32(DX), X13
 	PXOR       X13, X8
 	PSHUFD     $0x4e, X12, X13
+	CRC32Q     -32(R8), R10
 	PXOR       X12, X13
 	PCLMULQDQ  $0x11, 32(DX), X12
 	PXOR       X12, X10
 	PCLMULQDQ  $0x00, 2784(DX), X13
 	PXOR       X13, X9
+	CRC32Q     -24(R8), R10
 	MOVOU      -16(R8), X12
 	PSHUFB     (CX), X12
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 48(DX), X13
 	PXOR       X13, X8
 	PSHUFD     $0x4e, X12, X13
+	CRC32Q     -16(R8), R10
 	PXOR       X12, X13
 	PCLMULQDQ  $0x11, 48(DX), X12
 	PXOR       X12, X10
 	PCLMULQDQ  $0x00, 2800(DX), X13
 	PXOR       X13, X9
+	CRC32Q     -8(R8), R10
 	ADDQ       $0x00000040, DX
 
 rest:
@@ -3102,14 +3550,14 @@ restPart:
 	JEQ   lengths
 	PXOR  X12, X12
 	MOVOU X12, 176(SP)
-	LEAQ  176(SP), R10
-	XORQ  R11, R11
+	LEAQ  176(SP), R11
+	XORQ  R12, R12
 
 byte4:
-	MOVBQZX (BX)(R11*1), R12
-	MOVB    R12, (R10)(R11*1)
-	INCQ    R11
-	CMPQ    R11, DI
+	MOVBQZX (BX)(R12*1), R13
+	MOVB    R13, (R11)(R12*1)
+	INCQ    R12
+	CMPQ    R12, DI
 	JLT     byte4
 	MOVOU   176(SP), X12
 	MOVOU   (SI), X0
@@ -3119,8 +3567,8 @@ byte4:
 	XORQ    SI, SI
 
 byte5:
-	MOVBQZX (BX)(SI*1), R10
-	MOVB    R10, (R8)(SI*1)
+	MOVBQZX (BX)(SI*1), R11
+	MOVB    R11, (R8)(SI*1)
 	INCQ    SI
 	CMPQ    SI, DI
 	JLT     byte5
@@ -3130,8 +3578,8 @@ byte5:
 	XORQ    SI, SI
 
 byte6:
-	MOVBQZX   (R8)(SI*1), R10
-	MOVB      R10, (BX)(SI*1)
+	MOVBQZX   (R8)(SI*1), R11
+	MOVB      R11, (BX)(SI*1)
 	INCQ      SI
 	CMPQ      SI, DI
 	JLT       byte6
@@ -3150,6 +3598,32 @@ byte6:
 	PXOR      X13, X9
 
 lengths:
+	MOVQ jobs+16(FP), DX
+	MOVQ (DX), BX
+	MOVQ 32(DX), SI
+	ADDQ SI, BX
+	ANDQ $0x0000007f, SI
+	SUBQ SI, BX
+
+sumWord:
+	CMPQ   SI, $0x08
+	JLT    sumByte
+	CRC32Q (BX), R10
+	ADDQ   $0x08, BX
+	SUBQ   $0x08, SI
+	JMP    sumWord
+
+sumByte:
+	TESTQ  SI, SI
+	JEQ    sumDone
+	CRC32B (BX), R10
+	INCQ   BX
+	DECQ   SI
+	JMP    sumByte
+
+sumDone:
+	NOTL      R10
+	MOVL      R10, 84(DX)
 	MOVQ      jobs+16(FP), BX
 	MOVQ      32(BX), DX
 	MOVQ      56(BX), BX
@@ -3195,7 +3669,7 @@ lengths:
 	MOVQ      stride+40(FP), BX
 	ADDQ      BX, DX
 	MOVQ      DX, tags+32(FP)
-	ADDQ      $0x00000068, jobs+16(FP)
+	ADDQ      $0x00000070, jobs+16(FP)
 	DECQ      n+24(FP)
 	JEQ       done
 	CMPQ      24(SP), $0x00
@@ -3234,7 +3708,7 @@ done:
 	RET
 
 // func gcmSealAESNIr12(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
-// Requires: AES, CMOV, MMX+, PCLMULQDQ, SSE2, SSE4.1, SSSE3
+// Requires: AES, CMOV, MMX+, PCLMULQDQ, SSE2, SSE4.1, SSE4.2, SSSE3
 TEXT ·gcmSealAESNIr12(SB), NOSPLIT, $192-48
 	MOVQ keys+0(FP), AX
 	MOVQ tab+8(FP), CX
@@ -3289,6 +3763,7 @@ job:
 	PXOR       X10, X10
 	PXOR       X11, X11
 	MOVQ       $0x00000000, 24(SP)
+	MOVL       $0xffffffff, R10
 	MOVQ       jobs+16(FP), DX
 	MOVQ       24(DX), BX
 	MOVQ       (DX), R8
@@ -3299,20 +3774,20 @@ job:
 	LEAQ       31(DI), DX
 	ANDQ       $-16, DX
 	MOVQ       DX, 16(SP)
-	MOVQ       SI, R10
-	SHLQ       $0x07, R10
-	ADDQ       16(SP), R10
-	NEGQ       R10
-	LEAQ       3328(CX)(R10*1), R10
+	MOVQ       SI, R11
+	SHLQ       $0x07, R11
+	ADDQ       16(SP), R11
+	NEGQ       R11
+	LEAQ       3328(CX)(R11*1), R11
 	LEAQ       1280(CX), DX
 	CMPQ       SI, $0x10
-	CMOVQLE    R10, DX
-	MOVQ       jobs+16(FP), R10
-	MOVQ       72(R10), R11
-	MOVL       80(R10), R10
-	BTSQ       $0x38, R10
-	MOVQ       R11, X12
-	PINSRQ     $0x01, R10, X12
+	CMOVQLE    R11, DX
+	MOVQ       jobs+16(FP), R11
+	MOVQ       72(R11), R12
+	MOVL       80(R11), R11
+	BTSQ       $0x38, R11
+	MOVQ       R12, X12
+	PINSRQ     $0x01, R11, X12
 	MOVOU      (AX), X15
 	PXOR       X15, X12
 	MOVOU      16(AX), X15
@@ -3340,14 +3815,14 @@ job:
 	MOVOU      192(AX), X15
 	AESENCLAST X15, X12
 	MOVOU      X12, (SP)
-	MOVQ       jobs+16(FP), R10
-	MOVQ       48(R10), R11
-	MOVQ       56(R10), R10
+	MOVQ       jobs+16(FP), R11
+	MOVQ       48(R11), R12
+	MOVQ       56(R11), R11
 
 ad:
-	CMPQ      R10, $0x40
+	CMPQ      R11, $0x40
 	JLE       adLast
-	MOVOU     (R11), X12
+	MOVOU     (R12), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
@@ -3360,7 +3835,7 @@ ad:
 	PXOR      X12, X10
 	PCLMULQDQ $0x00, 6016(CX), X13
 	PXOR      X13, X9
-	MOVOU     16(R11), X12
+	MOVOU     16(R12), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
@@ -3373,7 +3848,7 @@ ad:
 	PXOR      X12, X10
 	PCLMULQDQ $0x00, 6032(CX), X13
 	PXOR      X13, X9
-	MOVOU     32(R11), X12
+	MOVOU     32(R12), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
@@ -3386,7 +3861,7 @@ ad:
 	PXOR      X12, X10
 	PCLMULQDQ $0x00, 6048(CX), X13
 	PXOR      X13, X9
-	MOVOU     48(R11), X12
+	MOVOU     48(R12), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
@@ -3419,65 +3894,65 @@ ad:
 	PXOR      X8, X8
 	PXOR      X9, X9
 	PXOR      X10, X10
-	ADDQ      $0x40, R11
-	SUBQ      $0x40, R10
+	ADDQ      $0x40, R12
+	SUBQ      $0x40, R11
 	JMP       ad
 
 adLast:
-	TESTQ R10, R10
+	TESTQ R11, R11
 	JEQ   adDone
-	LEAQ  15(R10), R12
-	ANDQ  $-16, R12
-	NEGQ  R12
-	ADDQ  DX, R12
+	LEAQ  15(R11), R13
+	ANDQ  $-16, R13
+	NEGQ  R13
+	ADDQ  DX, R13
 
 adBlock:
-	CMPQ      R10, $0x10
+	CMPQ      R11, $0x10
 	JLT       adPart
-	MOVOU     (R11), X12
+	MOVOU     (R12), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
 	MOVOU     X12, X13
-	PCLMULQDQ $0x00, (R12), X13
+	PCLMULQDQ $0x00, (R13), X13
 	PXOR      X13, X8
 	PSHUFD    $0x4e, X12, X13
 	PXOR      X12, X13
-	PCLMULQDQ $0x11, (R12), X12
+	PCLMULQDQ $0x11, (R13), X12
 	PXOR      X12, X10
-	PCLMULQDQ $0x00, 2752(R12), X13
+	PCLMULQDQ $0x00, 2752(R13), X13
 	PXOR      X13, X9
+	ADDQ      $0x10, R13
 	ADDQ      $0x10, R12
-	ADDQ      $0x10, R11
-	SUBQ      $0x10, R10
+	SUBQ      $0x10, R11
 	JMP       adBlock
 
 adPart:
-	TESTQ R10, R10
+	TESTQ R11, R11
 	JEQ   adDone
 	PXOR  X12, X12
 	MOVOU X12, 176(SP)
-	LEAQ  176(SP), R13
-	XORQ  R14, R14
+	LEAQ  176(SP), R14
+	XORQ  R15, R15
 
 byte1:
-	MOVBQZX   (R11)(R14*1), R15
-	MOVB      R15, (R13)(R14*1)
-	INCQ      R14
-	CMPQ      R14, R10
+	MOVBQZX   (R12)(R15*1), BP
+	MOVB      BP, (R14)(R15*1)
+	INCQ      R15
+	CMPQ      R15, R11
 	JLT       byte1
 	MOVOU     176(SP), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
 	MOVOU     X12, X13
-	PCLMULQDQ $0x00, (R12), X13
+	PCLMULQDQ $0x00, (R13), X13
 	PXOR      X13, X8
 	PSHUFD    $0x4e, X12, X13
 	PXOR      X12, X13
-	PCLMULQDQ $0x11, (R12), X12
+	PCLMULQDQ $0x11, (R13), X12
 	PXOR      X12, X10
-	PCLMULQDQ $0x00, 2752(R12), X13
+	PCLMULQDQ $0x00, 2752(R13), X13
 	PXOR      X13, X9
 
 adDone:
@@ -3486,17 +3961,17 @@ adDone:
 	MOVOU      96(AX), X15
 	ADDL       $0x08, R9
 	AESENC     X15, X0
-	MOVL       R9, R10
-	BSWAPL     R10
+	MOVL       R9, R11
+	BSWAPL     R11
 	AESENC     X15, X1
-	XORL       12(AX), R10
+	XORL       12(AX), R11
 	AESENC     X15, X2
 	MOVOU      160(SP), X4
 	MOVOU      X4, X7
 	AESENC     X15, X3
 	MOVOU      X4, X5
 	MOVOU      112(AX), X15
-	PINSRD     $0x03, R10, X7
+	PINSRD     $0x03, R11, X7
 	PXOR       128(CX), X4
 	AESENC     X15, X0
 	PXOR       144(CX), X5
@@ -3507,7 +3982,7 @@ adDone:
 	PXOR       160(CX), X6
 	AESENC     X15, X3
 	PXOR       176(CX), X7
-	XORL       R10, R10
+	XORL       R11, R11
 	MOVOU      128(AX), X15
 	AESENC     X15, X0
 	AESENC     X15, X1
@@ -3565,126 +4040,134 @@ unit:
 	MOVOU      96(AX), X15
 	ADDL       $0x08, R9
 	AESENC     X15, X0
-	MOVL       R9, R10
-	BSWAPL     R10
+	MOVL       R9, R11
+	BSWAPL     R11
 	AESENC     X15, X1
-	XORL       12(AX), R10
+	XORL       12(AX), R11
 	AESENC     X15, X2
 	MOVOU      160(SP), X4
 	MOVOU      X4, X7
 	AESENC     X15, X3
 	MOVOU      X4, X5
 	MOVOU      112(AX), X15
-	PINSRD     $0x03, R10, X7
+	PINSRD     $0x03, R11, X7
 	PREFETCHT0 1024(BX)
 	PXOR       128(CX), X4
-	AESENC     X15, X0
 	MOVOU      -64(R8), X12
-	PXOR       144(CX), X5
+	AESENC     X15, X0
 	PSHUFB     (CX), X12
+	PXOR       144(CX), X5
 	AESENC     X15, X1
-	MOVOU      X7, 160(SP)
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, (DX), X13
-	MOVOU      X7, X6
+	MOVOU      X7, 160(SP)
 	PXOR       X13, X8
-	AESENC     X15, X2
-	PXOR       160(CX), X6
+	MOVOU      X7, X6
 	PSHUFD     $0x4e, X12, X13
+	AESENC     X15, X2
+	CRC32Q     -64(R8), R10
+	PXOR       160(CX), X6
 	AESENC     X15, X3
 	PXOR       X12, X13
 	PXOR       176(CX), X7
-	XORL       R10, R10
 	PCLMULQDQ  $0x11, (DX), X12
-	MOVOU      128(AX), X15
+	XORL       R11, R11
 	PXOR       X12, X10
+	MOVOU      128(AX), X15
 	AESENC     X15, X0
-	AESENC     X15, X1
 	PCLMULQDQ  $0x00, 2752(DX), X13
-	AESENC     X15, X2
+	AESENC     X15, X1
 	PXOR       X13, X9
+	AESENC     X15, X2
+	CRC32Q     -56(R8), R10
 	AESENC     X15, X3
-	MOVOU      16(AX), X15
 	MOVOU      -48(R8), X12
+	MOVOU      16(AX), X15
 	AESENC     X15, X4
 	PSHUFB     (CX), X12
 	AESENC     X15, X5
-	AESENC     X15, X6
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 16(DX), X13
+	AESENC     X15, X6
+	PXOR       X13, X8
 	AESENC     X15, X7
 	MOVOU      144(AX), X15
-	PXOR       X13, X8
-	AESENC     X15, X0
 	PSHUFD     $0x4e, X12, X13
+	AESENC     X15, X0
+	CRC32Q     -48(R8), R10
 	AESENC     X15, X1
-	AESENC     X15, X2
 	PXOR       X12, X13
-	AESENC     X15, X3
+	AESENC     X15, X2
 	PCLMULQDQ  $0x11, 16(DX), X12
+	AESENC     X15, X3
 	MOVOU      32(AX), X15
-	AESENC     X15, X4
 	PXOR       X12, X10
-	AESENC     X15, X5
+	AESENC     X15, X4
 	PCLMULQDQ  $0x00, 2768(DX), X13
+	AESENC     X15, X5
+	PXOR       X13, X9
 	AESENC     X15, X6
 	AESENC     X15, X7
-	PXOR       X13, X9
+	CRC32Q     -40(R8), R10
 	MOVOU      160(AX), X15
 	MOVOU      -32(R8), X12
 	AESENC     X15, X0
-	AESENC     X15, X1
 	PSHUFB     (CX), X12
-	AESENC     X15, X2
+	AESENC     X15, X1
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 32(DX), X13
+	AESENC     X15, X2
 	AESENC     X15, X3
-	MOVOU      48(AX), X15
 	PXOR       X13, X8
-	AESENC     X15, X4
+	MOVOU      48(AX), X15
 	PSHUFD     $0x4e, X12, X13
+	AESENC     X15, X4
+	CRC32Q     -32(R8), R10
 	AESENC     X15, X5
 	AESENC     X15, X6
 	PXOR       X12, X13
 	AESENC     X15, X7
-	MOVOU      176(AX), X15
 	PCLMULQDQ  $0x11, 32(DX), X12
-	AESENC     X15, X0
+	MOVOU      176(AX), X15
 	PXOR       X12, X10
+	AESENC     X15, X0
+	PCLMULQDQ  $0x00, 2784(DX), X13
 	AESENC     X15, X1
 	AESENC     X15, X2
-	PCLMULQDQ  $0x00, 2784(DX), X13
-	AESENC     X15, X3
 	PXOR       X13, X9
+	AESENC     X15, X3
+	CRC32Q     -24(R8), R10
 	MOVOU      64(AX), X15
-	AESENC     X15, X4
 	MOVOU      -16(R8), X12
+	AESENC     X15, X4
 	AESENC     X15, X5
 	PSHUFB     (CX), X12
 	AESENC     X15, X6
-	AESENC     X15, X7
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 48(DX), X13
-	MOVOU      192(AX), X15
+	AESENC     X15, X7
 	PXOR       X13, X8
+	MOVOU      192(AX), X15
+	PSHUFD     $0x4e, X12, X13
 	AESENCLAST X15, X0
 	AESENCLAST X15, X1
-	PSHUFD     $0x4e, X12, X13
+	CRC32Q     -16(R8), R10
 	AESENCLAST X15, X2
 	PXOR       X12, X13
 	AESENCLAST X15, X3
-	MOVOU      80(AX), X15
 	PCLMULQDQ  $0x11, 48(DX), X12
+	MOVOU      80(AX), X15
 	AESENC     X15, X4
 	PXOR       X12, X10
 	AESENC     X15, X5
-	AESENC     X15, X6
 	PCLMULQDQ  $0x00, 2800(DX), X13
-	AESENC     X15, X7
+	AESENC     X15, X6
 	PXOR       X13, X9
+	AESENC     X15, X7
+	CRC32Q     -8(R8), R10
 	ADDQ       $0x00000040, DX
-	LEAQ       3328(CX), R10
-	CMPQ       DX, R10
+	LEAQ       3328(CX), R11
+	CMPQ       DX, R11
 	JNE        group2
 	PXOR       X8, X9
 	PXOR       X10, X9
@@ -3706,14 +4189,14 @@ unit:
 	PXOR       X8, X8
 	PXOR       X9, X9
 	PXOR       X10, X10
-	MOVQ       SI, R10
-	SHLQ       $0x07, R10
-	ADDQ       16(SP), R10
-	NEGQ       R10
-	LEAQ       3328(CX)(R10*1), R10
+	MOVQ       SI, R11
+	SHLQ       $0x07, R11
+	ADDQ       16(SP), R11
+	NEGQ       R11
+	LEAQ       3328(CX)(R11*1), R11
 	LEAQ       1280(CX), DX
 	CMPQ       SI, $0x10
-	CMOVQLE    R10, DX
+	CMOVQLE    R11, DX
 
 group2:
 second:
@@ -3724,9 +4207,9 @@ second:
 	CMPQ   n+24(FP), $0x01
 	JEQ    more3
 	MOVQ   jobs+16(FP), R9
-	MOVQ   176(R9), R10
-	MOVL   184(R9), R9
-	MOVQ   R10, X12
+	MOVQ   184(R9), R11
+	MOVL   192(R9), R9
+	MOVQ   R11, X12
 	PINSRQ $0x01, R9, X12
 	MOVOU  (AX), X15
 	PXOR   X15, X12
@@ -3783,85 +4266,93 @@ more3:
 	MOVOU      (R8), X12
 	AESENC     X15, X7
 	PSHUFB     (CX), X12
-	MOVOU      32(AX), X15
 	PXOR       X11, X12
-	AESENC     X15, X0
+	MOVOU      32(AX), X15
 	PXOR       X11, X11
-	AESENC     X15, X1
+	AESENC     X15, X0
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, (DX), X13
-	AESENC     X15, X2
+	AESENC     X15, X1
 	PXOR       X13, X8
-	AESENC     X15, X3
+	CRC32Q     (R8), R10
+	AESENC     X15, X2
 	PSHUFD     $0x4e, X12, X13
+	AESENC     X15, X3
 	PXOR       X12, X13
 	MOVOU      160(AX), X15
 	PCLMULQDQ  $0x11, (DX), X12
-	AESENC     X15, X4
 	PXOR       X12, X10
-	AESENC     X15, X5
+	AESENC     X15, X4
 	PCLMULQDQ  $0x00, 2752(DX), X13
+	AESENC     X15, X5
+	CRC32Q     8(R8), R10
 	AESENC     X15, X6
 	PXOR       X13, X9
-	AESENC     X15, X7
 	MOVOU      16(R8), X12
-	MOVOU      48(AX), X15
+	AESENC     X15, X7
 	PSHUFB     (CX), X12
-	AESENC     X15, X0
+	MOVOU      48(AX), X15
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 16(DX), X13
-	AESENC     X15, X1
+	AESENC     X15, X0
 	PXOR       X13, X8
+	CRC32Q     16(R8), R10
+	AESENC     X15, X1
 	PSHUFD     $0x4e, X12, X13
 	AESENC     X15, X2
 	PXOR       X12, X13
 	AESENC     X15, X3
 	PCLMULQDQ  $0x11, 16(DX), X12
-	MOVOU      176(AX), X15
 	PXOR       X12, X10
-	AESENC     X15, X4
+	MOVOU      176(AX), X15
 	PCLMULQDQ  $0x00, 2768(DX), X13
+	AESENC     X15, X4
+	CRC32Q     24(R8), R10
 	AESENC     X15, X5
 	PXOR       X13, X9
-	AESENC     X15, X6
 	MOVOU      32(R8), X12
-	AESENC     X15, X7
+	AESENC     X15, X6
 	PSHUFB     (CX), X12
+	AESENC     X15, X7
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 32(DX), X13
 	MOVOU      64(AX), X15
 	PXOR       X13, X8
-	AESENC     X15, X0
 	PSHUFD     $0x4e, X12, X13
+	AESENC     X15, X0
+	CRC32Q     32(R8), R10
 	AESENC     X15, X1
 	PXOR       X12, X13
 	AESENC     X15, X2
 	PCLMULQDQ  $0x11, 32(DX), X12
-	AESENC     X15, X3
 	PXOR       X12, X10
-	MOVOU      192(AX), X15
+	AESENC     X15, X3
 	PCLMULQDQ  $0x00, 2784(DX), X13
-	AESENCLAST X15, X4
+	MOVOU      192(AX), X15
 	PXOR       X13, X9
-	AESENCLAST X15, X5
+	AESENCLAST X15, X4
+	CRC32Q     40(R8), R10
 	MOVOU      48(R8), X12
+	AESENCLAST X15, X5
 	PSHUFB     (CX), X12
 	AESENCLAST X15, X6
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 48(DX), X13
 	AESENCLAST X15, X7
 	PXOR       X13, X8
-	MOVOU      80(AX), X15
 	PSHUFD     $0x4e, X12, X13
+	MOVOU      80(AX), X15
+	CRC32Q     48(R8), R10
 	AESENC     X15, X0
 	PXOR       X12, X13
 	AESENC     X15, X1
 	PCLMULQDQ  $0x11, 48(DX), X12
-	AESENC     X15, X2
 	PXOR       X12, X10
-	AESENC     X15, X3
+	AESENC     X15, X2
 	PCLMULQDQ  $0x00, 2800(DX), X13
+	AESENC     X15, X3
 	PXOR       X13, X9
+	CRC32Q     56(R8), R10
 	MOVOU      64(BX), X14
 	PXOR       X14, X4
 	MOVOU      X4, 64(R8)
@@ -3885,44 +4376,52 @@ more3:
 	PCLMULQDQ  $0x00, (DX), X13
 	PXOR       X13, X8
 	PSHUFD     $0x4e, X12, X13
+	CRC32Q     -64(R8), R10
 	PXOR       X12, X13
 	PCLMULQDQ  $0x11, (DX), X12
 	PXOR       X12, X10
 	PCLMULQDQ  $0x00, 2752(DX), X13
 	PXOR       X13, X9
+	CRC32Q     -56(R8), R10
 	MOVOU      -48(R8), X12
 	PSHUFB     (CX), X12
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 16(DX), X13
 	PXOR       X13, X8
 	PSHUFD     $0x4e, X12, X13
+	CRC32Q     -48(R8), R10
 	PXOR       X12, X13
 	PCLMULQDQ  $0x11, 16(DX), X12
 	PXOR       X12, X10
 	PCLMULQDQ  $0x00, 2768(DX), X13
 	PXOR       X13, X9
+	CRC32Q     -40(R8), R10
 	MOVOU      -32(R8), X12
 	PSHUFB     (CX), X12
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 32(DX), X13
 	PXOR       X13, X8
 	PSHUFD     $0x4e, X12, X13
+	CRC32Q     -32(R8), R10
 	PXOR       X12, X13
 	PCLMULQDQ  $0x11, 32(DX), X12
 	PXOR       X12, X10
 	PCLMULQDQ  $0x00, 2784(DX), X13
 	PXOR       X13, X9
+	CRC32Q     -24(R8), R10
 	MOVOU      -16(R8), X12
 	PSHUFB     (CX), X12
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 48(DX), X13
 	PXOR       X13, X8
 	PSHUFD     $0x4e, X12, X13
+	CRC32Q     -16(R8), R10
 	PXOR       X12, X13
 	PCLMULQDQ  $0x11, 48(DX), X12
 	PXOR       X12, X10
 	PCLMULQDQ  $0x00, 2800(DX), X13
 	PXOR       X13, X9
+	CRC32Q     -8(R8), R10
 	ADDQ       $0x00000040, DX
 
 rest:
@@ -4084,14 +4583,14 @@ restPart:
 	JEQ   lengths
 	PXOR  X12, X12
 	MOVOU X12, 176(SP)
-	LEAQ  176(SP), R10
-	XORQ  R11, R11
+	LEAQ  176(SP), R11
+	XORQ  R12, R12
 
 byte4:
-	MOVBQZX (BX)(R11*1), R12
-	MOVB    R12, (R10)(R11*1)
-	INCQ    R11
-	CMPQ    R11, DI
+	MOVBQZX (BX)(R12*1), R13
+	MOVB    R13, (R11)(R12*1)
+	INCQ    R12
+	CMPQ    R12, DI
 	JLT     byte4
 	MOVOU   176(SP), X12
 	MOVOU   (SI), X0
@@ -4101,8 +4600,8 @@ byte4:
 	XORQ    SI, SI
 
 byte5:
-	MOVBQZX (BX)(SI*1), R10
-	MOVB    R10, (R8)(SI*1)
+	MOVBQZX (BX)(SI*1), R11
+	MOVB    R11, (R8)(SI*1)
 	INCQ    SI
 	CMPQ    SI, DI
 	JLT     byte5
@@ -4112,8 +4611,8 @@ byte5:
 	XORQ    SI, SI
 
 byte6:
-	MOVBQZX   (R8)(SI*1), R10
-	MOVB      R10, (BX)(SI*1)
+	MOVBQZX   (R8)(SI*1), R11
+	MOVB      R11, (BX)(SI*1)
 	INCQ      SI
 	CMPQ      SI, DI
 	JLT       byte6
@@ -4132,6 +4631,32 @@ byte6:
 	PXOR      X13, X9
 
 lengths:
+	MOVQ jobs+16(FP), DX
+	MOVQ (DX), BX
+	MOVQ 32(DX), SI
+	ADDQ SI, BX
+	ANDQ $0x0000007f, SI
+	SUBQ SI, BX
+
+sumWord:
+	CMPQ   SI, $0x08
+	JLT    sumByte
+	CRC32Q (BX), R10
+	ADDQ   $0x08, BX
+	SUBQ   $0x08, SI
+	JMP    sumWord
+
+sumByte:
+	TESTQ  SI, SI
+	JEQ    sumDone
+	CRC32B (BX), R10
+	INCQ   BX
+	DECQ   SI
+	JMP    sumByte
+
+sumDone:
+	NOTL      R10
+	MOVL      R10, 84(DX)
 	MOVQ      jobs+16(FP), BX
 	MOVQ      32(BX), DX
 	MOVQ      56(BX), BX
@@ -4177,7 +4702,7 @@ lengths:
 	MOVQ      stride+40(FP), BX
 	ADDQ      BX, DX
 	MOVQ      DX, tags+32(FP)
-	ADDQ      $0x00000068, jobs+16(FP)
+	ADDQ      $0x00000070, jobs+16(FP)
 	DECQ      n+24(FP)
 	JEQ       done
 	CMPQ      24(SP), $0x00
@@ -4216,7 +4741,7 @@ done:
 	RET
 
 // func gcmSealAESNIr14(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
-// Requires: AES, CMOV, MMX+, PCLMULQDQ, SSE2, SSE4.1, SSSE3
+// Requires: AES, CMOV, MMX+, PCLMULQDQ, SSE2, SSE4.1, SSE4.2, SSSE3
 TEXT ·gcmSealAESNIr14(SB), NOSPLIT, $192-48
 	MOVQ keys+0(FP), AX
 	MOVQ tab+8(FP), CX
@@ -4276,6 +4801,7 @@ job:
 	PXOR       X10, X10
 	PXOR       X11, X11
 	MOVQ       $0x00000000, 24(SP)
+	MOVL       $0xffffffff, R10
 	MOVQ       jobs+16(FP), DX
 	MOVQ       24(DX), BX
 	MOVQ       (DX), R8
@@ -4286,20 +4812,20 @@ job:
 	LEAQ       31(DI), DX
 	ANDQ       $-16, DX
 	MOVQ       DX, 16(SP)
-	MOVQ       SI, R10
-	SHLQ       $0x07, R10
-	ADDQ       16(SP), R10
-	NEGQ       R10
-	LEAQ       3328(CX)(R10*1), R10
+	MOVQ       SI, R11
+	SHLQ       $0x07, R11
+	ADDQ       16(SP), R11
+	NEGQ       R11
+	LEAQ       3328(CX)(R11*1), R11
 	LEAQ       1280(CX), DX
 	CMPQ       SI, $0x10
-	CMOVQLE    R10, DX
-	MOVQ       jobs+16(FP), R10
-	MOVQ       72(R10), R11
-	MOVL       80(R10), R10
-	BTSQ       $0x38, R10
-	MOVQ       R11, X12
-	PINSRQ     $0x01, R10, X12
+	CMOVQLE    R11, DX
+	MOVQ       jobs+16(FP), R11
+	MOVQ       72(R11), R12
+	MOVL       80(R11), R11
+	BTSQ       $0x38, R11
+	MOVQ       R12, X12
+	PINSRQ     $0x01, R11, X12
 	MOVOU      (AX), X15
 	PXOR       X15, X12
 	MOVOU      16(AX), X15
@@ -4331,14 +4857,14 @@ job:
 	MOVOU      224(AX), X15
 	AESENCLAST X15, X12
 	MOVOU      X12, (SP)
-	MOVQ       jobs+16(FP), R10
-	MOVQ       48(R10), R11
-	MOVQ       56(R10), R10
+	MOVQ       jobs+16(FP), R11
+	MOVQ       48(R11), R12
+	MOVQ       56(R11), R11
 
 ad:
-	CMPQ      R10, $0x40
+	CMPQ      R11, $0x40
 	JLE       adLast
-	MOVOU     (R11), X12
+	MOVOU     (R12), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
@@ -4351,7 +4877,7 @@ ad:
 	PXOR      X12, X10
 	PCLMULQDQ $0x00, 6016(CX), X13
 	PXOR      X13, X9
-	MOVOU     16(R11), X12
+	MOVOU     16(R12), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
@@ -4364,7 +4890,7 @@ ad:
 	PXOR      X12, X10
 	PCLMULQDQ $0x00, 6032(CX), X13
 	PXOR      X13, X9
-	MOVOU     32(R11), X12
+	MOVOU     32(R12), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
@@ -4377,7 +4903,7 @@ ad:
 	PXOR      X12, X10
 	PCLMULQDQ $0x00, 6048(CX), X13
 	PXOR      X13, X9
-	MOVOU     48(R11), X12
+	MOVOU     48(R12), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
@@ -4410,65 +4936,65 @@ ad:
 	PXOR      X8, X8
 	PXOR      X9, X9
 	PXOR      X10, X10
-	ADDQ      $0x40, R11
-	SUBQ      $0x40, R10
+	ADDQ      $0x40, R12
+	SUBQ      $0x40, R11
 	JMP       ad
 
 adLast:
-	TESTQ R10, R10
+	TESTQ R11, R11
 	JEQ   adDone
-	LEAQ  15(R10), R12
-	ANDQ  $-16, R12
-	NEGQ  R12
-	ADDQ  DX, R12
+	LEAQ  15(R11), R13
+	ANDQ  $-16, R13
+	NEGQ  R13
+	ADDQ  DX, R13
 
 adBlock:
-	CMPQ      R10, $0x10
+	CMPQ      R11, $0x10
 	JLT       adPart
-	MOVOU     (R11), X12
+	MOVOU     (R12), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
 	MOVOU     X12, X13
-	PCLMULQDQ $0x00, (R12), X13
+	PCLMULQDQ $0x00, (R13), X13
 	PXOR      X13, X8
 	PSHUFD    $0x4e, X12, X13
 	PXOR      X12, X13
-	PCLMULQDQ $0x11, (R12), X12
+	PCLMULQDQ $0x11, (R13), X12
 	PXOR      X12, X10
-	PCLMULQDQ $0x00, 2752(R12), X13
+	PCLMULQDQ $0x00, 2752(R13), X13
 	PXOR      X13, X9
+	ADDQ      $0x10, R13
 	ADDQ      $0x10, R12
-	ADDQ      $0x10, R11
-	SUBQ      $0x10, R10
+	SUBQ      $0x10, R11
 	JMP       adBlock
 
 adPart:
-	TESTQ R10, R10
+	TESTQ R11, R11
 	JEQ   adDone
 	PXOR  X12, X12
 	MOVOU X12, 176(SP)
-	LEAQ  176(SP), R13
-	XORQ  R14, R14
+	LEAQ  176(SP), R14
+	XORQ  R15, R15
 
 byte1:
-	MOVBQZX   (R11)(R14*1), R15
-	MOVB      R15, (R13)(R14*1)
-	INCQ      R14
-	CMPQ      R14, R10
+	MOVBQZX   (R12)(R15*1), BP
+	MOVB      BP, (R14)(R15*1)
+	INCQ      R15
+	CMPQ      R15, R11
 	JLT       byte1
 	MOVOU     176(SP), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
 	MOVOU     X12, X13
-	PCLMULQDQ $0x00, (R12), X13
+	PCLMULQDQ $0x00, (R13), X13
 	PXOR      X13, X8
 	PSHUFD    $0x4e, X12, X13
 	PXOR      X12, X13
-	PCLMULQDQ $0x11, (R12), X12
+	PCLMULQDQ $0x11, (R13), X12
 	PXOR      X12, X10
-	PCLMULQDQ $0x00, 2752(R12), X13
+	PCLMULQDQ $0x00, 2752(R13), X13
 	PXOR      X13, X9
 
 adDone:
@@ -4477,17 +5003,17 @@ adDone:
 	MOVOU      112(AX), X15
 	ADDL       $0x08, R9
 	AESENC     X15, X0
-	MOVL       R9, R10
-	BSWAPL     R10
+	MOVL       R9, R11
+	BSWAPL     R11
 	AESENC     X15, X1
-	XORL       12(AX), R10
+	XORL       12(AX), R11
 	AESENC     X15, X2
 	MOVOU      160(SP), X4
 	MOVOU      X4, X7
 	AESENC     X15, X3
 	MOVOU      X4, X5
 	MOVOU      128(AX), X15
-	PINSRD     $0x03, R10, X7
+	PINSRD     $0x03, R11, X7
 	PXOR       128(CX), X4
 	AESENC     X15, X0
 	PXOR       144(CX), X5
@@ -4498,7 +5024,7 @@ adDone:
 	PXOR       160(CX), X6
 	AESENC     X15, X3
 	PXOR       176(CX), X7
-	XORL       R10, R10
+	XORL       R11, R11
 	MOVOU      144(AX), X15
 	AESENC     X15, X0
 	AESENC     X15, X1
@@ -4566,136 +5092,144 @@ unit:
 	MOVOU      112(AX), X15
 	ADDL       $0x08, R9
 	AESENC     X15, X0
-	MOVL       R9, R10
-	BSWAPL     R10
+	MOVL       R9, R11
+	BSWAPL     R11
 	AESENC     X15, X1
-	XORL       12(AX), R10
+	XORL       12(AX), R11
 	AESENC     X15, X2
 	MOVOU      160(SP), X4
 	MOVOU      X4, X7
 	AESENC     X15, X3
 	MOVOU      X4, X5
 	MOVOU      128(AX), X15
-	PINSRD     $0x03, R10, X7
+	PINSRD     $0x03, R11, X7
 	PREFETCHT0 1024(BX)
 	PXOR       128(CX), X4
-	AESENC     X15, X0
 	MOVOU      -64(R8), X12
+	AESENC     X15, X0
 	PXOR       144(CX), X5
-	AESENC     X15, X1
 	PSHUFB     (CX), X12
-	MOVOU      X7, 160(SP)
-	MOVOU      X7, X6
+	AESENC     X15, X1
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, (DX), X13
-	AESENC     X15, X2
+	MOVOU      X7, 160(SP)
+	MOVOU      X7, X6
 	PXOR       X13, X8
+	AESENC     X15, X2
+	PSHUFD     $0x4e, X12, X13
 	PXOR       160(CX), X6
 	AESENC     X15, X3
-	PSHUFD     $0x4e, X12, X13
+	CRC32Q     -64(R8), R10
 	PXOR       176(CX), X7
-	XORL       R10, R10
 	PXOR       X12, X13
+	XORL       R11, R11
 	MOVOU      144(AX), X15
-	AESENC     X15, X0
 	PCLMULQDQ  $0x11, (DX), X12
+	AESENC     X15, X0
+	PXOR       X12, X10
 	AESENC     X15, X1
 	AESENC     X15, X2
-	PXOR       X12, X10
-	AESENC     X15, X3
 	PCLMULQDQ  $0x00, 2752(DX), X13
+	AESENC     X15, X3
+	PXOR       X13, X9
 	MOVOU      16(AX), X15
 	AESENC     X15, X4
-	PXOR       X13, X9
+	CRC32Q     -56(R8), R10
 	AESENC     X15, X5
-	AESENC     X15, X6
 	MOVOU      -48(R8), X12
+	AESENC     X15, X6
 	AESENC     X15, X7
-	MOVOU      160(AX), X15
 	PSHUFB     (CX), X12
-	AESENC     X15, X0
+	MOVOU      160(AX), X15
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 16(DX), X13
-	AESENC     X15, X1
-	AESENC     X15, X2
-	PXOR       X13, X8
-	AESENC     X15, X3
-	MOVOU      32(AX), X15
-	PSHUFD     $0x4e, X12, X13
-	AESENC     X15, X4
-	AESENC     X15, X5
-	PXOR       X12, X13
-	AESENC     X15, X6
-	AESENC     X15, X7
-	PCLMULQDQ  $0x11, 16(DX), X12
-	MOVOU      176(AX), X15
-	PXOR       X12, X10
 	AESENC     X15, X0
 	AESENC     X15, X1
+	PXOR       X13, X8
+	AESENC     X15, X2
+	PSHUFD     $0x4e, X12, X13
+	AESENC     X15, X3
+	MOVOU      32(AX), X15
+	CRC32Q     -48(R8), R10
+	AESENC     X15, X4
+	PXOR       X12, X13
+	AESENC     X15, X5
+	AESENC     X15, X6
+	PCLMULQDQ  $0x11, 16(DX), X12
+	AESENC     X15, X7
+	PXOR       X12, X10
+	MOVOU      176(AX), X15
+	AESENC     X15, X0
 	PCLMULQDQ  $0x00, 2768(DX), X13
+	AESENC     X15, X1
+	PXOR       X13, X9
 	AESENC     X15, X2
 	AESENC     X15, X3
-	PXOR       X13, X9
+	CRC32Q     -40(R8), R10
 	MOVOU      48(AX), X15
-	AESENC     X15, X4
 	MOVOU      -32(R8), X12
+	AESENC     X15, X4
 	AESENC     X15, X5
 	PSHUFB     (CX), X12
 	AESENC     X15, X6
-	AESENC     X15, X7
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 32(DX), X13
+	AESENC     X15, X7
 	MOVOU      192(AX), X15
-	AESENC     X15, X0
 	PXOR       X13, X8
+	AESENC     X15, X0
+	PSHUFD     $0x4e, X12, X13
 	AESENC     X15, X1
 	AESENC     X15, X2
-	PSHUFD     $0x4e, X12, X13
+	CRC32Q     -32(R8), R10
 	AESENC     X15, X3
-	MOVOU      64(AX), X15
 	PXOR       X12, X13
+	MOVOU      64(AX), X15
 	AESENC     X15, X4
 	PCLMULQDQ  $0x11, 32(DX), X12
 	AESENC     X15, X5
-	AESENC     X15, X6
 	PXOR       X12, X10
+	AESENC     X15, X6
 	AESENC     X15, X7
-	MOVOU      208(AX), X15
 	PCLMULQDQ  $0x00, 2784(DX), X13
+	MOVOU      208(AX), X15
+	PXOR       X13, X9
 	AESENC     X15, X0
 	AESENC     X15, X1
-	PXOR       X13, X9
+	CRC32Q     -24(R8), R10
 	AESENC     X15, X2
 	MOVOU      -16(R8), X12
 	AESENC     X15, X3
 	MOVOU      80(AX), X15
 	PSHUFB     (CX), X12
 	AESENC     X15, X4
-	AESENC     X15, X5
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 48(DX), X13
+	AESENC     X15, X5
 	AESENC     X15, X6
-	AESENC     X15, X7
 	PXOR       X13, X8
+	AESENC     X15, X7
+	PSHUFD     $0x4e, X12, X13
 	MOVOU      224(AX), X15
 	AESENCLAST X15, X0
-	PSHUFD     $0x4e, X12, X13
+	CRC32Q     -16(R8), R10
 	AESENCLAST X15, X1
 	PXOR       X12, X13
 	AESENCLAST X15, X2
 	AESENCLAST X15, X3
 	PCLMULQDQ  $0x11, 48(DX), X12
 	MOVOU      96(AX), X15
-	AESENC     X15, X4
 	PXOR       X12, X10
+	AESENC     X15, X4
 	AESENC     X15, X5
-	AESENC     X15, X6
 	PCLMULQDQ  $0x00, 2800(DX), X13
-	AESENC     X15, X7
+	AESENC     X15, X6
 	PXOR       X13, X9
+	AESENC     X15, X7
+	CRC32Q     -8(R8), R10
 	ADDQ       $0x00000040, DX
-	LEAQ       3328(CX), R10
-	CMPQ       DX, R10
+	LEAQ       3328(CX), R11
+	CMPQ       DX, R11
 	JNE        group2
 	PXOR       X8, X9
 	PXOR       X10, X9
@@ -4717,14 +5251,14 @@ unit:
 	PXOR       X8, X8
 	PXOR       X9, X9
 	PXOR       X10, X10
-	MOVQ       SI, R10
-	SHLQ       $0x07, R10
-	ADDQ       16(SP), R10
-	NEGQ       R10
-	LEAQ       3328(CX)(R10*1), R10
+	MOVQ       SI, R11
+	SHLQ       $0x07, R11
+	ADDQ       16(SP), R11
+	NEGQ       R11
+	LEAQ       3328(CX)(R11*1), R11
 	LEAQ       1280(CX), DX
 	CMPQ       SI, $0x10
-	CMOVQLE    R10, DX
+	CMOVQLE    R11, DX
 
 group2:
 second:
@@ -4735,9 +5269,9 @@ second:
 	CMPQ   n+24(FP), $0x01
 	JEQ    more3
 	MOVQ   jobs+16(FP), R9
-	MOVQ   176(R9), R10
-	MOVL   184(R9), R9
-	MOVQ   R10, X12
+	MOVQ   184(R9), R11
+	MOVL   192(R9), R9
+	MOVQ   R11, X12
 	PINSRQ $0x01, R9, X12
 	MOVOU  (AX), X15
 	PXOR   X15, X12
@@ -4789,54 +5323,58 @@ more3:
 	MOVOU      160(AX), X15
 	AESENC     X15, X4
 	AESENC     X15, X5
-	AESENC     X15, X6
 	PREFETCHT0 1088(BX)
-	AESENC     X15, X7
+	AESENC     X15, X6
 	MOVOU      (R8), X12
-	MOVOU      32(AX), X15
+	AESENC     X15, X7
 	PSHUFB     (CX), X12
-	AESENC     X15, X0
+	MOVOU      32(AX), X15
 	PXOR       X11, X12
-	AESENC     X15, X1
+	AESENC     X15, X0
 	PXOR       X11, X11
-	AESENC     X15, X2
+	AESENC     X15, X1
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, (DX), X13
-	AESENC     X15, X3
+	AESENC     X15, X2
 	PXOR       X13, X8
+	AESENC     X15, X3
+	CRC32Q     (R8), R10
 	MOVOU      176(AX), X15
 	PSHUFD     $0x4e, X12, X13
 	AESENC     X15, X4
-	AESENC     X15, X5
 	PXOR       X12, X13
-	AESENC     X15, X6
+	AESENC     X15, X5
 	PCLMULQDQ  $0x11, (DX), X12
-	AESENC     X15, X7
+	AESENC     X15, X6
 	PXOR       X12, X10
-	MOVOU      48(AX), X15
+	AESENC     X15, X7
 	PCLMULQDQ  $0x00, 2752(DX), X13
+	MOVOU      48(AX), X15
+	CRC32Q     8(R8), R10
 	AESENC     X15, X0
 	PXOR       X13, X9
 	AESENC     X15, X1
 	MOVOU      16(R8), X12
-	AESENC     X15, X2
 	PSHUFB     (CX), X12
-	AESENC     X15, X3
+	AESENC     X15, X2
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 16(DX), X13
-	MOVOU      192(AX), X15
+	AESENC     X15, X3
 	PXOR       X13, X8
+	MOVOU      192(AX), X15
+	CRC32Q     16(R8), R10
 	AESENC     X15, X4
-	AESENC     X15, X5
 	PSHUFD     $0x4e, X12, X13
-	AESENC     X15, X6
+	AESENC     X15, X5
 	PXOR       X12, X13
-	AESENC     X15, X7
+	AESENC     X15, X6
 	PCLMULQDQ  $0x11, 16(DX), X12
-	MOVOU      64(AX), X15
+	AESENC     X15, X7
 	PXOR       X12, X10
-	AESENC     X15, X0
+	MOVOU      64(AX), X15
 	PCLMULQDQ  $0x00, 2768(DX), X13
+	AESENC     X15, X0
+	CRC32Q     24(R8), R10
 	AESENC     X15, X1
 	PXOR       X13, X9
 	AESENC     X15, X2
@@ -4844,35 +5382,38 @@ more3:
 	AESENC     X15, X3
 	PSHUFB     (CX), X12
 	MOVOU      208(AX), X15
-	AESENC     X15, X4
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 32(DX), X13
-	AESENC     X15, X5
+	AESENC     X15, X4
 	PXOR       X13, X8
-	AESENC     X15, X6
+	AESENC     X15, X5
 	PSHUFD     $0x4e, X12, X13
-	AESENC     X15, X7
+	AESENC     X15, X6
+	CRC32Q     32(R8), R10
 	PXOR       X12, X13
-	MOVOU      80(AX), X15
+	AESENC     X15, X7
 	PCLMULQDQ  $0x11, 32(DX), X12
-	AESENC     X15, X0
+	MOVOU      80(AX), X15
 	PXOR       X12, X10
-	AESENC     X15, X1
+	AESENC     X15, X0
 	PCLMULQDQ  $0x00, 2784(DX), X13
-	AESENC     X15, X2
+	AESENC     X15, X1
 	PXOR       X13, X9
+	AESENC     X15, X2
+	CRC32Q     40(R8), R10
 	AESENC     X15, X3
 	MOVOU      48(R8), X12
 	MOVOU      224(AX), X15
-	AESENCLAST X15, X4
 	PSHUFB     (CX), X12
-	AESENCLAST X15, X5
+	AESENCLAST X15, X4
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 48(DX), X13
-	AESENCLAST X15, X6
+	AESENCLAST X15, X5
 	PXOR       X13, X8
-	AESENCLAST X15, X7
+	AESENCLAST X15, X6
 	PSHUFD     $0x4e, X12, X13
+	AESENCLAST X15, X7
+	CRC32Q     48(R8), R10
 	MOVOU      96(AX), X15
 	PXOR       X12, X13
 	AESENC     X15, X0
@@ -4883,6 +5424,7 @@ more3:
 	PCLMULQDQ  $0x00, 2800(DX), X13
 	AESENC     X15, X3
 	PXOR       X13, X9
+	CRC32Q     56(R8), R10
 	MOVOU      64(BX), X14
 	PXOR       X14, X4
 	MOVOU      X4, 64(R8)
@@ -4906,44 +5448,52 @@ more3:
 	PCLMULQDQ  $0x00, (DX), X13
 	PXOR       X13, X8
 	PSHUFD     $0x4e, X12, X13
+	CRC32Q     -64(R8), R10
 	PXOR       X12, X13
 	PCLMULQDQ  $0x11, (DX), X12
 	PXOR       X12, X10
 	PCLMULQDQ  $0x00, 2752(DX), X13
 	PXOR       X13, X9
+	CRC32Q     -56(R8), R10
 	MOVOU      -48(R8), X12
 	PSHUFB     (CX), X12
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 16(DX), X13
 	PXOR       X13, X8
 	PSHUFD     $0x4e, X12, X13
+	CRC32Q     -48(R8), R10
 	PXOR       X12, X13
 	PCLMULQDQ  $0x11, 16(DX), X12
 	PXOR       X12, X10
 	PCLMULQDQ  $0x00, 2768(DX), X13
 	PXOR       X13, X9
+	CRC32Q     -40(R8), R10
 	MOVOU      -32(R8), X12
 	PSHUFB     (CX), X12
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 32(DX), X13
 	PXOR       X13, X8
 	PSHUFD     $0x4e, X12, X13
+	CRC32Q     -32(R8), R10
 	PXOR       X12, X13
 	PCLMULQDQ  $0x11, 32(DX), X12
 	PXOR       X12, X10
 	PCLMULQDQ  $0x00, 2784(DX), X13
 	PXOR       X13, X9
+	CRC32Q     -24(R8), R10
 	MOVOU      -16(R8), X12
 	PSHUFB     (CX), X12
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 48(DX), X13
 	PXOR       X13, X8
 	PSHUFD     $0x4e, X12, X13
+	CRC32Q     -16(R8), R10
 	PXOR       X12, X13
 	PCLMULQDQ  $0x11, 48(DX), X12
 	PXOR       X12, X10
 	PCLMULQDQ  $0x00, 2800(DX), X13
 	PXOR       X13, X9
+	CRC32Q     -8(R8), R10
 	ADDQ       $0x00000040, DX
 
 rest:
@@ -5120,14 +5670,14 @@ restPart:
 	JEQ   lengths
 	PXOR  X12, X12
 	MOVOU X12, 176(SP)
-	LEAQ  176(SP), R10
-	XORQ  R11, R11
+	LEAQ  176(SP), R11
+	XORQ  R12, R12
 
 byte4:
-	MOVBQZX (BX)(R11*1), R12
-	MOVB    R12, (R10)(R11*1)
-	INCQ    R11
-	CMPQ    R11, DI
+	MOVBQZX (BX)(R12*1), R13
+	MOVB    R13, (R11)(R12*1)
+	INCQ    R12
+	CMPQ    R12, DI
 	JLT     byte4
 	MOVOU   176(SP), X12
 	MOVOU   (SI), X0
@@ -5137,8 +5687,8 @@ byte4:
 	XORQ    SI, SI
 
 byte5:
-	MOVBQZX (BX)(SI*1), R10
-	MOVB    R10, (R8)(SI*1)
+	MOVBQZX (BX)(SI*1), R11
+	MOVB    R11, (R8)(SI*1)
 	INCQ    SI
 	CMPQ    SI, DI
 	JLT     byte5
@@ -5148,8 +5698,8 @@ byte5:
 	XORQ    SI, SI
 
 byte6:
-	MOVBQZX   (R8)(SI*1), R10
-	MOVB      R10, (BX)(SI*1)
+	MOVBQZX   (R8)(SI*1), R11
+	MOVB      R11, (BX)(SI*1)
 	INCQ      SI
 	CMPQ      SI, DI
 	JLT       byte6
@@ -5168,6 +5718,32 @@ byte6:
 	PXOR      X13, X9
 
 lengths:
+	MOVQ jobs+16(FP), DX
+	MOVQ (DX), BX
+	MOVQ 32(DX), SI
+	ADDQ SI, BX
+	ANDQ $0x0000007f, SI
+	SUBQ SI, BX
+
+sumWord:
+	CMPQ   SI, $0x08
+	JLT    sumByte
+	CRC32Q (BX), R10
+	ADDQ   $0x08, BX
+	SUBQ   $0x08, SI
+	JMP    sumWord
+
+sumByte:
+	TESTQ  SI, SI
+	JEQ    sumDone
+	CRC32B (BX), R10
+	INCQ   BX
+	DECQ   SI
+	JMP    sumByte
+
+sumDone:
+	NOTL      R10
+	MOVL      R10, 84(DX)
 	MOVQ      jobs+16(FP), BX
 	MOVQ      32(BX), DX
 	MOVQ      56(BX), BX
@@ -5213,7 +5789,7 @@ lengths:
 	MOVQ      stride+40(FP), BX
 	ADDQ      BX, DX
 	MOVQ      DX, tags+32(FP)
-	ADDQ      $0x00000068, jobs+16(FP)
+	ADDQ      $0x00000070, jobs+16(FP)
 	DECQ      n+24(FP)
 	JEQ       done
 	CMPQ      24(SP), $0x00
@@ -5252,7 +5828,7 @@ done:
 	RET
 
 // func gcmOpenVAES512r10(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
-// Requires: AES, AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+, PCLMULQDQ, VAES, VPCLMULQDQ
+// Requires: AES, AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+, PCLMULQDQ, SSE4.2, VAES, VPCLMULQDQ
 TEXT ·gcmOpenVAES512r10(SB), NOSPLIT, $544-48
 	MOVQ            keys+0(FP), AX
 	MOVQ            tab+8(FP), DX
@@ -5308,6 +5884,7 @@ job:
 	VPXORQ      Z10, Z10, Z10
 	VPXORQ      Z11, Z11, Z11
 	MOVQ        $0x00000000, 24(SP)
+	MOVL        $0xffffffff, R11
 	MOVQ        jobs+16(FP), CX
 	MOVQ        24(CX), SI
 	MOVQ        (CX), R9
@@ -5327,10 +5904,10 @@ job:
 	CMPQ        DI, $0x04
 	CMOVQLE     CX, BX
 	MOVQ        jobs+16(FP), CX
-	MOVQ        72(CX), R11
+	MOVQ        72(CX), R12
 	MOVL        80(CX), CX
 	BTSQ        $0x38, CX
-	VMOVQ       R11, X12
+	VMOVQ       R12, X12
 	VPINSRQ     $0x01, CX, X12, X12
 	VPXORQ      X16, X12, X12
 	VAESENC     X17, X12, X12
@@ -5345,13 +5922,13 @@ job:
 	VAESENCLAST X26, X12, X12
 	VMOVDQU64   X12, (SP)
 	MOVQ        jobs+16(FP), CX
-	MOVQ        48(CX), R11
-	MOVQ        56(CX), R12
+	MOVQ        48(CX), R12
+	MOVQ        56(CX), R13
 
 ad:
-	CMPQ          R12, $0x40
+	CMPQ          R13, $0x40
 	JLE           adLast
-	VMOVDQU64     (R11), Z12
+	VMOVDQU64     (R12), Z12
 	VPSHUFB       (DX), Z12, Z12
 	VPXORQ        Z11, Z12, Z12
 	VPXORQ        Z11, Z11, Z11
@@ -5388,33 +5965,33 @@ ad:
 	VPXORQ        Z8, Z8, Z8
 	VPXORQ        Z9, Z9, Z9
 	VPXORQ        Z10, Z10, Z10
-	ADDQ          $0x40, R11
-	SUBQ          $0x40, R12
+	ADDQ          $0x40, R12
+	SUBQ          $0x40, R13
 	JMP           ad
 
 adLast:
-	TESTQ      R12, R12
+	TESTQ      R13, R13
 	JEQ        adDone
-	LEAQ       15(R12), R13
-	ANDQ       $-16, R13
-	NEGQ       R13
-	ADDQ       BX, R13
-	MOVQ       $-1, R14
+	LEAQ       15(R13), R14
+	ANDQ       $-16, R14
+	NEGQ       R14
+	ADDQ       BX, R14
+	MOVQ       $-1, R15
 	MOVQ       $0x00000040, CX
-	SUBQ       R12, CX
-	SHRQ       CL, R14
-	KMOVQ      R14, K1
-	VMOVDQU8.Z (R11), K1, Z12
+	SUBQ       R13, CX
+	SHRQ       CL, R15
+	KMOVQ      R15, K1
+	VMOVDQU8.Z (R12), K1, Z12
 	VPSHUFB    (DX), Z12, Z12
 	VPXORQ     Z11, Z12, Z12
 	VPXORQ     Z11, Z11, Z11
-	VPCLMULQDQ $0x00, (R13), Z12, Z13
+	VPCLMULQDQ $0x00, (R14), Z12, Z13
 	VPXORQ     Z13, Z8, Z8
 	VPSHUFD    $0x4e, Z12, Z13
 	VPXORQ     Z12, Z13, Z13
-	VPCLMULQDQ $0x11, (R13), Z12, Z12
+	VPCLMULQDQ $0x11, (R14), Z12, Z12
 	VPXORQ     Z12, Z10, Z10
-	VPCLMULQDQ $0x00, 2752(R13), Z13, Z13
+	VPCLMULQDQ $0x00, 2752(R14), Z13, Z13
 	VPXORQ     Z13, Z9, Z9
 
 adDone:
@@ -5425,10 +6002,10 @@ unit:
 	VAESENC      Z21, Z0, Z0
 	ADDL         $0x20, R10
 	VAESENC      Z21, Z1, Z1
-	MOVL         R10, CX
+	MOVL         R10, R12
 	VAESENC      Z21, Z2, Z2
-	BSWAPL       CX
-	XORL         12(AX), CX
+	BSWAPL       R12
+	XORL         12(AX), R12
 	VAESENC      Z21, Z3, Z3
 	VPXORQ       320(DX), Z15, Z4
 	VAESENC      Z22, Z0, Z0
@@ -5436,79 +6013,117 @@ unit:
 	VAESENC      Z22, Z1, Z1
 	VPXORQ       448(DX), Z15, Z6
 	PREFETCHT0   1216(SI)
-	VPBROADCASTD CX, K3, Z15
 	PREFETCHT0   1152(SI)
-	VAESENC      Z22, Z2, Z2
+	VPBROADCASTD R12, K3, Z15
 	PREFETCHT0   1088(SI)
-	VPXORQ       512(DX), Z15, Z7
 	PREFETCHT0   1024(SI)
-	VAESENC      Z22, Z3, Z3
+	VAESENC      Z22, Z2, Z2
 	VMOVDQU64    (SI), Z12
-	VPBROADCASTD CX, K2, Z15
 	VMOVDQU64    64(SI), Z13
+	VPXORQ       512(DX), Z15, Z7
 	XORL         CX, CX
 	VPSHUFB      (DX), Z12, Z12
+	VAESENC      Z22, Z3, Z3
+	CRC32Q       80(SI), CX
 	VPSHUFB      (DX), Z13, Z13
-	VAESENC      Z23, Z0, Z0
+	CRC32Q       88(SI), CX
+	VPBROADCASTD R12, K2, Z15
 	VPXORQ       Z11, Z12, Z12
-	VAESENC      Z17, Z4, Z4
+	CRC32Q       (SI), R11
+	XORL         R12, R12
 	VPXORQ       Z11, Z11, Z11
-	VAESENC      Z23, Z1, Z1
+	CRC32Q       96(SI), CX
+	VAESENC      Z23, Z0, Z0
 	VPCLMULQDQ   $0x00, (BX), Z12, Z14
-	VAESENC      Z17, Z5, Z5
+	CRC32Q       104(SI), CX
+	VAESENC      Z17, Z4, Z4
 	VPCLMULQDQ   $0x00, 64(BX), Z13, Z31
-	VAESENC      Z23, Z2, Z2
+	CRC32Q       8(SI), R11
 	VPTERNLOGQ   $0x96, Z14, Z31, Z8
-	VAESENC      Z17, Z6, Z6
+	VAESENC      Z23, Z1, Z1
+	CRC32Q       112(SI), CX
 	VPSHUFD      $0x4e, Z12, Z14
-	VAESENC      Z23, Z3, Z3
+	VAESENC      Z17, Z5, Z5
 	VPSHUFD      $0x4e, Z13, Z31
+	CRC32Q       120(SI), CX
+	VAESENC      Z23, Z2, Z2
 	VPXORQ       Z12, Z14, Z14
-	VAESENC      Z17, Z7, Z7
+	CRC32Q       16(SI), R11
+	VAESENC      Z17, Z6, Z6
 	VPXORQ       Z13, Z31, Z31
-	VAESENC      Z24, Z0, Z0
+	CRC32Q       128(SI), CX
+	VAESENC      Z23, Z3, Z3
 	VPCLMULQDQ   $0x11, (BX), Z12, Z12
-	VAESENC      Z18, Z4, Z4
+	CRC32Q       136(SI), CX
 	VPCLMULQDQ   $0x11, 64(BX), Z13, Z13
-	VAESENC      Z24, Z1, Z1
+	VAESENC      Z17, Z7, Z7
+	CRC32Q       24(SI), R11
 	VPTERNLOGQ   $0x96, Z12, Z13, Z10
-	VAESENC      Z18, Z5, Z5
+	VAESENC      Z24, Z0, Z0
+	CRC32Q       144(SI), CX
 	VPCLMULQDQ   $0x00, 2752(BX), Z14, Z14
-	VAESENC      Z24, Z2, Z2
+	VAESENC      Z18, Z4, Z4
+	CRC32Q       152(SI), CX
 	VPCLMULQDQ   $0x00, 2816(BX), Z31, Z31
-	VAESENC      Z18, Z6, Z6
+	VAESENC      Z24, Z1, Z1
+	CRC32Q       32(SI), R11
 	VPTERNLOGQ   $0x96, Z14, Z31, Z9
 	VMOVDQU64    128(SI), Z12
-	VAESENC      Z24, Z3, Z3
+	VAESENC      Z18, Z5, Z5
+	CRC32Q       160(SI), CX
 	VMOVDQU64    192(SI), Z13
-	VAESENC      Z18, Z7, Z7
+	VAESENC      Z24, Z2, Z2
+	CRC32Q       168(SI), CX
 	VPSHUFB      (DX), Z12, Z12
-	VAESENC      Z25, Z0, Z0
+	VAESENC      Z18, Z6, Z6
+	CRC32Q       176(SI), CX
 	VPSHUFB      (DX), Z13, Z13
-	VAESENC      Z19, Z4, Z4
+	VAESENC      Z24, Z3, Z3
+	CRC32Q       40(SI), R11
 	VPCLMULQDQ   $0x00, 128(BX), Z12, Z14
-	VAESENC      Z25, Z1, Z1
+	CRC32Q       184(SI), CX
+	VAESENC      Z18, Z7, Z7
 	VPCLMULQDQ   $0x00, 192(BX), Z13, Z31
-	VAESENC      Z19, Z5, Z5
+	CRC32Q       192(SI), CX
+	VAESENC      Z25, Z0, Z0
 	VPTERNLOGQ   $0x96, Z14, Z31, Z8
-	VAESENC      Z25, Z2, Z2
+	CRC32Q       48(SI), R11
+	VAESENC      Z19, Z4, Z4
 	VPSHUFD      $0x4e, Z12, Z14
+	CRC32Q       200(SI), CX
+	VAESENC      Z25, Z1, Z1
 	VPSHUFD      $0x4e, Z13, Z31
-	VAESENC      Z19, Z6, Z6
 	VPXORQ       Z12, Z14, Z14
-	VAESENC      Z25, Z3, Z3
+	VAESENC      Z19, Z5, Z5
+	CRC32Q       208(SI), CX
 	VPXORQ       Z13, Z31, Z31
-	VAESENC      Z19, Z7, Z7
+	CRC32Q       56(SI), R11
+	VAESENC      Z25, Z2, Z2
 	VPCLMULQDQ   $0x11, 128(BX), Z12, Z12
-	VAESENCLAST  Z26, Z0, Z0
+	CRC32Q       216(SI), CX
+	VAESENC      Z19, Z6, Z6
 	VPCLMULQDQ   $0x11, 192(BX), Z13, Z13
-	VAESENC      Z20, Z4, Z4
+	CRC32Q       224(SI), CX
+	VAESENC      Z25, Z3, Z3
 	VPTERNLOGQ   $0x96, Z12, Z13, Z10
-	VAESENCLAST  Z26, Z1, Z1
+	CRC32Q       64(SI), R11
+	VAESENC      Z19, Z7, Z7
 	VPCLMULQDQ   $0x00, 2880(BX), Z14, Z14
-	VAESENC      Z20, Z5, Z5
+	CRC32Q       232(SI), CX
 	VPCLMULQDQ   $0x00, 2944(BX), Z31, Z31
+	VAESENCLAST  Z26, Z0, Z0
+	CRC32Q       240(SI), CX
 	VPTERNLOGQ   $0x96, Z14, Z31, Z9
+	VAESENC      Z20, Z4, Z4
+	CRC32Q       72(SI), R11
+	VMOVQ        R11, X12
+	VAESENCLAST  Z26, Z1, Z1
+	VPCLMULQDQ   $0x00, 592(DX), X12, X12
+	VMOVQ        X12, R11
+	VAESENC      Z20, Z5, Z5
+	XORQ         248(SI), R11
+	CRC32Q       R11, CX
+	MOVQ         CX, R11
 	VAESENCLAST  Z26, Z2, Z2
 	VAESENC      Z20, Z6, Z6
 	VAESENCLAST  Z26, Z3, Z3
@@ -5520,8 +6135,8 @@ unit:
 	CMPQ         n+24(FP), $0x01
 	JEQ          more1
 	MOVQ         jobs+16(FP), CX
-	MOVQ         176(CX), R10
-	MOVL         184(CX), CX
+	MOVQ         184(CX), R10
+	MOVL         192(CX), CX
 	VMOVQ        R10, X15
 	VPINSRQ      $0x01, CX, X15, X15
 	VSHUFI32X4   $0x00, Z15, Z15, Z15
@@ -5544,78 +6159,116 @@ more1:
 	VPXORQ        192(SI), Z3, Z3
 	VAESENC       Z22, Z5, Z5
 	PREFETCHT0    1472(SI)
-	VMOVDQU64     Z3, 192(R9)
 	PREFETCHT0    1408(SI)
-	VPXORQ        64(DX), Z15, Z0
+	VMOVDQU64     Z3, 192(R9)
 	PREFETCHT0    1344(SI)
-	VAESENC       Z22, Z6, Z6
 	PREFETCHT0    1280(SI)
-	VPXORQ        128(DX), Z15, Z1
+	VPXORQ        64(DX), Z15, Z0
 	VMOVDQU64     256(SI), Z12
-	VAESENC       Z22, Z7, Z7
 	VMOVDQU64     320(SI), Z13
-	VPXORQ        192(DX), Z15, Z2
+	VAESENC       Z22, Z6, Z6
+	XORL          CX, CX
 	VPSHUFB       (DX), Z12, Z12
-	VPXORQ        256(DX), Z15, Z3
+	VPXORQ        128(DX), Z15, Z1
+	CRC32Q        336(SI), CX
 	VPSHUFB       (DX), Z13, Z13
-	VAESENC       Z23, Z4, Z4
+	VAESENC       Z22, Z7, Z7
+	CRC32Q        344(SI), CX
 	VPCLMULQDQ    $0x00, 256(BX), Z12, Z14
-	VAESENC       Z17, Z0, Z0
+	VPXORQ        192(DX), Z15, Z2
+	CRC32Q        256(SI), R11
 	VPCLMULQDQ    $0x00, 320(BX), Z13, Z31
+	VPXORQ        256(DX), Z15, Z3
+	CRC32Q        352(SI), CX
+	VPTERNLOGQ    $0x96, Z14, Z31, Z8
+	VAESENC       Z23, Z4, Z4
+	CRC32Q        360(SI), CX
+	VPSHUFD       $0x4e, Z12, Z14
+	CRC32Q        264(SI), R11
+	VAESENC       Z17, Z0, Z0
+	VPSHUFD       $0x4e, Z13, Z31
+	CRC32Q        368(SI), CX
 	VAESENC       Z23, Z5, Z5
-	VPTERNLOGQ    $0x96, Z14, Z31, Z8
+	VPXORQ        Z12, Z14, Z14
+	CRC32Q        376(SI), CX
 	VAESENC       Z17, Z1, Z1
-	VPSHUFD       $0x4e, Z12, Z14
+	VPXORQ        Z13, Z31, Z31
+	CRC32Q        272(SI), R11
 	VAESENC       Z23, Z6, Z6
-	VPSHUFD       $0x4e, Z13, Z31
-	VAESENC       Z17, Z2, Z2
-	VPXORQ        Z12, Z14, Z14
-	VAESENC       Z23, Z7, Z7
-	VPXORQ        Z13, Z31, Z31
-	VAESENC       Z17, Z3, Z3
 	VPCLMULQDQ    $0x11, 256(BX), Z12, Z12
-	VAESENC       Z24, Z4, Z4
+	CRC32Q        384(SI), CX
+	VAESENC       Z17, Z2, Z2
 	VPCLMULQDQ    $0x11, 320(BX), Z13, Z13
-	VAESENC       Z18, Z0, Z0
+	CRC32Q        392(SI), CX
+	VAESENC       Z23, Z7, Z7
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
+	CRC32Q        280(SI), R11
+	VAESENC       Z17, Z3, Z3
 	VPCLMULQDQ    $0x00, 3008(BX), Z14, Z14
-	VAESENC       Z24, Z5, Z5
+	CRC32Q        400(SI), CX
+	VAESENC       Z24, Z4, Z4
 	VPCLMULQDQ    $0x00, 3072(BX), Z31, Z31
-	VAESENC       Z18, Z1, Z1
+	CRC32Q        408(SI), CX
+	VAESENC       Z18, Z0, Z0
 	VPTERNLOGQ    $0x96, Z14, Z31, Z9
-	VAESENC       Z24, Z6, Z6
+	CRC32Q        288(SI), R11
 	VMOVDQU64     384(SI), Z12
-	VAESENC       Z18, Z2, Z2
+	VAESENC       Z24, Z5, Z5
 	VMOVDQU64     448(SI), Z13
-	VAESENC       Z24, Z7, Z7
+	CRC32Q        416(SI), CX
+	VAESENC       Z18, Z1, Z1
 	VPSHUFB       (DX), Z12, Z12
-	VAESENC       Z18, Z3, Z3
+	CRC32Q        424(SI), CX
+	VAESENC       Z24, Z6, Z6
 	VPSHUFB       (DX), Z13, Z13
-	VAESENC       Z25, Z4, Z4
+	CRC32Q        432(SI), CX
+	VAESENC       Z18, Z2, Z2
 	VPCLMULQDQ    $0x00, 384(BX), Z12, Z14
-	VAESENC       Z19, Z0, Z0
+	CRC32Q        296(SI), R11
+	VAESENC       Z24, Z7, Z7
 	VPCLMULQDQ    $0x00, 448(BX), Z13, Z31
-	VAESENC       Z25, Z5, Z5
+	CRC32Q        440(SI), CX
+	VAESENC       Z18, Z3, Z3
 	VPTERNLOGQ    $0x96, Z14, Z31, Z8
-	VAESENC       Z19, Z1, Z1
+	CRC32Q        448(SI), CX
+	VAESENC       Z25, Z4, Z4
 	VPSHUFD       $0x4e, Z12, Z14
-	VAESENC       Z25, Z6, Z6
+	CRC32Q        304(SI), R11
+	VAESENC       Z19, Z0, Z0
 	VPSHUFD       $0x4e, Z13, Z31
-	VAESENC       Z19, Z2, Z2
+	CRC32Q        456(SI), CX
+	VAESENC       Z25, Z5, Z5
 	VPXORQ        Z12, Z14, Z14
-	VAESENC       Z25, Z7, Z7
+	CRC32Q        464(SI), CX
 	VPXORQ        Z13, Z31, Z31
-	VAESENC       Z19, Z3, Z3
+	VAESENC       Z19, Z1, Z1
+	CRC32Q        312(SI), R11
 	VPCLMULQDQ    $0x11, 384(BX), Z12, Z12
-	VAESENCLAST   Z26, Z4, Z4
+	VAESENC       Z25, Z6, Z6
+	CRC32Q        472(SI), CX
 	VPCLMULQDQ    $0x11, 448(BX), Z13, Z13
-	VAESENC       Z20, Z0, Z0
+	VAESENC       Z19, Z2, Z2
+	CRC32Q        480(SI), CX
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	VAESENCLAST   Z26, Z5, Z5
+	VAESENC       Z25, Z7, Z7
+	CRC32Q        320(SI), R11
 	VPCLMULQDQ    $0x00, 3136(BX), Z14, Z14
-	VAESENC       Z20, Z1, Z1
+	VAESENC       Z19, Z3, Z3
+	CRC32Q        488(SI), CX
 	VPCLMULQDQ    $0x00, 3200(BX), Z31, Z31
+	VAESENCLAST   Z26, Z4, Z4
+	CRC32Q        496(SI), CX
 	VPTERNLOGQ    $0x96, Z14, Z31, Z9
+	VAESENC       Z20, Z0, Z0
+	CRC32Q        328(SI), R11
+	VMOVQ         R11, X12
+	VAESENCLAST   Z26, Z5, Z5
+	VPCLMULQDQ    $0x00, 592(DX), X12, X12
+	VMOVQ         X12, R11
+	VAESENC       Z20, Z1, Z1
+	XORQ          504(SI), R11
+	CRC32Q        R11, CX
+	MOVQ          CX, R11
 	VAESENCLAST   Z26, Z6, Z6
 	VAESENC       Z20, Z2, Z2
 	VAESENCLAST   Z26, Z7, Z7
@@ -5674,6 +6327,32 @@ group2:
 	JNE   unit
 
 rest:
+	MOVQ jobs+16(FP), CX
+	MOVQ 24(CX), DI
+	MOVQ 32(CX), R12
+	ADDQ R12, DI
+	ANDQ $0x000001ff, R12
+	SUBQ R12, DI
+
+sumWord:
+	CMPQ   R12, $0x08
+	JLT    sumByte
+	CRC32Q (DI), R11
+	ADDQ   $0x08, DI
+	SUBQ   $0x08, R12
+	JMP    sumWord
+
+sumByte:
+	TESTQ  R12, R12
+	JEQ    sumDone
+	CRC32B (DI), R11
+	INCQ   DI
+	DECQ   R12
+	JMP    sumByte
+
+sumDone:
+	NOTL         R11
+	MOVL         R11, 84(CX)
 	TESTQ        R8, R8
 	JEQ          lengths
 	VAESENC      Z21, Z0, Z0
@@ -5844,7 +6523,7 @@ lengths:
 	MOVQ          stride+40(FP), BX
 	ADDQ          BX, CX
 	MOVQ          CX, tags+32(FP)
-	ADDQ          $0x00000068, jobs+16(FP)
+	ADDQ          $0x00000070, jobs+16(FP)
 	DECQ          n+24(FP)
 	JEQ           done
 	CMPQ          24(SP), $0x00
@@ -5882,7 +6561,7 @@ done:
 	RET
 
 // func gcmOpenVAES512r12(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
-// Requires: AES, AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+, PCLMULQDQ, VAES, VPCLMULQDQ
+// Requires: AES, AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+, PCLMULQDQ, SSE4.2, VAES, VPCLMULQDQ
 TEXT ·gcmOpenVAES512r12(SB), NOSPLIT, $544-48
 	MOVQ            keys+0(FP), AX
 	MOVQ            tab+8(FP), DX
@@ -5944,6 +6623,7 @@ job:
 	VPXORQ      Z10, Z10, Z10
 	VPXORQ      Z11, Z11, Z11
 	MOVQ        $0x00000000, 24(SP)
+	MOVL        $0xffffffff, R11
 	MOVQ        jobs+16(FP), CX
 	MOVQ        24(CX), SI
 	MOVQ        (CX), R9
@@ -5963,10 +6643,10 @@ job:
 	CMPQ        DI, $0x04
 	CMOVQLE     CX, BX
 	MOVQ        jobs+16(FP), CX
-	MOVQ        72(CX), R11
+	MOVQ        72(CX), R12
 	MOVL        80(CX), CX
 	BTSQ        $0x38, CX
-	VMOVQ       R11, X12
+	VMOVQ       R12, X12
 	VPINSRQ     $0x01, CX, X12, X12
 	VPXORQ      X16, X12, X12
 	VAESENC     X17, X12, X12
@@ -5983,13 +6663,13 @@ job:
 	VAESENCLAST X28, X12, X12
 	VMOVDQU64   X12, (SP)
 	MOVQ        jobs+16(FP), CX
-	MOVQ        48(CX), R11
-	MOVQ        56(CX), R12
+	MOVQ        48(CX), R12
+	MOVQ        56(CX), R13
 
 ad:
-	CMPQ          R12, $0x40
+	CMPQ          R13, $0x40
 	JLE           adLast
-	VMOVDQU64     (R11), Z12
+	VMOVDQU64     (R12), Z12
 	VPSHUFB       (DX), Z12, Z12
 	VPXORQ        Z11, Z12, Z12
 	VPXORQ        Z11, Z11, Z11
@@ -6026,33 +6706,33 @@ ad:
 	VPXORQ        Z8, Z8, Z8
 	VPXORQ        Z9, Z9, Z9
 	VPXORQ        Z10, Z10, Z10
-	ADDQ          $0x40, R11
-	SUBQ          $0x40, R12
+	ADDQ          $0x40, R12
+	SUBQ          $0x40, R13
 	JMP           ad
 
 adLast:
-	TESTQ      R12, R12
+	TESTQ      R13, R13
 	JEQ        adDone
-	LEAQ       15(R12), R13
-	ANDQ       $-16, R13
-	NEGQ       R13
-	ADDQ       BX, R13
-	MOVQ       $-1, R14
+	LEAQ       15(R13), R14
+	ANDQ       $-16, R14
+	NEGQ       R14
+	ADDQ       BX, R14
+	MOVQ       $-1, R15
 	MOVQ       $0x00000040, CX
-	SUBQ       R12, CX
-	SHRQ       CL, R14
-	KMOVQ      R14, K1
-	VMOVDQU8.Z (R11), K1, Z12
+	SUBQ       R13, CX
+	SHRQ       CL, R15
+	KMOVQ      R15, K1
+	VMOVDQU8.Z (R12), K1, Z12
 	VPSHUFB    (DX), Z12, Z12
 	VPXORQ     Z11, Z12, Z12
 	VPXORQ     Z11, Z11, Z11
-	VPCLMULQDQ $0x00, (R13), Z12, Z13
+	VPCLMULQDQ $0x00, (R14), Z12, Z13
 	VPXORQ     Z13, Z8, Z8
 	VPSHUFD    $0x4e, Z12, Z13
 	VPXORQ     Z12, Z13, Z13
-	VPCLMULQDQ $0x11, (R13), Z12, Z12
+	VPCLMULQDQ $0x11, (R14), Z12, Z12
 	VPXORQ     Z12, Z10, Z10
-	VPCLMULQDQ $0x00, 2752(R13), Z13, Z13
+	VPCLMULQDQ $0x00, 2752(R14), Z13, Z13
 	VPXORQ     Z13, Z9, Z9
 
 adDone:
@@ -6063,98 +6743,136 @@ unit:
 	VAESENC      Z22, Z0, Z0
 	ADDL         $0x20, R10
 	VAESENC      Z22, Z1, Z1
-	MOVL         R10, CX
+	MOVL         R10, R12
 	VAESENC      Z22, Z2, Z2
-	BSWAPL       CX
-	XORL         12(AX), CX
+	BSWAPL       R12
+	XORL         12(AX), R12
 	VAESENC      Z22, Z3, Z3
 	VPXORQ       320(DX), Z15, Z4
 	VAESENC      Z23, Z0, Z0
 	VPXORQ       384(DX), Z15, Z5
 	VAESENC      Z23, Z1, Z1
 	VPXORQ       448(DX), Z15, Z6
-	VPBROADCASTD CX, K3, Z15
 	PREFETCHT0   1216(SI)
-	VAESENC      Z23, Z2, Z2
+	VPBROADCASTD R12, K3, Z15
 	PREFETCHT0   1152(SI)
-	VPXORQ       512(DX), Z15, Z7
 	PREFETCHT0   1088(SI)
-	VAESENC      Z23, Z3, Z3
+	VAESENC      Z23, Z2, Z2
 	PREFETCHT0   1024(SI)
-	VPBROADCASTD CX, K2, Z15
 	VMOVDQU64    (SI), Z12
-	XORL         CX, CX
+	VPXORQ       512(DX), Z15, Z7
 	VMOVDQU64    64(SI), Z13
-	VAESENC      Z24, Z0, Z0
+	XORL         CX, CX
+	VAESENC      Z23, Z3, Z3
 	VPSHUFB      (DX), Z12, Z12
-	VAESENC      Z17, Z4, Z4
+	CRC32Q       80(SI), CX
+	VPBROADCASTD R12, K2, Z15
 	VPSHUFB      (DX), Z13, Z13
-	VAESENC      Z24, Z1, Z1
+	XORL         R12, R12
+	CRC32Q       88(SI), CX
 	VPXORQ       Z11, Z12, Z12
-	VAESENC      Z17, Z5, Z5
+	VAESENC      Z24, Z0, Z0
+	CRC32Q       (SI), R11
 	VPXORQ       Z11, Z11, Z11
-	VAESENC      Z24, Z2, Z2
+	VAESENC      Z17, Z4, Z4
+	CRC32Q       96(SI), CX
 	VPCLMULQDQ   $0x00, (BX), Z12, Z14
-	VAESENC      Z17, Z6, Z6
+	VAESENC      Z24, Z1, Z1
+	CRC32Q       104(SI), CX
 	VPCLMULQDQ   $0x00, 64(BX), Z13, Z31
+	VAESENC      Z17, Z5, Z5
+	CRC32Q       8(SI), R11
+	VAESENC      Z24, Z2, Z2
+	VPTERNLOGQ   $0x96, Z14, Z31, Z8
+	CRC32Q       112(SI), CX
+	VAESENC      Z17, Z6, Z6
+	VPSHUFD      $0x4e, Z12, Z14
+	VPSHUFD      $0x4e, Z13, Z31
 	VAESENC      Z24, Z3, Z3
-	VPTERNLOGQ   $0x96, Z14, Z31, Z8
+	CRC32Q       120(SI), CX
+	VPXORQ       Z12, Z14, Z14
 	VAESENC      Z17, Z7, Z7
+	CRC32Q       16(SI), R11
+	VPXORQ       Z13, Z31, Z31
 	VAESENC      Z25, Z0, Z0
-	VPSHUFD      $0x4e, Z12, Z14
-	VAESENC      Z18, Z4, Z4
-	VPSHUFD      $0x4e, Z13, Z31
-	VAESENC      Z25, Z1, Z1
-	VPXORQ       Z12, Z14, Z14
-	VAESENC      Z18, Z5, Z5
-	VPXORQ       Z13, Z31, Z31
-	VAESENC      Z25, Z2, Z2
+	CRC32Q       128(SI), CX
 	VPCLMULQDQ   $0x11, (BX), Z12, Z12
-	VAESENC      Z18, Z6, Z6
+	VAESENC      Z18, Z4, Z4
+	CRC32Q       136(SI), CX
+	VAESENC      Z25, Z1, Z1
 	VPCLMULQDQ   $0x11, 64(BX), Z13, Z13
-	VAESENC      Z25, Z3, Z3
+	CRC32Q       24(SI), R11
+	VAESENC      Z18, Z5, Z5
 	VPTERNLOGQ   $0x96, Z12, Z13, Z10
-	VAESENC      Z18, Z7, Z7
+	CRC32Q       144(SI), CX
+	VAESENC      Z25, Z2, Z2
 	VPCLMULQDQ   $0x00, 2752(BX), Z14, Z14
-	VAESENC      Z26, Z0, Z0
+	CRC32Q       152(SI), CX
+	VAESENC      Z18, Z6, Z6
 	VPCLMULQDQ   $0x00, 2816(BX), Z31, Z31
-	VAESENC      Z19, Z4, Z4
+	CRC32Q       32(SI), R11
+	VAESENC      Z25, Z3, Z3
 	VPTERNLOGQ   $0x96, Z14, Z31, Z9
-	VAESENC      Z26, Z1, Z1
+	VAESENC      Z18, Z7, Z7
 	VMOVDQU64    128(SI), Z12
-	VAESENC      Z19, Z5, Z5
+	CRC32Q       160(SI), CX
+	VAESENC      Z26, Z0, Z0
 	VMOVDQU64    192(SI), Z13
-	VAESENC      Z26, Z2, Z2
+	CRC32Q       168(SI), CX
+	VAESENC      Z19, Z4, Z4
 	VPSHUFB      (DX), Z12, Z12
-	VAESENC      Z19, Z6, Z6
-	VAESENC      Z26, Z3, Z3
+	CRC32Q       176(SI), CX
+	VAESENC      Z26, Z1, Z1
 	VPSHUFB      (DX), Z13, Z13
-	VAESENC      Z19, Z7, Z7
+	CRC32Q       40(SI), R11
+	VAESENC      Z19, Z5, Z5
 	VPCLMULQDQ   $0x00, 128(BX), Z12, Z14
-	VAESENC      Z27, Z0, Z0
+	VAESENC      Z26, Z2, Z2
+	CRC32Q       184(SI), CX
 	VPCLMULQDQ   $0x00, 192(BX), Z13, Z31
-	VAESENC      Z20, Z4, Z4
+	VAESENC      Z19, Z6, Z6
+	CRC32Q       192(SI), CX
 	VPTERNLOGQ   $0x96, Z14, Z31, Z8
-	VAESENC      Z27, Z1, Z1
+	VAESENC      Z26, Z3, Z3
+	CRC32Q       48(SI), R11
 	VPSHUFD      $0x4e, Z12, Z14
-	VAESENC      Z20, Z5, Z5
+	VAESENC      Z19, Z7, Z7
+	CRC32Q       200(SI), CX
 	VPSHUFD      $0x4e, Z13, Z31
-	VAESENC      Z27, Z2, Z2
+	VAESENC      Z27, Z0, Z0
 	VPXORQ       Z12, Z14, Z14
-	VAESENC      Z20, Z6, Z6
+	CRC32Q       208(SI), CX
+	VAESENC      Z20, Z4, Z4
 	VPXORQ       Z13, Z31, Z31
-	VAESENC      Z27, Z3, Z3
+	VAESENC      Z27, Z1, Z1
+	CRC32Q       56(SI), R11
 	VPCLMULQDQ   $0x11, 128(BX), Z12, Z12
-	VAESENC      Z20, Z7, Z7
+	VAESENC      Z20, Z5, Z5
+	CRC32Q       216(SI), CX
 	VPCLMULQDQ   $0x11, 192(BX), Z13, Z13
-	VAESENCLAST  Z28, Z0, Z0
+	VAESENC      Z27, Z2, Z2
+	CRC32Q       224(SI), CX
 	VPTERNLOGQ   $0x96, Z12, Z13, Z10
-	VAESENC      Z21, Z4, Z4
+	VAESENC      Z20, Z6, Z6
+	CRC32Q       64(SI), R11
 	VPCLMULQDQ   $0x00, 2880(BX), Z14, Z14
-	VAESENCLAST  Z28, Z1, Z1
+	VAESENC      Z27, Z3, Z3
+	CRC32Q       232(SI), CX
+	VAESENC      Z20, Z7, Z7
 	VPCLMULQDQ   $0x00, 2944(BX), Z31, Z31
-	VAESENC      Z21, Z5, Z5
+	CRC32Q       240(SI), CX
+	VAESENCLAST  Z28, Z0, Z0
 	VPTERNLOGQ   $0x96, Z14, Z31, Z9
+	CRC32Q       72(SI), R11
+	VAESENC      Z21, Z4, Z4
+	VMOVQ        R11, X12
+	VPCLMULQDQ   $0x00, 592(DX), X12, X12
+	VAESENCLAST  Z28, Z1, Z1
+	VMOVQ        X12, R11
+	XORQ         248(SI), R11
+	VAESENC      Z21, Z5, Z5
+	CRC32Q       R11, CX
+	MOVQ         CX, R11
 	VAESENCLAST  Z28, Z2, Z2
 	VAESENC      Z21, Z6, Z6
 	VAESENCLAST  Z28, Z3, Z3
@@ -6166,8 +6884,8 @@ unit:
 	CMPQ         n+24(FP), $0x01
 	JEQ          more1
 	MOVQ         jobs+16(FP), CX
-	MOVQ         176(CX), R10
-	MOVL         184(CX), CX
+	MOVQ         184(CX), R10
+	MOVL         192(CX), CX
 	VMOVQ        R10, X15
 	VPINSRQ      $0x01, CX, X15, X15
 	VSHUFI32X4   $0x00, Z15, Z15, Z15
@@ -6189,87 +6907,125 @@ more1:
 	VAESENC       Z23, Z4, Z4
 	VPXORQ        192(SI), Z3, Z3
 	VAESENC       Z23, Z5, Z5
-	VMOVDQU64     Z3, 192(R9)
 	PREFETCHT0    1472(SI)
-	VPXORQ        64(DX), Z15, Z0
+	VMOVDQU64     Z3, 192(R9)
 	PREFETCHT0    1408(SI)
-	VAESENC       Z23, Z6, Z6
 	PREFETCHT0    1344(SI)
-	VPXORQ        128(DX), Z15, Z1
+	VPXORQ        64(DX), Z15, Z0
 	PREFETCHT0    1280(SI)
-	VAESENC       Z23, Z7, Z7
 	VMOVDQU64     256(SI), Z12
-	VPXORQ        192(DX), Z15, Z2
+	VAESENC       Z23, Z6, Z6
 	VMOVDQU64     320(SI), Z13
-	VPXORQ        256(DX), Z15, Z3
-	VAESENC       Z24, Z4, Z4
+	VPXORQ        128(DX), Z15, Z1
+	XORL          CX, CX
 	VPSHUFB       (DX), Z12, Z12
-	VAESENC       Z17, Z0, Z0
+	VAESENC       Z23, Z7, Z7
+	CRC32Q        336(SI), CX
 	VPSHUFB       (DX), Z13, Z13
-	VAESENC       Z24, Z5, Z5
+	VPXORQ        192(DX), Z15, Z2
+	CRC32Q        344(SI), CX
 	VPCLMULQDQ    $0x00, 256(BX), Z12, Z14
-	VAESENC       Z17, Z1, Z1
+	VPXORQ        256(DX), Z15, Z3
+	CRC32Q        256(SI), R11
+	VAESENC       Z24, Z4, Z4
 	VPCLMULQDQ    $0x00, 320(BX), Z13, Z31
+	CRC32Q        352(SI), CX
+	VAESENC       Z17, Z0, Z0
+	VPTERNLOGQ    $0x96, Z14, Z31, Z8
+	CRC32Q        360(SI), CX
+	VAESENC       Z24, Z5, Z5
+	VPSHUFD       $0x4e, Z12, Z14
+	CRC32Q        264(SI), R11
+	VAESENC       Z17, Z1, Z1
+	VPSHUFD       $0x4e, Z13, Z31
 	VAESENC       Z24, Z6, Z6
-	VPTERNLOGQ    $0x96, Z14, Z31, Z8
+	CRC32Q        368(SI), CX
+	VPXORQ        Z12, Z14, Z14
 	VAESENC       Z17, Z2, Z2
-	VPSHUFD       $0x4e, Z12, Z14
+	CRC32Q        376(SI), CX
+	VPXORQ        Z13, Z31, Z31
 	VAESENC       Z24, Z7, Z7
+	CRC32Q        272(SI), R11
 	VAESENC       Z17, Z3, Z3
-	VPSHUFD       $0x4e, Z13, Z31
-	VAESENC       Z25, Z4, Z4
-	VPXORQ        Z12, Z14, Z14
-	VAESENC       Z18, Z0, Z0
-	VPXORQ        Z13, Z31, Z31
-	VAESENC       Z25, Z5, Z5
 	VPCLMULQDQ    $0x11, 256(BX), Z12, Z12
-	VAESENC       Z18, Z1, Z1
+	CRC32Q        384(SI), CX
+	VAESENC       Z25, Z4, Z4
 	VPCLMULQDQ    $0x11, 320(BX), Z13, Z13
-	VAESENC       Z25, Z6, Z6
+	CRC32Q        392(SI), CX
+	VAESENC       Z18, Z0, Z0
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	VAESENC       Z18, Z2, Z2
+	CRC32Q        280(SI), R11
+	VAESENC       Z25, Z5, Z5
 	VPCLMULQDQ    $0x00, 3008(BX), Z14, Z14
-	VAESENC       Z25, Z7, Z7
-	VAESENC       Z18, Z3, Z3
+	VAESENC       Z18, Z1, Z1
+	CRC32Q        400(SI), CX
 	VPCLMULQDQ    $0x00, 3072(BX), Z31, Z31
-	VAESENC       Z26, Z4, Z4
+	VAESENC       Z25, Z6, Z6
+	CRC32Q        408(SI), CX
 	VPTERNLOGQ    $0x96, Z14, Z31, Z9
-	VAESENC       Z19, Z0, Z0
+	VAESENC       Z18, Z2, Z2
+	CRC32Q        288(SI), R11
 	VMOVDQU64     384(SI), Z12
-	VAESENC       Z26, Z5, Z5
+	VAESENC       Z25, Z7, Z7
 	VMOVDQU64     448(SI), Z13
-	VAESENC       Z19, Z1, Z1
+	VAESENC       Z18, Z3, Z3
+	CRC32Q        416(SI), CX
 	VPSHUFB       (DX), Z12, Z12
-	VAESENC       Z26, Z6, Z6
+	VAESENC       Z26, Z4, Z4
+	CRC32Q        424(SI), CX
 	VPSHUFB       (DX), Z13, Z13
-	VAESENC       Z19, Z2, Z2
-	VAESENC       Z26, Z7, Z7
+	VAESENC       Z19, Z0, Z0
+	CRC32Q        432(SI), CX
+	VAESENC       Z26, Z5, Z5
 	VPCLMULQDQ    $0x00, 384(BX), Z12, Z14
-	VAESENC       Z19, Z3, Z3
+	CRC32Q        296(SI), R11
+	VAESENC       Z19, Z1, Z1
 	VPCLMULQDQ    $0x00, 448(BX), Z13, Z31
-	VAESENC       Z27, Z4, Z4
+	CRC32Q        440(SI), CX
+	VAESENC       Z26, Z6, Z6
 	VPTERNLOGQ    $0x96, Z14, Z31, Z8
-	VAESENC       Z20, Z0, Z0
+	CRC32Q        448(SI), CX
+	VAESENC       Z19, Z2, Z2
 	VPSHUFD       $0x4e, Z12, Z14
-	VAESENC       Z27, Z5, Z5
+	VAESENC       Z26, Z7, Z7
+	CRC32Q        304(SI), R11
 	VPSHUFD       $0x4e, Z13, Z31
-	VAESENC       Z20, Z1, Z1
+	VAESENC       Z19, Z3, Z3
+	CRC32Q        456(SI), CX
 	VPXORQ        Z12, Z14, Z14
-	VAESENC       Z27, Z6, Z6
-	VAESENC       Z20, Z2, Z2
+	VAESENC       Z27, Z4, Z4
+	CRC32Q        464(SI), CX
 	VPXORQ        Z13, Z31, Z31
-	VAESENC       Z27, Z7, Z7
+	VAESENC       Z20, Z0, Z0
+	CRC32Q        312(SI), R11
+	VAESENC       Z27, Z5, Z5
 	VPCLMULQDQ    $0x11, 384(BX), Z12, Z12
-	VAESENC       Z20, Z3, Z3
+	CRC32Q        472(SI), CX
+	VAESENC       Z20, Z1, Z1
 	VPCLMULQDQ    $0x11, 448(BX), Z13, Z13
-	VAESENCLAST   Z28, Z4, Z4
+	CRC32Q        480(SI), CX
+	VAESENC       Z27, Z6, Z6
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	VAESENC       Z21, Z0, Z0
+	VAESENC       Z20, Z2, Z2
+	CRC32Q        320(SI), R11
 	VPCLMULQDQ    $0x00, 3136(BX), Z14, Z14
-	VAESENCLAST   Z28, Z5, Z5
+	VAESENC       Z27, Z7, Z7
+	CRC32Q        488(SI), CX
 	VPCLMULQDQ    $0x00, 3200(BX), Z31, Z31
-	VAESENC       Z21, Z1, Z1
+	VAESENC       Z20, Z3, Z3
+	CRC32Q        496(SI), CX
 	VPTERNLOGQ    $0x96, Z14, Z31, Z9
+	VAESENCLAST   Z28, Z4, Z4
+	CRC32Q        328(SI), R11
+	VAESENC       Z21, Z0, Z0
+	VMOVQ         R11, X12
+	VPCLMULQDQ    $0x00, 592(DX), X12, X12
+	VAESENCLAST   Z28, Z5, Z5
+	VMOVQ         X12, R11
+	XORQ          504(SI), R11
+	VAESENC       Z21, Z1, Z1
+	CRC32Q        R11, CX
+	MOVQ          CX, R11
 	VAESENCLAST   Z28, Z6, Z6
 	VAESENC       Z21, Z2, Z2
 	VAESENCLAST   Z28, Z7, Z7
@@ -6328,6 +7084,32 @@ group2:
 	JNE   unit
 
 rest:
+	MOVQ jobs+16(FP), CX
+	MOVQ 24(CX), DI
+	MOVQ 32(CX), R12
+	ADDQ R12, DI
+	ANDQ $0x000001ff, R12
+	SUBQ R12, DI
+
+sumWord:
+	CMPQ   R12, $0x08
+	JLT    sumByte
+	CRC32Q (DI), R11
+	ADDQ   $0x08, DI
+	SUBQ   $0x08, R12
+	JMP    sumWord
+
+sumByte:
+	TESTQ  R12, R12
+	JEQ    sumDone
+	CRC32B (DI), R11
+	INCQ   DI
+	DECQ   R12
+	JMP    sumByte
+
+sumDone:
+	NOTL         R11
+	MOVL         R11, 84(CX)
 	TESTQ        R8, R8
 	JEQ          lengths
 	VAESENC      Z22, Z0, Z0
@@ -6510,7 +7292,7 @@ lengths:
 	MOVQ          stride+40(FP), BX
 	ADDQ          BX, CX
 	MOVQ          CX, tags+32(FP)
-	ADDQ          $0x00000068, jobs+16(FP)
+	ADDQ          $0x00000070, jobs+16(FP)
 	DECQ          n+24(FP)
 	JEQ           done
 	CMPQ          24(SP), $0x00
@@ -6548,7 +7330,7 @@ done:
 	RET
 
 // func gcmOpenVAES512r14(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
-// Requires: AES, AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+, PCLMULQDQ, VAES, VPCLMULQDQ
+// Requires: AES, AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+, PCLMULQDQ, SSE4.2, VAES, VPCLMULQDQ
 TEXT ·gcmOpenVAES512r14(SB), NOSPLIT, $544-48
 	MOVQ            keys+0(FP), AX
 	MOVQ            tab+8(FP), DX
@@ -6616,6 +7398,7 @@ job:
 	VPXORQ      Z10, Z10, Z10
 	VPXORQ      Z11, Z11, Z11
 	MOVQ        $0x00000000, 24(SP)
+	MOVL        $0xffffffff, R11
 	MOVQ        jobs+16(FP), CX
 	MOVQ        24(CX), SI
 	MOVQ        (CX), R9
@@ -6635,10 +7418,10 @@ job:
 	CMPQ        DI, $0x04
 	CMOVQLE     CX, BX
 	MOVQ        jobs+16(FP), CX
-	MOVQ        72(CX), R11
+	MOVQ        72(CX), R12
 	MOVL        80(CX), CX
 	BTSQ        $0x38, CX
-	VMOVQ       R11, X12
+	VMOVQ       R12, X12
 	VPINSRQ     $0x01, CX, X12, X12
 	VPXORQ      X16, X12, X12
 	VAESENC     X17, X12, X12
@@ -6657,13 +7440,13 @@ job:
 	VAESENCLAST X30, X12, X12
 	VMOVDQU64   X12, (SP)
 	MOVQ        jobs+16(FP), CX
-	MOVQ        48(CX), R11
-	MOVQ        56(CX), R12
+	MOVQ        48(CX), R12
+	MOVQ        56(CX), R13
 
 ad:
-	CMPQ          R12, $0x40
+	CMPQ          R13, $0x40
 	JLE           adLast
-	VMOVDQU64     (R11), Z12
+	VMOVDQU64     (R12), Z12
 	VPSHUFB       (DX), Z12, Z12
 	VPXORQ        Z11, Z12, Z12
 	VPXORQ        Z11, Z11, Z11
@@ -6700,33 +7483,33 @@ ad:
 	VPXORQ        Z8, Z8, Z8
 	VPXORQ        Z9, Z9, Z9
 	VPXORQ        Z10, Z10, Z10
-	ADDQ          $0x40, R11
-	SUBQ          $0x40, R12
+	ADDQ          $0x40, R12
+	SUBQ          $0x40, R13
 	JMP           ad
 
 adLast:
-	TESTQ      R12, R12
+	TESTQ      R13, R13
 	JEQ        adDone
-	LEAQ       15(R12), R13
-	ANDQ       $-16, R13
-	NEGQ       R13
-	ADDQ       BX, R13
-	MOVQ       $-1, R14
+	LEAQ       15(R13), R14
+	ANDQ       $-16, R14
+	NEGQ       R14
+	ADDQ       BX, R14
+	MOVQ       $-1, R15
 	MOVQ       $0x00000040, CX
-	SUBQ       R12, CX
-	SHRQ       CL, R14
-	KMOVQ      R14, K1
-	VMOVDQU8.Z (R11), K1, Z12
+	SUBQ       R13, CX
+	SHRQ       CL, R15
+	KMOVQ      R15, K1
+	VMOVDQU8.Z (R12), K1, Z12
 	VPSHUFB    (DX), Z12, Z12
 	VPXORQ     Z11, Z12, Z12
 	VPXORQ     Z11, Z11, Z11
-	VPCLMULQDQ $0x00, (R13), Z12, Z13
+	VPCLMULQDQ $0x00, (R14), Z12, Z13
 	VPXORQ     Z13, Z8, Z8
 	VPSHUFD    $0x4e, Z12, Z13
 	VPXORQ     Z12, Z13, Z13
-	VPCLMULQDQ $0x11, (R13), Z12, Z12
+	VPCLMULQDQ $0x11, (R14), Z12, Z12
 	VPXORQ     Z12, Z10, Z10
-	VPCLMULQDQ $0x00, 2752(R13), Z13, Z13
+	VPCLMULQDQ $0x00, 2752(R14), Z13, Z13
 	VPXORQ     Z13, Z9, Z9
 
 adDone:
@@ -6737,106 +7520,144 @@ unit:
 	VAESENC      Z23, Z0, Z0
 	ADDL         $0x20, R10
 	VAESENC      Z23, Z1, Z1
-	MOVL         R10, CX
+	MOVL         R10, R12
 	VAESENC      Z23, Z2, Z2
-	BSWAPL       CX
-	XORL         12(AX), CX
+	BSWAPL       R12
+	XORL         12(AX), R12
 	VAESENC      Z23, Z3, Z3
 	VPXORQ       320(DX), Z15, Z4
 	VAESENC      Z24, Z0, Z0
 	VPXORQ       384(DX), Z15, Z5
 	VAESENC      Z24, Z1, Z1
 	VPXORQ       448(DX), Z15, Z6
-	VPBROADCASTD CX, K3, Z15
 	PREFETCHT0   1216(SI)
-	VAESENC      Z24, Z2, Z2
+	VPBROADCASTD R12, K3, Z15
 	PREFETCHT0   1152(SI)
-	VPXORQ       512(DX), Z15, Z7
 	PREFETCHT0   1088(SI)
-	VAESENC      Z24, Z3, Z3
-	VPBROADCASTD CX, K2, Z15
+	VAESENC      Z24, Z2, Z2
 	PREFETCHT0   1024(SI)
-	XORL         CX, CX
+	VPXORQ       512(DX), Z15, Z7
 	VMOVDQU64    (SI), Z12
-	VAESENC      Z25, Z0, Z0
 	VMOVDQU64    64(SI), Z13
-	VAESENC      Z17, Z4, Z4
+	VAESENC      Z24, Z3, Z3
+	XORL         CX, CX
+	VPBROADCASTD R12, K2, Z15
 	VPSHUFB      (DX), Z12, Z12
-	VAESENC      Z25, Z1, Z1
-	VAESENC      Z17, Z5, Z5
+	CRC32Q       80(SI), CX
+	XORL         R12, R12
 	VPSHUFB      (DX), Z13, Z13
-	VAESENC      Z25, Z2, Z2
+	VAESENC      Z25, Z0, Z0
+	CRC32Q       88(SI), CX
 	VPXORQ       Z11, Z12, Z12
-	VAESENC      Z17, Z6, Z6
+	VAESENC      Z17, Z4, Z4
+	CRC32Q       (SI), R11
+	VAESENC      Z25, Z1, Z1
 	VPXORQ       Z11, Z11, Z11
-	VAESENC      Z25, Z3, Z3
-	VAESENC      Z17, Z7, Z7
+	CRC32Q       96(SI), CX
+	VAESENC      Z17, Z5, Z5
 	VPCLMULQDQ   $0x00, (BX), Z12, Z14
-	VAESENC      Z26, Z0, Z0
+	VAESENC      Z25, Z2, Z2
+	CRC32Q       104(SI), CX
 	VPCLMULQDQ   $0x00, 64(BX), Z13, Z31
+	VAESENC      Z17, Z6, Z6
+	CRC32Q       8(SI), R11
+	VAESENC      Z25, Z3, Z3
+	VPTERNLOGQ   $0x96, Z14, Z31, Z8
+	CRC32Q       112(SI), CX
+	VAESENC      Z17, Z7, Z7
+	VPSHUFD      $0x4e, Z12, Z14
+	VAESENC      Z26, Z0, Z0
+	VPSHUFD      $0x4e, Z13, Z31
+	CRC32Q       120(SI), CX
 	VAESENC      Z18, Z4, Z4
-	VPTERNLOGQ   $0x96, Z14, Z31, Z8
+	VPXORQ       Z12, Z14, Z14
+	CRC32Q       16(SI), R11
 	VAESENC      Z26, Z1, Z1
-	VPSHUFD      $0x4e, Z12, Z14
+	VPXORQ       Z13, Z31, Z31
 	VAESENC      Z18, Z5, Z5
-	VAESENC      Z26, Z2, Z2
-	VPSHUFD      $0x4e, Z13, Z31
-	VAESENC      Z18, Z6, Z6
-	VPXORQ       Z12, Z14, Z14
-	VAESENC      Z26, Z3, Z3
-	VPXORQ       Z13, Z31, Z31
-	VAESENC      Z18, Z7, Z7
+	CRC32Q       128(SI), CX
 	VPCLMULQDQ   $0x11, (BX), Z12, Z12
-	VAESENC      Z27, Z0, Z0
-	VAESENC      Z19, Z4, Z4
+	VAESENC      Z26, Z2, Z2
+	CRC32Q       136(SI), CX
+	VAESENC      Z18, Z6, Z6
 	VPCLMULQDQ   $0x11, 64(BX), Z13, Z13
-	VAESENC      Z27, Z1, Z1
+	CRC32Q       24(SI), R11
+	VAESENC      Z26, Z3, Z3
 	VPTERNLOGQ   $0x96, Z12, Z13, Z10
-	VAESENC      Z19, Z5, Z5
+	VAESENC      Z18, Z7, Z7
+	CRC32Q       144(SI), CX
 	VPCLMULQDQ   $0x00, 2752(BX), Z14, Z14
-	VAESENC      Z27, Z2, Z2
-	VAESENC      Z19, Z6, Z6
+	VAESENC      Z27, Z0, Z0
+	CRC32Q       152(SI), CX
+	VAESENC      Z19, Z4, Z4
 	VPCLMULQDQ   $0x00, 2816(BX), Z31, Z31
-	VAESENC      Z27, Z3, Z3
+	CRC32Q       32(SI), R11
+	VAESENC      Z27, Z1, Z1
 	VPTERNLOGQ   $0x96, Z14, Z31, Z9
-	VAESENC      Z19, Z7, Z7
+	VAESENC      Z19, Z5, Z5
 	VMOVDQU64    128(SI), Z12
-	VAESENC      Z28, Z0, Z0
+	CRC32Q       160(SI), CX
+	VAESENC      Z27, Z2, Z2
 	VMOVDQU64    192(SI), Z13
-	VAESENC      Z20, Z4, Z4
-	VAESENC      Z28, Z1, Z1
+	VAESENC      Z19, Z6, Z6
+	CRC32Q       168(SI), CX
 	VPSHUFB      (DX), Z12, Z12
-	VAESENC      Z20, Z5, Z5
+	VAESENC      Z27, Z3, Z3
+	CRC32Q       176(SI), CX
+	VAESENC      Z19, Z7, Z7
 	VPSHUFB      (DX), Z13, Z13
-	VAESENC      Z28, Z2, Z2
+	CRC32Q       40(SI), R11
+	VAESENC      Z28, Z0, Z0
 	VPCLMULQDQ   $0x00, 128(BX), Z12, Z14
-	VAESENC      Z20, Z6, Z6
+	VAESENC      Z20, Z4, Z4
+	CRC32Q       184(SI), CX
 	VPCLMULQDQ   $0x00, 192(BX), Z13, Z31
-	VAESENC      Z28, Z3, Z3
-	VAESENC      Z20, Z7, Z7
+	VAESENC      Z28, Z1, Z1
+	CRC32Q       192(SI), CX
 	VPTERNLOGQ   $0x96, Z14, Z31, Z8
-	VAESENC      Z29, Z0, Z0
+	VAESENC      Z20, Z5, Z5
+	CRC32Q       48(SI), R11
+	VAESENC      Z28, Z2, Z2
 	VPSHUFD      $0x4e, Z12, Z14
-	VAESENC      Z21, Z4, Z4
+	CRC32Q       200(SI), CX
+	VAESENC      Z20, Z6, Z6
 	VPSHUFD      $0x4e, Z13, Z31
-	VAESENC      Z29, Z1, Z1
-	VAESENC      Z21, Z5, Z5
+	VAESENC      Z28, Z3, Z3
 	VPXORQ       Z12, Z14, Z14
-	VAESENC      Z29, Z2, Z2
+	CRC32Q       208(SI), CX
+	VAESENC      Z20, Z7, Z7
 	VPXORQ       Z13, Z31, Z31
-	VAESENC      Z21, Z6, Z6
+	VAESENC      Z29, Z0, Z0
+	CRC32Q       56(SI), R11
 	VPCLMULQDQ   $0x11, 128(BX), Z12, Z12
-	VAESENC      Z29, Z3, Z3
+	VAESENC      Z21, Z4, Z4
+	CRC32Q       216(SI), CX
+	VAESENC      Z29, Z1, Z1
 	VPCLMULQDQ   $0x11, 192(BX), Z13, Z13
-	VAESENC      Z21, Z7, Z7
-	VAESENCLAST  Z30, Z0, Z0
+	CRC32Q       224(SI), CX
+	VAESENC      Z21, Z5, Z5
 	VPTERNLOGQ   $0x96, Z12, Z13, Z10
-	VAESENC      Z22, Z4, Z4
+	VAESENC      Z29, Z2, Z2
+	CRC32Q       64(SI), R11
 	VPCLMULQDQ   $0x00, 2880(BX), Z14, Z14
-	VAESENCLAST  Z30, Z1, Z1
+	VAESENC      Z21, Z6, Z6
+	CRC32Q       232(SI), CX
+	VAESENC      Z29, Z3, Z3
 	VPCLMULQDQ   $0x00, 2944(BX), Z31, Z31
-	VAESENC      Z22, Z5, Z5
+	CRC32Q       240(SI), CX
+	VAESENC      Z21, Z7, Z7
 	VPTERNLOGQ   $0x96, Z14, Z31, Z9
+	VAESENCLAST  Z30, Z0, Z0
+	CRC32Q       72(SI), R11
+	VMOVQ        R11, X12
+	VAESENC      Z22, Z4, Z4
+	VPCLMULQDQ   $0x00, 592(DX), X12, X12
+	VAESENCLAST  Z30, Z1, Z1
+	VMOVQ        X12, R11
+	XORQ         248(SI), R11
+	VAESENC      Z22, Z5, Z5
+	CRC32Q       R11, CX
+	MOVQ         CX, R11
 	VAESENCLAST  Z30, Z2, Z2
 	VAESENC      Z22, Z6, Z6
 	VAESENCLAST  Z30, Z3, Z3
@@ -6848,8 +7669,8 @@ unit:
 	CMPQ         n+24(FP), $0x01
 	JEQ          more1
 	MOVQ         jobs+16(FP), CX
-	MOVQ         176(CX), R10
-	MOVL         184(CX), CX
+	MOVQ         184(CX), R10
+	MOVL         192(CX), CX
 	VMOVQ        R10, X15
 	VPINSRQ      $0x01, CX, X15, X15
 	VSHUFI32X4   $0x00, Z15, Z15, Z15
@@ -6871,95 +7692,133 @@ more1:
 	VAESENC       Z24, Z4, Z4
 	VPXORQ        192(SI), Z3, Z3
 	VAESENC       Z24, Z5, Z5
-	VMOVDQU64     Z3, 192(R9)
 	PREFETCHT0    1472(SI)
-	VPXORQ        64(DX), Z15, Z0
+	VMOVDQU64     Z3, 192(R9)
 	PREFETCHT0    1408(SI)
-	VAESENC       Z24, Z6, Z6
-	VPXORQ        128(DX), Z15, Z1
+	VPXORQ        64(DX), Z15, Z0
 	PREFETCHT0    1344(SI)
-	VAESENC       Z24, Z7, Z7
 	PREFETCHT0    1280(SI)
-	VPXORQ        192(DX), Z15, Z2
+	VAESENC       Z24, Z6, Z6
 	VMOVDQU64     256(SI), Z12
-	VPXORQ        256(DX), Z15, Z3
-	VAESENC       Z25, Z4, Z4
+	VPXORQ        128(DX), Z15, Z1
 	VMOVDQU64     320(SI), Z13
-	VAESENC       Z17, Z0, Z0
+	XORL          CX, CX
+	VAESENC       Z24, Z7, Z7
 	VPSHUFB       (DX), Z12, Z12
-	VAESENC       Z25, Z5, Z5
+	VPXORQ        192(DX), Z15, Z2
+	CRC32Q        336(SI), CX
 	VPSHUFB       (DX), Z13, Z13
-	VAESENC       Z17, Z1, Z1
-	VAESENC       Z25, Z6, Z6
+	VPXORQ        256(DX), Z15, Z3
+	CRC32Q        344(SI), CX
+	VAESENC       Z25, Z4, Z4
 	VPCLMULQDQ    $0x00, 256(BX), Z12, Z14
-	VAESENC       Z17, Z2, Z2
+	CRC32Q        256(SI), R11
+	VAESENC       Z17, Z0, Z0
 	VPCLMULQDQ    $0x00, 320(BX), Z13, Z31
+	VAESENC       Z25, Z5, Z5
+	CRC32Q        352(SI), CX
+	VPTERNLOGQ    $0x96, Z14, Z31, Z8
+	VAESENC       Z17, Z1, Z1
+	CRC32Q        360(SI), CX
+	VAESENC       Z25, Z6, Z6
+	VPSHUFD       $0x4e, Z12, Z14
+	CRC32Q        264(SI), R11
+	VAESENC       Z17, Z2, Z2
+	VPSHUFD       $0x4e, Z13, Z31
 	VAESENC       Z25, Z7, Z7
+	CRC32Q        368(SI), CX
 	VAESENC       Z17, Z3, Z3
-	VPTERNLOGQ    $0x96, Z14, Z31, Z8
+	VPXORQ        Z12, Z14, Z14
+	CRC32Q        376(SI), CX
 	VAESENC       Z26, Z4, Z4
-	VPSHUFD       $0x4e, Z12, Z14
+	VPXORQ        Z13, Z31, Z31
 	VAESENC       Z18, Z0, Z0
-	VPSHUFD       $0x4e, Z13, Z31
-	VAESENC       Z26, Z5, Z5
-	VAESENC       Z18, Z1, Z1
-	VPXORQ        Z12, Z14, Z14
-	VAESENC       Z26, Z6, Z6
-	VPXORQ        Z13, Z31, Z31
-	VAESENC       Z18, Z2, Z2
+	CRC32Q        272(SI), R11
 	VPCLMULQDQ    $0x11, 256(BX), Z12, Z12
-	VAESENC       Z26, Z7, Z7
-	VAESENC       Z18, Z3, Z3
+	VAESENC       Z26, Z5, Z5
+	CRC32Q        384(SI), CX
+	VAESENC       Z18, Z1, Z1
 	VPCLMULQDQ    $0x11, 320(BX), Z13, Z13
-	VAESENC       Z27, Z4, Z4
+	CRC32Q        392(SI), CX
+	VAESENC       Z26, Z6, Z6
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	VAESENC       Z19, Z0, Z0
+	VAESENC       Z18, Z2, Z2
+	CRC32Q        280(SI), R11
 	VPCLMULQDQ    $0x00, 3008(BX), Z14, Z14
-	VAESENC       Z27, Z5, Z5
-	VAESENC       Z19, Z1, Z1
+	VAESENC       Z26, Z7, Z7
+	CRC32Q        400(SI), CX
+	VAESENC       Z18, Z3, Z3
 	VPCLMULQDQ    $0x00, 3072(BX), Z31, Z31
-	VAESENC       Z27, Z6, Z6
+	CRC32Q        408(SI), CX
+	VAESENC       Z27, Z4, Z4
 	VPTERNLOGQ    $0x96, Z14, Z31, Z9
-	VAESENC       Z19, Z2, Z2
-	VAESENC       Z27, Z7, Z7
+	VAESENC       Z19, Z0, Z0
+	CRC32Q        288(SI), R11
 	VMOVDQU64     384(SI), Z12
-	VAESENC       Z19, Z3, Z3
+	VAESENC       Z27, Z5, Z5
 	VMOVDQU64     448(SI), Z13
-	VAESENC       Z28, Z4, Z4
+	VAESENC       Z19, Z1, Z1
+	CRC32Q        416(SI), CX
+	VAESENC       Z27, Z6, Z6
 	VPSHUFB       (DX), Z12, Z12
-	VAESENC       Z20, Z0, Z0
-	VAESENC       Z28, Z5, Z5
+	CRC32Q        424(SI), CX
+	VAESENC       Z19, Z2, Z2
 	VPSHUFB       (DX), Z13, Z13
-	VAESENC       Z20, Z1, Z1
+	VAESENC       Z27, Z7, Z7
+	CRC32Q        432(SI), CX
 	VPCLMULQDQ    $0x00, 384(BX), Z12, Z14
-	VAESENC       Z28, Z6, Z6
+	VAESENC       Z19, Z3, Z3
+	CRC32Q        296(SI), R11
+	VAESENC       Z28, Z4, Z4
 	VPCLMULQDQ    $0x00, 448(BX), Z13, Z31
-	VAESENC       Z20, Z2, Z2
-	VAESENC       Z28, Z7, Z7
+	CRC32Q        440(SI), CX
+	VAESENC       Z20, Z0, Z0
 	VPTERNLOGQ    $0x96, Z14, Z31, Z8
-	VAESENC       Z20, Z3, Z3
+	VAESENC       Z28, Z5, Z5
+	CRC32Q        448(SI), CX
 	VPSHUFD       $0x4e, Z12, Z14
-	VAESENC       Z29, Z4, Z4
-	VAESENC       Z21, Z0, Z0
+	VAESENC       Z20, Z1, Z1
+	CRC32Q        304(SI), R11
+	VAESENC       Z28, Z6, Z6
 	VPSHUFD       $0x4e, Z13, Z31
-	VAESENC       Z29, Z5, Z5
+	CRC32Q        456(SI), CX
+	VAESENC       Z20, Z2, Z2
 	VPXORQ        Z12, Z14, Z14
-	VAESENC       Z21, Z1, Z1
+	VAESENC       Z28, Z7, Z7
+	CRC32Q        464(SI), CX
 	VPXORQ        Z13, Z31, Z31
-	VAESENC       Z29, Z6, Z6
-	VAESENC       Z21, Z2, Z2
+	VAESENC       Z20, Z3, Z3
+	CRC32Q        312(SI), R11
+	VAESENC       Z29, Z4, Z4
 	VPCLMULQDQ    $0x11, 384(BX), Z12, Z12
-	VAESENC       Z29, Z7, Z7
+	VAESENC       Z21, Z0, Z0
+	CRC32Q        472(SI), CX
 	VPCLMULQDQ    $0x11, 448(BX), Z13, Z13
-	VAESENC       Z21, Z3, Z3
+	VAESENC       Z29, Z5, Z5
+	CRC32Q        480(SI), CX
+	VAESENC       Z21, Z1, Z1
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	VAESENCLAST   Z30, Z4, Z4
-	VAESENC       Z22, Z0, Z0
+	CRC32Q        320(SI), R11
+	VAESENC       Z29, Z6, Z6
 	VPCLMULQDQ    $0x00, 3136(BX), Z14, Z14
-	VAESENCLAST   Z30, Z5, Z5
+	VAESENC       Z21, Z2, Z2
+	CRC32Q        488(SI), CX
 	VPCLMULQDQ    $0x00, 3200(BX), Z31, Z31
-	VAESENC       Z22, Z1, Z1
+	VAESENC       Z29, Z7, Z7
+	CRC32Q        496(SI), CX
+	VAESENC       Z21, Z3, Z3
 	VPTERNLOGQ    $0x96, Z14, Z31, Z9
+	CRC32Q        328(SI), R11
+	VAESENCLAST   Z30, Z4, Z4
+	VMOVQ         R11, X12
+	VAESENC       Z22, Z0, Z0
+	VPCLMULQDQ    $0x00, 592(DX), X12, X12
+	VMOVQ         X12, R11
+	VAESENCLAST   Z30, Z5, Z5
+	XORQ          504(SI), R11
+	VAESENC       Z22, Z1, Z1
+	CRC32Q        R11, CX
+	MOVQ          CX, R11
 	VAESENCLAST   Z30, Z6, Z6
 	VAESENC       Z22, Z2, Z2
 	VAESENCLAST   Z30, Z7, Z7
@@ -7018,6 +7877,32 @@ group2:
 	JNE   unit
 
 rest:
+	MOVQ jobs+16(FP), CX
+	MOVQ 24(CX), DI
+	MOVQ 32(CX), R12
+	ADDQ R12, DI
+	ANDQ $0x000001ff, R12
+	SUBQ R12, DI
+
+sumWord:
+	CMPQ   R12, $0x08
+	JLT    sumByte
+	CRC32Q (DI), R11
+	ADDQ   $0x08, DI
+	SUBQ   $0x08, R12
+	JMP    sumWord
+
+sumByte:
+	TESTQ  R12, R12
+	JEQ    sumDone
+	CRC32B (DI), R11
+	INCQ   DI
+	DECQ   R12
+	JMP    sumByte
+
+sumDone:
+	NOTL         R11
+	MOVL         R11, 84(CX)
 	TESTQ        R8, R8
 	JEQ          lengths
 	VAESENC      Z23, Z0, Z0
@@ -7212,7 +8097,7 @@ lengths:
 	MOVQ          stride+40(FP), BX
 	ADDQ          BX, CX
 	MOVQ          CX, tags+32(FP)
-	ADDQ          $0x00000068, jobs+16(FP)
+	ADDQ          $0x00000070, jobs+16(FP)
 	DECQ          n+24(FP)
 	JEQ           done
 	CMPQ          24(SP), $0x00
@@ -7250,7 +8135,7 @@ done:
 	RET
 
 // func gcmOpenAESNIr10(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
-// Requires: AES, CMOV, MMX+, PCLMULQDQ, SSE2, SSE4.1, SSSE3
+// Requires: AES, CMOV, MMX+, PCLMULQDQ, SSE2, SSE4.1, SSE4.2, SSSE3
 TEXT ·gcmOpenAESNIr10(SB), NOSPLIT, $192-48
 	MOVQ keys+0(FP), AX
 	MOVQ tab+8(FP), CX
@@ -7300,6 +8185,7 @@ job:
 	PXOR       X10, X10
 	PXOR       X11, X11
 	MOVQ       $0x00000000, 24(SP)
+	MOVL       $0xffffffff, R10
 	MOVQ       jobs+16(FP), DX
 	MOVQ       24(DX), BX
 	MOVQ       (DX), R8
@@ -7310,20 +8196,20 @@ job:
 	LEAQ       31(DI), DX
 	ANDQ       $-16, DX
 	MOVQ       DX, 16(SP)
-	MOVQ       SI, R10
-	SHLQ       $0x07, R10
-	ADDQ       16(SP), R10
-	NEGQ       R10
-	LEAQ       3328(CX)(R10*1), R10
+	MOVQ       SI, R11
+	SHLQ       $0x07, R11
+	ADDQ       16(SP), R11
+	NEGQ       R11
+	LEAQ       3328(CX)(R11*1), R11
 	LEAQ       1280(CX), DX
 	CMPQ       SI, $0x10
-	CMOVQLE    R10, DX
-	MOVQ       jobs+16(FP), R10
-	MOVQ       72(R10), R11
-	MOVL       80(R10), R10
-	BTSQ       $0x38, R10
-	MOVQ       R11, X12
-	PINSRQ     $0x01, R10, X12
+	CMOVQLE    R11, DX
+	MOVQ       jobs+16(FP), R11
+	MOVQ       72(R11), R12
+	MOVL       80(R11), R11
+	BTSQ       $0x38, R11
+	MOVQ       R12, X12
+	PINSRQ     $0x01, R11, X12
 	MOVOU      (AX), X15
 	PXOR       X15, X12
 	MOVOU      16(AX), X15
@@ -7347,14 +8233,14 @@ job:
 	MOVOU      160(AX), X15
 	AESENCLAST X15, X12
 	MOVOU      X12, (SP)
-	MOVQ       jobs+16(FP), R10
-	MOVQ       48(R10), R11
-	MOVQ       56(R10), R10
+	MOVQ       jobs+16(FP), R11
+	MOVQ       48(R11), R12
+	MOVQ       56(R11), R11
 
 ad:
-	CMPQ      R10, $0x40
+	CMPQ      R11, $0x40
 	JLE       adLast
-	MOVOU     (R11), X12
+	MOVOU     (R12), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
@@ -7367,7 +8253,7 @@ ad:
 	PXOR      X12, X10
 	PCLMULQDQ $0x00, 6016(CX), X13
 	PXOR      X13, X9
-	MOVOU     16(R11), X12
+	MOVOU     16(R12), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
@@ -7380,7 +8266,7 @@ ad:
 	PXOR      X12, X10
 	PCLMULQDQ $0x00, 6032(CX), X13
 	PXOR      X13, X9
-	MOVOU     32(R11), X12
+	MOVOU     32(R12), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
@@ -7393,7 +8279,7 @@ ad:
 	PXOR      X12, X10
 	PCLMULQDQ $0x00, 6048(CX), X13
 	PXOR      X13, X9
-	MOVOU     48(R11), X12
+	MOVOU     48(R12), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
@@ -7426,65 +8312,65 @@ ad:
 	PXOR      X8, X8
 	PXOR      X9, X9
 	PXOR      X10, X10
-	ADDQ      $0x40, R11
-	SUBQ      $0x40, R10
+	ADDQ      $0x40, R12
+	SUBQ      $0x40, R11
 	JMP       ad
 
 adLast:
-	TESTQ R10, R10
+	TESTQ R11, R11
 	JEQ   adDone
-	LEAQ  15(R10), R12
-	ANDQ  $-16, R12
-	NEGQ  R12
-	ADDQ  DX, R12
+	LEAQ  15(R11), R13
+	ANDQ  $-16, R13
+	NEGQ  R13
+	ADDQ  DX, R13
 
 adBlock:
-	CMPQ      R10, $0x10
+	CMPQ      R11, $0x10
 	JLT       adPart
-	MOVOU     (R11), X12
+	MOVOU     (R12), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
 	MOVOU     X12, X13
-	PCLMULQDQ $0x00, (R12), X13
+	PCLMULQDQ $0x00, (R13), X13
 	PXOR      X13, X8
 	PSHUFD    $0x4e, X12, X13
 	PXOR      X12, X13
-	PCLMULQDQ $0x11, (R12), X12
+	PCLMULQDQ $0x11, (R13), X12
 	PXOR      X12, X10
-	PCLMULQDQ $0x00, 2752(R12), X13
+	PCLMULQDQ $0x00, 2752(R13), X13
 	PXOR      X13, X9
+	ADDQ      $0x10, R13
 	ADDQ      $0x10, R12
-	ADDQ      $0x10, R11
-	SUBQ      $0x10, R10
+	SUBQ      $0x10, R11
 	JMP       adBlock
 
 adPart:
-	TESTQ R10, R10
+	TESTQ R11, R11
 	JEQ   adDone
 	PXOR  X12, X12
 	MOVOU X12, 176(SP)
-	LEAQ  176(SP), R13
-	XORQ  R14, R14
+	LEAQ  176(SP), R14
+	XORQ  R15, R15
 
 byte1:
-	MOVBQZX   (R11)(R14*1), R15
-	MOVB      R15, (R13)(R14*1)
-	INCQ      R14
-	CMPQ      R14, R10
+	MOVBQZX   (R12)(R15*1), BP
+	MOVB      BP, (R14)(R15*1)
+	INCQ      R15
+	CMPQ      R15, R11
 	JLT       byte1
 	MOVOU     176(SP), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
 	MOVOU     X12, X13
-	PCLMULQDQ $0x00, (R12), X13
+	PCLMULQDQ $0x00, (R13), X13
 	PXOR      X13, X8
 	PSHUFD    $0x4e, X12, X13
 	PXOR      X12, X13
-	PCLMULQDQ $0x11, (R12), X12
+	PCLMULQDQ $0x11, (R13), X12
 	PXOR      X12, X10
-	PCLMULQDQ $0x00, 2752(R12), X13
+	PCLMULQDQ $0x00, 2752(R13), X13
 	PXOR      X13, X9
 
 adDone:
@@ -7495,17 +8381,17 @@ unit:
 	MOVOU      80(AX), X15
 	ADDL       $0x08, R9
 	AESENC     X15, X0
-	MOVL       R9, R10
-	BSWAPL     R10
+	MOVL       R9, R11
+	BSWAPL     R11
 	AESENC     X15, X1
-	XORL       12(AX), R10
+	XORL       12(AX), R11
 	AESENC     X15, X2
 	MOVOU      160(SP), X4
 	MOVOU      X4, X7
 	AESENC     X15, X3
 	MOVOU      X4, X5
 	MOVOU      96(AX), X15
-	PINSRD     $0x03, R10, X7
+	PINSRD     $0x03, R11, X7
 	PREFETCHT0 1024(BX)
 	PXOR       128(CX), X4
 	MOVOU      (BX), X12
@@ -7514,48 +8400,52 @@ unit:
 	PXOR       144(CX), X5
 	PXOR       X11, X12
 	AESENC     X15, X1
-	MOVOU      X7, 160(SP)
 	PXOR       X11, X11
-	MOVOU      X7, X6
+	MOVOU      X7, 160(SP)
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, (DX), X13
-	AESENC     X15, X2
+	MOVOU      X7, X6
 	PXOR       X13, X8
+	AESENC     X15, X2
+	CRC32Q     (BX), R10
 	PXOR       160(CX), X6
 	PSHUFD     $0x4e, X12, X13
 	AESENC     X15, X3
-	PXOR       176(CX), X7
 	PXOR       X12, X13
-	XORL       R10, R10
+	PXOR       176(CX), X7
 	PCLMULQDQ  $0x11, (DX), X12
-	MOVOU      112(AX), X15
+	XORL       R11, R11
 	PXOR       X12, X10
-	AESENC     X15, X0
+	MOVOU      112(AX), X15
 	PCLMULQDQ  $0x00, 2752(DX), X13
+	AESENC     X15, X0
+	CRC32Q     8(BX), R10
 	AESENC     X15, X1
-	AESENC     X15, X2
 	PXOR       X13, X9
-	AESENC     X15, X3
+	AESENC     X15, X2
 	MOVOU      16(BX), X12
-	MOVOU      16(AX), X15
+	AESENC     X15, X3
 	PSHUFB     (CX), X12
-	AESENC     X15, X4
+	MOVOU      16(AX), X15
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 16(DX), X13
-	AESENC     X15, X5
+	AESENC     X15, X4
 	PXOR       X13, X8
+	AESENC     X15, X5
+	CRC32Q     16(BX), R10
 	AESENC     X15, X6
-	AESENC     X15, X7
 	PSHUFD     $0x4e, X12, X13
-	MOVOU      128(AX), X15
+	AESENC     X15, X7
 	PXOR       X12, X13
-	AESENC     X15, X0
+	MOVOU      128(AX), X15
 	PCLMULQDQ  $0x11, 16(DX), X12
-	AESENC     X15, X1
+	AESENC     X15, X0
 	PXOR       X12, X10
+	AESENC     X15, X1
+	PCLMULQDQ  $0x00, 2768(DX), X13
 	AESENC     X15, X2
 	AESENC     X15, X3
-	PCLMULQDQ  $0x00, 2768(DX), X13
+	CRC32Q     24(BX), R10
 	MOVOU      32(AX), X15
 	PXOR       X13, X9
 	AESENC     X15, X4
@@ -7563,47 +8453,51 @@ unit:
 	AESENC     X15, X5
 	PSHUFB     (CX), X12
 	AESENC     X15, X6
-	AESENC     X15, X7
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 32(DX), X13
-	MOVOU      144(AX), X15
+	AESENC     X15, X7
 	PXOR       X13, X8
-	AESENC     X15, X0
+	MOVOU      144(AX), X15
 	PSHUFD     $0x4e, X12, X13
+	AESENC     X15, X0
+	CRC32Q     32(BX), R10
 	AESENC     X15, X1
 	PXOR       X12, X13
 	AESENC     X15, X2
 	PCLMULQDQ  $0x11, 32(DX), X12
 	AESENC     X15, X3
-	MOVOU      48(AX), X15
 	PXOR       X12, X10
-	AESENC     X15, X4
+	MOVOU      48(AX), X15
 	PCLMULQDQ  $0x00, 2784(DX), X13
-	AESENC     X15, X5
+	AESENC     X15, X4
 	PXOR       X13, X9
+	AESENC     X15, X5
+	CRC32Q     40(BX), R10
 	AESENC     X15, X6
 	MOVOU      48(BX), X12
 	AESENC     X15, X7
-	MOVOU      160(AX), X15
 	PSHUFB     (CX), X12
-	AESENCLAST X15, X0
+	MOVOU      160(AX), X15
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 48(DX), X13
-	AESENCLAST X15, X1
+	AESENCLAST X15, X0
 	PXOR       X13, X8
-	AESENCLAST X15, X2
+	AESENCLAST X15, X1
 	PSHUFD     $0x4e, X12, X13
+	AESENCLAST X15, X2
+	CRC32Q     48(BX), R10
 	AESENCLAST X15, X3
-	MOVOU      64(AX), X15
 	PXOR       X12, X13
-	AESENC     X15, X4
+	MOVOU      64(AX), X15
 	PCLMULQDQ  $0x11, 48(DX), X12
-	AESENC     X15, X5
+	AESENC     X15, X4
 	PXOR       X12, X10
-	AESENC     X15, X6
+	AESENC     X15, X5
 	PCLMULQDQ  $0x00, 2800(DX), X13
-	AESENC     X15, X7
+	AESENC     X15, X6
 	PXOR       X13, X9
+	AESENC     X15, X7
+	CRC32Q     56(BX), R10
 	CMPQ       SI, $0x01
 	JNE        more2
 	TESTQ      DI, DI
@@ -7611,9 +8505,9 @@ unit:
 	CMPQ       n+24(FP), $0x01
 	JEQ        more2
 	MOVQ       jobs+16(FP), R9
-	MOVQ       176(R9), R10
-	MOVL       184(R9), R9
-	MOVQ       R10, X12
+	MOVQ       184(R9), R11
+	MOVL       192(R9), R9
+	MOVQ       R11, X12
 	PINSRQ     $0x01, R9, X12
 	MOVOU      (AX), X15
 	PXOR       X15, X12
@@ -7640,103 +8534,111 @@ more2:
 	MOVOU      48(BX), X14
 	MOVOU      64(BX), X12
 	MOVOU      96(AX), X15
-	PXOR       X14, X3
 	PSHUFB     (CX), X12
-	MOVOU      X3, 48(R8)
+	PXOR       X14, X3
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 64(DX), X13
+	MOVOU      X3, 48(R8)
+	PXOR       X13, X8
 	AESENC     X15, X4
 	MOVOU      160(SP), X0
-	PXOR       X13, X8
-	PXOR       64(CX), X0
 	PSHUFD     $0x4e, X12, X13
+	PXOR       64(CX), X0
+	CRC32Q     64(BX), R10
 	AESENC     X15, X5
 	PXOR       X12, X13
 	MOVOU      160(SP), X1
-	PXOR       80(CX), X1
 	PCLMULQDQ  $0x11, 64(DX), X12
-	AESENC     X15, X6
+	PXOR       80(CX), X1
 	PXOR       X12, X10
+	AESENC     X15, X6
 	MOVOU      160(SP), X2
-	PXOR       96(CX), X2
 	PCLMULQDQ  $0x00, 2816(DX), X13
-	AESENC     X15, X7
+	PXOR       96(CX), X2
 	PXOR       X13, X9
+	AESENC     X15, X7
+	CRC32Q     72(BX), R10
 	MOVOU      160(SP), X3
 	MOVOU      80(BX), X12
 	PXOR       112(CX), X3
-	MOVOU      112(AX), X15
 	PSHUFB     (CX), X12
-	AESENC     X15, X4
+	MOVOU      112(AX), X15
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 80(DX), X13
+	AESENC     X15, X4
 	AESENC     X15, X5
-	AESENC     X15, X6
 	PXOR       X13, X8
-	AESENC     X15, X7
+	AESENC     X15, X6
 	PSHUFD     $0x4e, X12, X13
+	AESENC     X15, X7
+	CRC32Q     80(BX), R10
 	MOVOU      16(AX), X15
-	AESENC     X15, X0
 	PXOR       X12, X13
-	AESENC     X15, X1
+	AESENC     X15, X0
 	PCLMULQDQ  $0x11, 80(DX), X12
+	AESENC     X15, X1
 	AESENC     X15, X2
 	PXOR       X12, X10
 	AESENC     X15, X3
-	MOVOU      128(AX), X15
 	PCLMULQDQ  $0x00, 2832(DX), X13
-	AESENC     X15, X4
+	MOVOU      128(AX), X15
 	PXOR       X13, X9
+	AESENC     X15, X4
+	CRC32Q     88(BX), R10
 	AESENC     X15, X5
-	AESENC     X15, X6
 	MOVOU      96(BX), X12
-	AESENC     X15, X7
+	AESENC     X15, X6
 	PSHUFB     (CX), X12
+	AESENC     X15, X7
 	MOVOU      32(AX), X15
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 96(DX), X13
 	AESENC     X15, X0
-	AESENC     X15, X1
 	PXOR       X13, X8
-	AESENC     X15, X2
+	AESENC     X15, X1
 	PSHUFD     $0x4e, X12, X13
+	AESENC     X15, X2
+	CRC32Q     96(BX), R10
 	AESENC     X15, X3
-	MOVOU      144(AX), X15
 	PXOR       X12, X13
+	MOVOU      144(AX), X15
 	AESENC     X15, X4
 	PCLMULQDQ  $0x11, 96(DX), X12
 	AESENC     X15, X5
-	AESENC     X15, X6
 	PXOR       X12, X10
-	AESENC     X15, X7
+	AESENC     X15, X6
 	PCLMULQDQ  $0x00, 2848(DX), X13
-	MOVOU      48(AX), X15
+	AESENC     X15, X7
 	PXOR       X13, X9
+	MOVOU      48(AX), X15
+	CRC32Q     104(BX), R10
 	AESENC     X15, X0
-	AESENC     X15, X1
 	MOVOU      112(BX), X12
+	AESENC     X15, X1
 	AESENC     X15, X2
 	PSHUFB     (CX), X12
 	AESENC     X15, X3
-	MOVOU      160(AX), X15
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 112(DX), X13
-	AESENCLAST X15, X4
+	MOVOU      160(AX), X15
 	PXOR       X13, X8
-	AESENCLAST X15, X5
+	AESENCLAST X15, X4
 	PSHUFD     $0x4e, X12, X13
+	AESENCLAST X15, X5
+	CRC32Q     112(BX), R10
 	AESENCLAST X15, X6
 	AESENCLAST X15, X7
 	PXOR       X12, X13
 	MOVOU      64(AX), X15
 	PCLMULQDQ  $0x11, 112(DX), X12
 	AESENC     X15, X0
-	AESENC     X15, X1
 	PXOR       X12, X10
-	AESENC     X15, X2
+	AESENC     X15, X1
 	PCLMULQDQ  $0x00, 2864(DX), X13
-	AESENC     X15, X3
+	AESENC     X15, X2
 	PXOR       X13, X9
+	AESENC     X15, X3
+	CRC32Q     120(BX), R10
 	MOVOU      64(BX), X14
 	PXOR       X14, X4
 	MOVOU      X4, 64(R8)
@@ -7753,8 +8655,8 @@ more2:
 	ADDQ       $0x00000080, R8
 	DECQ       SI
 	ADDQ       $0x00000080, DX
-	LEAQ       3328(CX), R10
-	CMPQ       DX, R10
+	LEAQ       3328(CX), R11
+	CMPQ       DX, R11
 	JNE        group3
 	PXOR       X8, X9
 	PXOR       X10, X9
@@ -7776,20 +8678,46 @@ more2:
 	PXOR       X8, X8
 	PXOR       X9, X9
 	PXOR       X10, X10
-	MOVQ       SI, R10
-	SHLQ       $0x07, R10
-	ADDQ       16(SP), R10
-	NEGQ       R10
-	LEAQ       3328(CX)(R10*1), R10
+	MOVQ       SI, R11
+	SHLQ       $0x07, R11
+	ADDQ       16(SP), R11
+	NEGQ       R11
+	LEAQ       3328(CX)(R11*1), R11
 	LEAQ       1280(CX), DX
 	CMPQ       SI, $0x10
-	CMOVQLE    R10, DX
+	CMOVQLE    R11, DX
 
 group3:
 	TESTQ SI, SI
 	JNE   unit
 
 rest:
+	MOVQ jobs+16(FP), SI
+	MOVQ 24(SI), R11
+	MOVQ 32(SI), R12
+	ADDQ R12, R11
+	ANDQ $0x0000007f, R12
+	SUBQ R12, R11
+
+sumWord:
+	CMPQ   R12, $0x08
+	JLT    sumByte
+	CRC32Q (R11), R10
+	ADDQ   $0x08, R11
+	SUBQ   $0x08, R12
+	JMP    sumWord
+
+sumByte:
+	TESTQ  R12, R12
+	JEQ    sumDone
+	CRC32B (R11), R10
+	INCQ   R11
+	DECQ   R12
+	JMP    sumByte
+
+sumDone:
+	NOTL       R10
+	MOVL       R10, 84(SI)
 	TESTQ      DI, DI
 	JEQ        lengths
 	MOVOU      80(AX), X15
@@ -8013,7 +8941,7 @@ lengths:
 	MOVQ      stride+40(FP), BX
 	ADDQ      BX, DX
 	MOVQ      DX, tags+32(FP)
-	ADDQ      $0x00000068, jobs+16(FP)
+	ADDQ      $0x00000070, jobs+16(FP)
 	DECQ      n+24(FP)
 	JEQ       done
 	CMPQ      24(SP), $0x00
@@ -8052,7 +8980,7 @@ done:
 	RET
 
 // func gcmOpenAESNIr12(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
-// Requires: AES, CMOV, MMX+, PCLMULQDQ, SSE2, SSE4.1, SSSE3
+// Requires: AES, CMOV, MMX+, PCLMULQDQ, SSE2, SSE4.1, SSE4.2, SSSE3
 TEXT ·gcmOpenAESNIr12(SB), NOSPLIT, $192-48
 	MOVQ keys+0(FP), AX
 	MOVQ tab+8(FP), CX
@@ -8107,6 +9035,7 @@ job:
 	PXOR       X10, X10
 	PXOR       X11, X11
 	MOVQ       $0x00000000, 24(SP)
+	MOVL       $0xffffffff, R10
 	MOVQ       jobs+16(FP), DX
 	MOVQ       24(DX), BX
 	MOVQ       (DX), R8
@@ -8117,20 +9046,20 @@ job:
 	LEAQ       31(DI), DX
 	ANDQ       $-16, DX
 	MOVQ       DX, 16(SP)
-	MOVQ       SI, R10
-	SHLQ       $0x07, R10
-	ADDQ       16(SP), R10
-	NEGQ       R10
-	LEAQ       3328(CX)(R10*1), R10
+	MOVQ       SI, R11
+	SHLQ       $0x07, R11
+	ADDQ       16(SP), R11
+	NEGQ       R11
+	LEAQ       3328(CX)(R11*1), R11
 	LEAQ       1280(CX), DX
 	CMPQ       SI, $0x10
-	CMOVQLE    R10, DX
-	MOVQ       jobs+16(FP), R10
-	MOVQ       72(R10), R11
-	MOVL       80(R10), R10
-	BTSQ       $0x38, R10
-	MOVQ       R11, X12
-	PINSRQ     $0x01, R10, X12
+	CMOVQLE    R11, DX
+	MOVQ       jobs+16(FP), R11
+	MOVQ       72(R11), R12
+	MOVL       80(R11), R11
+	BTSQ       $0x38, R11
+	MOVQ       R12, X12
+	PINSRQ     $0x01, R11, X12
 	MOVOU      (AX), X15
 	PXOR       X15, X12
 	MOVOU      16(AX), X15
@@ -8158,14 +9087,14 @@ job:
 	MOVOU      192(AX), X15
 	AESENCLAST X15, X12
 	MOVOU      X12, (SP)
-	MOVQ       jobs+16(FP), R10
-	MOVQ       48(R10), R11
-	MOVQ       56(R10), R10
+	MOVQ       jobs+16(FP), R11
+	MOVQ       48(R11), R12
+	MOVQ       56(R11), R11
 
 ad:
-	CMPQ      R10, $0x40
+	CMPQ      R11, $0x40
 	JLE       adLast
-	MOVOU     (R11), X12
+	MOVOU     (R12), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
@@ -8178,7 +9107,7 @@ ad:
 	PXOR      X12, X10
 	PCLMULQDQ $0x00, 6016(CX), X13
 	PXOR      X13, X9
-	MOVOU     16(R11), X12
+	MOVOU     16(R12), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
@@ -8191,7 +9120,7 @@ ad:
 	PXOR      X12, X10
 	PCLMULQDQ $0x00, 6032(CX), X13
 	PXOR      X13, X9
-	MOVOU     32(R11), X12
+	MOVOU     32(R12), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
@@ -8204,7 +9133,7 @@ ad:
 	PXOR      X12, X10
 	PCLMULQDQ $0x00, 6048(CX), X13
 	PXOR      X13, X9
-	MOVOU     48(R11), X12
+	MOVOU     48(R12), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
@@ -8237,65 +9166,65 @@ ad:
 	PXOR      X8, X8
 	PXOR      X9, X9
 	PXOR      X10, X10
-	ADDQ      $0x40, R11
-	SUBQ      $0x40, R10
+	ADDQ      $0x40, R12
+	SUBQ      $0x40, R11
 	JMP       ad
 
 adLast:
-	TESTQ R10, R10
+	TESTQ R11, R11
 	JEQ   adDone
-	LEAQ  15(R10), R12
-	ANDQ  $-16, R12
-	NEGQ  R12
-	ADDQ  DX, R12
+	LEAQ  15(R11), R13
+	ANDQ  $-16, R13
+	NEGQ  R13
+	ADDQ  DX, R13
 
 adBlock:
-	CMPQ      R10, $0x10
+	CMPQ      R11, $0x10
 	JLT       adPart
-	MOVOU     (R11), X12
+	MOVOU     (R12), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
 	MOVOU     X12, X13
-	PCLMULQDQ $0x00, (R12), X13
+	PCLMULQDQ $0x00, (R13), X13
 	PXOR      X13, X8
 	PSHUFD    $0x4e, X12, X13
 	PXOR      X12, X13
-	PCLMULQDQ $0x11, (R12), X12
+	PCLMULQDQ $0x11, (R13), X12
 	PXOR      X12, X10
-	PCLMULQDQ $0x00, 2752(R12), X13
+	PCLMULQDQ $0x00, 2752(R13), X13
 	PXOR      X13, X9
+	ADDQ      $0x10, R13
 	ADDQ      $0x10, R12
-	ADDQ      $0x10, R11
-	SUBQ      $0x10, R10
+	SUBQ      $0x10, R11
 	JMP       adBlock
 
 adPart:
-	TESTQ R10, R10
+	TESTQ R11, R11
 	JEQ   adDone
 	PXOR  X12, X12
 	MOVOU X12, 176(SP)
-	LEAQ  176(SP), R13
-	XORQ  R14, R14
+	LEAQ  176(SP), R14
+	XORQ  R15, R15
 
 byte1:
-	MOVBQZX   (R11)(R14*1), R15
-	MOVB      R15, (R13)(R14*1)
-	INCQ      R14
-	CMPQ      R14, R10
+	MOVBQZX   (R12)(R15*1), BP
+	MOVB      BP, (R14)(R15*1)
+	INCQ      R15
+	CMPQ      R15, R11
 	JLT       byte1
 	MOVOU     176(SP), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
 	MOVOU     X12, X13
-	PCLMULQDQ $0x00, (R12), X13
+	PCLMULQDQ $0x00, (R13), X13
 	PXOR      X13, X8
 	PSHUFD    $0x4e, X12, X13
 	PXOR      X12, X13
-	PCLMULQDQ $0x11, (R12), X12
+	PCLMULQDQ $0x11, (R13), X12
 	PXOR      X12, X10
-	PCLMULQDQ $0x00, 2752(R12), X13
+	PCLMULQDQ $0x00, 2752(R13), X13
 	PXOR      X13, X9
 
 adDone:
@@ -8306,125 +9235,133 @@ unit:
 	MOVOU      96(AX), X15
 	ADDL       $0x08, R9
 	AESENC     X15, X0
-	MOVL       R9, R10
-	BSWAPL     R10
+	MOVL       R9, R11
+	BSWAPL     R11
 	AESENC     X15, X1
-	XORL       12(AX), R10
+	XORL       12(AX), R11
 	AESENC     X15, X2
 	MOVOU      160(SP), X4
 	MOVOU      X4, X7
 	AESENC     X15, X3
 	MOVOU      X4, X5
 	MOVOU      112(AX), X15
-	PINSRD     $0x03, R10, X7
+	PINSRD     $0x03, R11, X7
 	PREFETCHT0 1024(BX)
 	PXOR       128(CX), X4
 	MOVOU      (BX), X12
 	AESENC     X15, X0
-	PXOR       144(CX), X5
 	PSHUFB     (CX), X12
-	AESENC     X15, X1
+	PXOR       144(CX), X5
 	PXOR       X11, X12
+	AESENC     X15, X1
 	MOVOU      X7, 160(SP)
-	MOVOU      X7, X6
 	PXOR       X11, X11
-	AESENC     X15, X2
+	MOVOU      X7, X6
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, (DX), X13
-	PXOR       160(CX), X6
-	AESENC     X15, X3
+	AESENC     X15, X2
 	PXOR       X13, X8
+	PXOR       160(CX), X6
+	CRC32Q     (BX), R10
+	AESENC     X15, X3
 	PXOR       176(CX), X7
 	PSHUFD     $0x4e, X12, X13
-	XORL       R10, R10
-	MOVOU      128(AX), X15
+	XORL       R11, R11
 	PXOR       X12, X13
-	AESENC     X15, X0
+	MOVOU      128(AX), X15
 	PCLMULQDQ  $0x11, (DX), X12
+	AESENC     X15, X0
+	PXOR       X12, X10
 	AESENC     X15, X1
 	AESENC     X15, X2
-	PXOR       X12, X10
-	AESENC     X15, X3
 	PCLMULQDQ  $0x00, 2752(DX), X13
+	AESENC     X15, X3
+	CRC32Q     8(BX), R10
 	MOVOU      16(AX), X15
-	AESENC     X15, X4
 	PXOR       X13, X9
-	AESENC     X15, X5
+	AESENC     X15, X4
 	MOVOU      16(BX), X12
-	AESENC     X15, X6
+	AESENC     X15, X5
 	PSHUFB     (CX), X12
+	AESENC     X15, X6
 	AESENC     X15, X7
-	MOVOU      144(AX), X15
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 16(DX), X13
-	AESENC     X15, X0
+	MOVOU      144(AX), X15
 	PXOR       X13, X8
+	AESENC     X15, X0
+	CRC32Q     16(BX), R10
 	AESENC     X15, X1
-	AESENC     X15, X2
 	PSHUFD     $0x4e, X12, X13
+	AESENC     X15, X2
 	AESENC     X15, X3
 	PXOR       X12, X13
 	MOVOU      32(AX), X15
-	AESENC     X15, X4
 	PCLMULQDQ  $0x11, 16(DX), X12
-	AESENC     X15, X5
+	AESENC     X15, X4
 	PXOR       X12, X10
+	AESENC     X15, X5
+	PCLMULQDQ  $0x00, 2768(DX), X13
 	AESENC     X15, X6
 	AESENC     X15, X7
-	PCLMULQDQ  $0x00, 2768(DX), X13
+	CRC32Q     24(BX), R10
 	MOVOU      160(AX), X15
 	PXOR       X13, X9
 	AESENC     X15, X0
-	AESENC     X15, X1
 	MOVOU      32(BX), X12
-	AESENC     X15, X2
+	AESENC     X15, X1
 	PSHUFB     (CX), X12
+	AESENC     X15, X2
 	AESENC     X15, X3
-	MOVOU      48(AX), X15
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 32(DX), X13
-	AESENC     X15, X4
+	MOVOU      48(AX), X15
 	PXOR       X13, X8
-	AESENC     X15, X5
-	AESENC     X15, X6
+	AESENC     X15, X4
 	PSHUFD     $0x4e, X12, X13
-	AESENC     X15, X7
+	AESENC     X15, X5
+	CRC32Q     32(BX), R10
+	AESENC     X15, X6
 	PXOR       X12, X13
+	AESENC     X15, X7
 	MOVOU      176(AX), X15
 	PCLMULQDQ  $0x11, 32(DX), X12
 	AESENC     X15, X0
-	AESENC     X15, X1
 	PXOR       X12, X10
-	AESENC     X15, X2
+	AESENC     X15, X1
 	PCLMULQDQ  $0x00, 2784(DX), X13
+	AESENC     X15, X2
+	PXOR       X13, X9
 	AESENC     X15, X3
 	MOVOU      64(AX), X15
-	PXOR       X13, X9
+	CRC32Q     40(BX), R10
 	AESENC     X15, X4
 	MOVOU      48(BX), X12
 	AESENC     X15, X5
-	AESENC     X15, X6
 	PSHUFB     (CX), X12
-	AESENC     X15, X7
+	AESENC     X15, X6
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 48(DX), X13
+	AESENC     X15, X7
 	MOVOU      192(AX), X15
-	AESENCLAST X15, X0
 	PXOR       X13, X8
-	AESENCLAST X15, X1
+	AESENCLAST X15, X0
 	PSHUFD     $0x4e, X12, X13
+	AESENCLAST X15, X1
+	CRC32Q     48(BX), R10
 	AESENCLAST X15, X2
-	AESENCLAST X15, X3
 	PXOR       X12, X13
+	AESENCLAST X15, X3
 	MOVOU      80(AX), X15
 	PCLMULQDQ  $0x11, 48(DX), X12
 	AESENC     X15, X4
-	AESENC     X15, X5
 	PXOR       X12, X10
-	AESENC     X15, X6
+	AESENC     X15, X5
 	PCLMULQDQ  $0x00, 2800(DX), X13
-	AESENC     X15, X7
+	AESENC     X15, X6
 	PXOR       X13, X9
+	AESENC     X15, X7
+	CRC32Q     56(BX), R10
 	CMPQ       SI, $0x01
 	JNE        more2
 	TESTQ      DI, DI
@@ -8432,9 +9369,9 @@ unit:
 	CMPQ       n+24(FP), $0x01
 	JEQ        more2
 	MOVQ       jobs+16(FP), R9
-	MOVQ       176(R9), R10
-	MOVL       184(R9), R9
-	MOVQ       R10, X12
+	MOVQ       184(R9), R11
+	MOVL       192(R9), R9
+	MOVQ       R11, X12
 	PINSRQ     $0x01, R9, X12
 	MOVOU      (AX), X15
 	PXOR       X15, X12
@@ -8459,115 +9396,123 @@ more2:
 	MOVOU      X2, 32(R8)
 	PREFETCHT0 1088(BX)
 	MOVOU      48(BX), X14
-	MOVOU      112(AX), X15
 	MOVOU      64(BX), X12
+	MOVOU      112(AX), X15
 	PXOR       X14, X3
 	PSHUFB     (CX), X12
 	MOVOU      X3, 48(R8)
-	AESENC     X15, X4
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 64(DX), X13
+	AESENC     X15, X4
+	PXOR       X13, X8
 	MOVOU      160(SP), X0
 	PXOR       64(CX), X0
-	PXOR       X13, X8
-	AESENC     X15, X5
 	PSHUFD     $0x4e, X12, X13
+	AESENC     X15, X5
+	CRC32Q     64(BX), R10
 	MOVOU      160(SP), X1
 	PXOR       80(CX), X1
 	PXOR       X12, X13
 	AESENC     X15, X6
-	MOVOU      160(SP), X2
 	PCLMULQDQ  $0x11, 64(DX), X12
-	PXOR       96(CX), X2
+	MOVOU      160(SP), X2
 	PXOR       X12, X10
+	PXOR       96(CX), X2
 	AESENC     X15, X7
-	MOVOU      160(SP), X3
 	PCLMULQDQ  $0x00, 2816(DX), X13
+	MOVOU      160(SP), X3
+	PXOR       X13, X9
 	PXOR       112(CX), X3
 	MOVOU      128(AX), X15
-	PXOR       X13, X9
+	CRC32Q     72(BX), R10
 	AESENC     X15, X4
 	MOVOU      80(BX), X12
 	AESENC     X15, X5
-	AESENC     X15, X6
 	PSHUFB     (CX), X12
+	AESENC     X15, X6
 	AESENC     X15, X7
-	MOVOU      16(AX), X15
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 80(DX), X13
-	AESENC     X15, X0
+	MOVOU      16(AX), X15
 	PXOR       X13, X8
+	AESENC     X15, X0
+	PSHUFD     $0x4e, X12, X13
 	AESENC     X15, X1
 	AESENC     X15, X2
-	PSHUFD     $0x4e, X12, X13
+	CRC32Q     80(BX), R10
 	AESENC     X15, X3
-	MOVOU      144(AX), X15
 	PXOR       X12, X13
+	MOVOU      144(AX), X15
 	AESENC     X15, X4
 	PCLMULQDQ  $0x11, 80(DX), X12
 	AESENC     X15, X5
-	AESENC     X15, X6
 	PXOR       X12, X10
+	AESENC     X15, X6
+	PCLMULQDQ  $0x00, 2832(DX), X13
 	AESENC     X15, X7
 	MOVOU      32(AX), X15
-	PCLMULQDQ  $0x00, 2832(DX), X13
-	AESENC     X15, X0
 	PXOR       X13, X9
+	AESENC     X15, X0
+	CRC32Q     88(BX), R10
 	AESENC     X15, X1
 	AESENC     X15, X2
 	MOVOU      96(BX), X12
 	AESENC     X15, X3
-	MOVOU      160(AX), X15
 	PSHUFB     (CX), X12
-	AESENC     X15, X4
+	MOVOU      160(AX), X15
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 96(DX), X13
+	AESENC     X15, X4
 	AESENC     X15, X5
-	AESENC     X15, X6
 	PXOR       X13, X8
+	AESENC     X15, X6
+	PSHUFD     $0x4e, X12, X13
 	AESENC     X15, X7
 	MOVOU      48(AX), X15
-	PSHUFD     $0x4e, X12, X13
+	CRC32Q     96(BX), R10
 	AESENC     X15, X0
 	PXOR       X12, X13
 	AESENC     X15, X1
-	AESENC     X15, X2
 	PCLMULQDQ  $0x11, 96(DX), X12
+	AESENC     X15, X2
 	AESENC     X15, X3
-	MOVOU      176(AX), X15
 	PXOR       X12, X10
-	AESENC     X15, X4
+	MOVOU      176(AX), X15
 	PCLMULQDQ  $0x00, 2848(DX), X13
+	AESENC     X15, X4
+	PXOR       X13, X9
 	AESENC     X15, X5
 	AESENC     X15, X6
-	PXOR       X13, X9
+	CRC32Q     104(BX), R10
 	AESENC     X15, X7
-	MOVOU      64(AX), X15
 	MOVOU      112(BX), X12
+	MOVOU      64(AX), X15
 	AESENC     X15, X0
 	PSHUFB     (CX), X12
 	AESENC     X15, X1
-	AESENC     X15, X2
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 112(DX), X13
+	AESENC     X15, X2
+	PXOR       X13, X8
 	AESENC     X15, X3
 	MOVOU      192(AX), X15
-	PXOR       X13, X8
-	AESENCLAST X15, X4
 	PSHUFD     $0x4e, X12, X13
+	AESENCLAST X15, X4
+	CRC32Q     112(BX), R10
 	AESENCLAST X15, X5
 	AESENCLAST X15, X6
 	PXOR       X12, X13
 	AESENCLAST X15, X7
-	MOVOU      80(AX), X15
 	PCLMULQDQ  $0x11, 112(DX), X12
-	AESENC     X15, X0
+	MOVOU      80(AX), X15
 	PXOR       X12, X10
+	AESENC     X15, X0
 	AESENC     X15, X1
-	AESENC     X15, X2
 	PCLMULQDQ  $0x00, 2864(DX), X13
-	AESENC     X15, X3
+	AESENC     X15, X2
 	PXOR       X13, X9
+	AESENC     X15, X3
+	CRC32Q     120(BX), R10
 	MOVOU      64(BX), X14
 	PXOR       X14, X4
 	MOVOU      X4, 64(R8)
@@ -8584,8 +9529,8 @@ more2:
 	ADDQ       $0x00000080, R8
 	DECQ       SI
 	ADDQ       $0x00000080, DX
-	LEAQ       3328(CX), R10
-	CMPQ       DX, R10
+	LEAQ       3328(CX), R11
+	CMPQ       DX, R11
 	JNE        group3
 	PXOR       X8, X9
 	PXOR       X10, X9
@@ -8607,20 +9552,46 @@ more2:
 	PXOR       X8, X8
 	PXOR       X9, X9
 	PXOR       X10, X10
-	MOVQ       SI, R10
-	SHLQ       $0x07, R10
-	ADDQ       16(SP), R10
-	NEGQ       R10
-	LEAQ       3328(CX)(R10*1), R10
+	MOVQ       SI, R11
+	SHLQ       $0x07, R11
+	ADDQ       16(SP), R11
+	NEGQ       R11
+	LEAQ       3328(CX)(R11*1), R11
 	LEAQ       1280(CX), DX
 	CMPQ       SI, $0x10
-	CMOVQLE    R10, DX
+	CMOVQLE    R11, DX
 
 group3:
 	TESTQ SI, SI
 	JNE   unit
 
 rest:
+	MOVQ jobs+16(FP), SI
+	MOVQ 24(SI), R11
+	MOVQ 32(SI), R12
+	ADDQ R12, R11
+	ANDQ $0x0000007f, R12
+	SUBQ R12, R11
+
+sumWord:
+	CMPQ   R12, $0x08
+	JLT    sumByte
+	CRC32Q (R11), R10
+	ADDQ   $0x08, R11
+	SUBQ   $0x08, R12
+	JMP    sumWord
+
+sumByte:
+	TESTQ  R12, R12
+	JEQ    sumDone
+	CRC32B (R11), R10
+	INCQ   R11
+	DECQ   R12
+	JMP    sumByte
+
+sumDone:
+	NOTL       R10
+	MOVL       R10, 84(SI)
 	TESTQ      DI, DI
 	JEQ        lengths
 	MOVOU      96(AX), X15
@@ -8859,7 +9830,7 @@ lengths:
 	MOVQ      stride+40(FP), BX
 	ADDQ      BX, DX
 	MOVQ      DX, tags+32(FP)
-	ADDQ      $0x00000068, jobs+16(FP)
+	ADDQ      $0x00000070, jobs+16(FP)
 	DECQ      n+24(FP)
 	JEQ       done
 	CMPQ      24(SP), $0x00
@@ -8898,7 +9869,7 @@ done:
 	RET
 
 // func gcmOpenAESNIr14(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
-// Requires: AES, CMOV, MMX+, PCLMULQDQ, SSE2, SSE4.1, SSSE3
+// Requires: AES, CMOV, MMX+, PCLMULQDQ, SSE2, SSE4.1, SSE4.2, SSSE3
 TEXT ·gcmOpenAESNIr14(SB), NOSPLIT, $192-48
 	MOVQ keys+0(FP), AX
 	MOVQ tab+8(FP), CX
@@ -8958,6 +9929,7 @@ job:
 	PXOR       X10, X10
 	PXOR       X11, X11
 	MOVQ       $0x00000000, 24(SP)
+	MOVL       $0xffffffff, R10
 	MOVQ       jobs+16(FP), DX
 	MOVQ       24(DX), BX
 	MOVQ       (DX), R8
@@ -8968,20 +9940,20 @@ job:
 	LEAQ       31(DI), DX
 	ANDQ       $-16, DX
 	MOVQ       DX, 16(SP)
-	MOVQ       SI, R10
-	SHLQ       $0x07, R10
-	ADDQ       16(SP), R10
-	NEGQ       R10
-	LEAQ       3328(CX)(R10*1), R10
+	MOVQ       SI, R11
+	SHLQ       $0x07, R11
+	ADDQ       16(SP), R11
+	NEGQ       R11
+	LEAQ       3328(CX)(R11*1), R11
 	LEAQ       1280(CX), DX
 	CMPQ       SI, $0x10
-	CMOVQLE    R10, DX
-	MOVQ       jobs+16(FP), R10
-	MOVQ       72(R10), R11
-	MOVL       80(R10), R10
-	BTSQ       $0x38, R10
-	MOVQ       R11, X12
-	PINSRQ     $0x01, R10, X12
+	CMOVQLE    R11, DX
+	MOVQ       jobs+16(FP), R11
+	MOVQ       72(R11), R12
+	MOVL       80(R11), R11
+	BTSQ       $0x38, R11
+	MOVQ       R12, X12
+	PINSRQ     $0x01, R11, X12
 	MOVOU      (AX), X15
 	PXOR       X15, X12
 	MOVOU      16(AX), X15
@@ -9013,14 +9985,14 @@ job:
 	MOVOU      224(AX), X15
 	AESENCLAST X15, X12
 	MOVOU      X12, (SP)
-	MOVQ       jobs+16(FP), R10
-	MOVQ       48(R10), R11
-	MOVQ       56(R10), R10
+	MOVQ       jobs+16(FP), R11
+	MOVQ       48(R11), R12
+	MOVQ       56(R11), R11
 
 ad:
-	CMPQ      R10, $0x40
+	CMPQ      R11, $0x40
 	JLE       adLast
-	MOVOU     (R11), X12
+	MOVOU     (R12), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
@@ -9033,7 +10005,7 @@ ad:
 	PXOR      X12, X10
 	PCLMULQDQ $0x00, 6016(CX), X13
 	PXOR      X13, X9
-	MOVOU     16(R11), X12
+	MOVOU     16(R12), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
@@ -9046,7 +10018,7 @@ ad:
 	PXOR      X12, X10
 	PCLMULQDQ $0x00, 6032(CX), X13
 	PXOR      X13, X9
-	MOVOU     32(R11), X12
+	MOVOU     32(R12), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
@@ -9059,7 +10031,7 @@ ad:
 	PXOR      X12, X10
 	PCLMULQDQ $0x00, 6048(CX), X13
 	PXOR      X13, X9
-	MOVOU     48(R11), X12
+	MOVOU     48(R12), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
@@ -9092,65 +10064,65 @@ ad:
 	PXOR      X8, X8
 	PXOR      X9, X9
 	PXOR      X10, X10
-	ADDQ      $0x40, R11
-	SUBQ      $0x40, R10
+	ADDQ      $0x40, R12
+	SUBQ      $0x40, R11
 	JMP       ad
 
 adLast:
-	TESTQ R10, R10
+	TESTQ R11, R11
 	JEQ   adDone
-	LEAQ  15(R10), R12
-	ANDQ  $-16, R12
-	NEGQ  R12
-	ADDQ  DX, R12
+	LEAQ  15(R11), R13
+	ANDQ  $-16, R13
+	NEGQ  R13
+	ADDQ  DX, R13
 
 adBlock:
-	CMPQ      R10, $0x10
+	CMPQ      R11, $0x10
 	JLT       adPart
-	MOVOU     (R11), X12
+	MOVOU     (R12), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
 	MOVOU     X12, X13
-	PCLMULQDQ $0x00, (R12), X13
+	PCLMULQDQ $0x00, (R13), X13
 	PXOR      X13, X8
 	PSHUFD    $0x4e, X12, X13
 	PXOR      X12, X13
-	PCLMULQDQ $0x11, (R12), X12
+	PCLMULQDQ $0x11, (R13), X12
 	PXOR      X12, X10
-	PCLMULQDQ $0x00, 2752(R12), X13
+	PCLMULQDQ $0x00, 2752(R13), X13
 	PXOR      X13, X9
+	ADDQ      $0x10, R13
 	ADDQ      $0x10, R12
-	ADDQ      $0x10, R11
-	SUBQ      $0x10, R10
+	SUBQ      $0x10, R11
 	JMP       adBlock
 
 adPart:
-	TESTQ R10, R10
+	TESTQ R11, R11
 	JEQ   adDone
 	PXOR  X12, X12
 	MOVOU X12, 176(SP)
-	LEAQ  176(SP), R13
-	XORQ  R14, R14
+	LEAQ  176(SP), R14
+	XORQ  R15, R15
 
 byte1:
-	MOVBQZX   (R11)(R14*1), R15
-	MOVB      R15, (R13)(R14*1)
-	INCQ      R14
-	CMPQ      R14, R10
+	MOVBQZX   (R12)(R15*1), BP
+	MOVB      BP, (R14)(R15*1)
+	INCQ      R15
+	CMPQ      R15, R11
 	JLT       byte1
 	MOVOU     176(SP), X12
 	PSHUFB    (CX), X12
 	PXOR      X11, X12
 	PXOR      X11, X11
 	MOVOU     X12, X13
-	PCLMULQDQ $0x00, (R12), X13
+	PCLMULQDQ $0x00, (R13), X13
 	PXOR      X13, X8
 	PSHUFD    $0x4e, X12, X13
 	PXOR      X12, X13
-	PCLMULQDQ $0x11, (R12), X12
+	PCLMULQDQ $0x11, (R13), X12
 	PXOR      X12, X10
-	PCLMULQDQ $0x00, 2752(R12), X13
+	PCLMULQDQ $0x00, 2752(R13), X13
 	PXOR      X13, X9
 
 adDone:
@@ -9161,135 +10133,143 @@ unit:
 	MOVOU      112(AX), X15
 	ADDL       $0x08, R9
 	AESENC     X15, X0
-	MOVL       R9, R10
-	BSWAPL     R10
+	MOVL       R9, R11
+	BSWAPL     R11
 	AESENC     X15, X1
-	XORL       12(AX), R10
+	XORL       12(AX), R11
 	AESENC     X15, X2
 	MOVOU      160(SP), X4
 	MOVOU      X4, X7
 	AESENC     X15, X3
 	MOVOU      X4, X5
 	MOVOU      128(AX), X15
-	PINSRD     $0x03, R10, X7
+	PINSRD     $0x03, R11, X7
 	PREFETCHT0 1024(BX)
 	PXOR       128(CX), X4
-	AESENC     X15, X0
 	MOVOU      (BX), X12
+	AESENC     X15, X0
 	PXOR       144(CX), X5
-	AESENC     X15, X1
 	PSHUFB     (CX), X12
-	MOVOU      X7, 160(SP)
+	AESENC     X15, X1
 	PXOR       X11, X12
+	MOVOU      X7, 160(SP)
 	MOVOU      X7, X6
-	AESENC     X15, X2
 	PXOR       X11, X11
-	PXOR       160(CX), X6
-	AESENC     X15, X3
+	AESENC     X15, X2
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, (DX), X13
-	PXOR       176(CX), X7
-	PXOR       X13, X8
-	XORL       R10, R10
-	MOVOU      144(AX), X15
-	PSHUFD     $0x4e, X12, X13
-	AESENC     X15, X0
-	AESENC     X15, X1
-	PXOR       X12, X13
-	AESENC     X15, X2
-	PCLMULQDQ  $0x11, (DX), X12
+	PXOR       160(CX), X6
 	AESENC     X15, X3
-	MOVOU      16(AX), X15
+	PXOR       X13, X8
+	PXOR       176(CX), X7
+	CRC32Q     (BX), R10
+	XORL       R11, R11
+	PSHUFD     $0x4e, X12, X13
+	MOVOU      144(AX), X15
+	AESENC     X15, X0
+	PXOR       X12, X13
+	AESENC     X15, X1
+	PCLMULQDQ  $0x11, (DX), X12
+	AESENC     X15, X2
+	AESENC     X15, X3
 	PXOR       X12, X10
+	MOVOU      16(AX), X15
+	PCLMULQDQ  $0x00, 2752(DX), X13
 	AESENC     X15, X4
 	AESENC     X15, X5
-	PCLMULQDQ  $0x00, 2752(DX), X13
+	CRC32Q     8(BX), R10
 	AESENC     X15, X6
-	AESENC     X15, X7
 	PXOR       X13, X9
-	MOVOU      160(AX), X15
+	AESENC     X15, X7
 	MOVOU      16(BX), X12
+	MOVOU      160(AX), X15
 	AESENC     X15, X0
-	AESENC     X15, X1
 	PSHUFB     (CX), X12
-	AESENC     X15, X2
-	AESENC     X15, X3
+	AESENC     X15, X1
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 16(DX), X13
-	MOVOU      32(AX), X15
+	AESENC     X15, X2
+	AESENC     X15, X3
 	PXOR       X13, X8
+	MOVOU      32(AX), X15
+	CRC32Q     16(BX), R10
 	AESENC     X15, X4
 	AESENC     X15, X5
 	PSHUFD     $0x4e, X12, X13
 	AESENC     X15, X6
-	AESENC     X15, X7
 	PXOR       X12, X13
-	MOVOU      176(AX), X15
+	AESENC     X15, X7
 	PCLMULQDQ  $0x11, 16(DX), X12
+	MOVOU      176(AX), X15
 	AESENC     X15, X0
-	AESENC     X15, X1
 	PXOR       X12, X10
+	AESENC     X15, X1
+	PCLMULQDQ  $0x00, 2768(DX), X13
 	AESENC     X15, X2
 	AESENC     X15, X3
-	PCLMULQDQ  $0x00, 2768(DX), X13
+	CRC32Q     24(BX), R10
 	MOVOU      48(AX), X15
-	AESENC     X15, X4
 	PXOR       X13, X9
+	AESENC     X15, X4
 	AESENC     X15, X5
 	MOVOU      32(BX), X12
 	AESENC     X15, X6
-	AESENC     X15, X7
 	PSHUFB     (CX), X12
-	MOVOU      192(AX), X15
-	AESENC     X15, X0
+	AESENC     X15, X7
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 32(DX), X13
-	AESENC     X15, X1
+	MOVOU      192(AX), X15
+	AESENC     X15, X0
 	PXOR       X13, X8
+	AESENC     X15, X1
+	PSHUFD     $0x4e, X12, X13
 	AESENC     X15, X2
 	AESENC     X15, X3
-	PSHUFD     $0x4e, X12, X13
+	CRC32Q     32(BX), R10
 	MOVOU      64(AX), X15
-	AESENC     X15, X4
 	PXOR       X12, X13
+	AESENC     X15, X4
 	AESENC     X15, X5
 	PCLMULQDQ  $0x11, 32(DX), X12
 	AESENC     X15, X6
-	AESENC     X15, X7
 	PXOR       X12, X10
+	AESENC     X15, X7
+	PCLMULQDQ  $0x00, 2784(DX), X13
 	MOVOU      208(AX), X15
 	AESENC     X15, X0
-	PCLMULQDQ  $0x00, 2784(DX), X13
-	AESENC     X15, X1
-	AESENC     X15, X2
 	PXOR       X13, X9
+	AESENC     X15, X1
+	CRC32Q     40(BX), R10
+	AESENC     X15, X2
 	AESENC     X15, X3
 	MOVOU      48(BX), X12
 	MOVOU      80(AX), X15
-	AESENC     X15, X4
 	PSHUFB     (CX), X12
+	AESENC     X15, X4
 	AESENC     X15, X5
-	AESENC     X15, X6
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 48(DX), X13
-	AESENC     X15, X7
+	AESENC     X15, X6
 	PXOR       X13, X8
+	AESENC     X15, X7
+	PSHUFD     $0x4e, X12, X13
 	MOVOU      224(AX), X15
 	AESENCLAST X15, X0
-	PSHUFD     $0x4e, X12, X13
+	CRC32Q     48(BX), R10
 	AESENCLAST X15, X1
-	AESENCLAST X15, X2
 	PXOR       X12, X13
+	AESENCLAST X15, X2
 	AESENCLAST X15, X3
 	PCLMULQDQ  $0x11, 48(DX), X12
 	MOVOU      96(AX), X15
-	AESENC     X15, X4
 	PXOR       X12, X10
+	AESENC     X15, X4
 	AESENC     X15, X5
-	AESENC     X15, X6
 	PCLMULQDQ  $0x00, 2800(DX), X13
-	AESENC     X15, X7
+	AESENC     X15, X6
 	PXOR       X13, X9
+	AESENC     X15, X7
+	CRC32Q     56(BX), R10
 	CMPQ       SI, $0x01
 	JNE        more2
 	TESTQ      DI, DI
@@ -9297,9 +10277,9 @@ unit:
 	CMPQ       n+24(FP), $0x01
 	JEQ        more2
 	MOVQ       jobs+16(FP), R9
-	MOVQ       176(R9), R10
-	MOVL       184(R9), R9
-	MOVQ       R10, X12
+	MOVQ       184(R9), R11
+	MOVL       192(R9), R9
+	MOVQ       R11, X12
 	PINSRQ     $0x01, R9, X12
 	MOVOU      (AX), X15
 	PXOR       X15, X12
@@ -9327,92 +10307,98 @@ more2:
 	MOVOU      128(AX), X15
 	MOVOU      64(BX), X12
 	PXOR       X14, X3
-	MOVOU      X3, 48(R8)
 	PSHUFB     (CX), X12
+	MOVOU      X3, 48(R8)
 	AESENC     X15, X4
-	MOVOU      160(SP), X0
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 64(DX), X13
+	MOVOU      160(SP), X0
+	PXOR       X13, X8
 	PXOR       64(CX), X0
 	AESENC     X15, X5
-	PXOR       X13, X8
+	PSHUFD     $0x4e, X12, X13
 	MOVOU      160(SP), X1
 	PXOR       80(CX), X1
-	PSHUFD     $0x4e, X12, X13
+	CRC32Q     64(BX), R10
 	AESENC     X15, X6
-	MOVOU      160(SP), X2
 	PXOR       X12, X13
+	MOVOU      160(SP), X2
 	PXOR       96(CX), X2
-	AESENC     X15, X7
 	PCLMULQDQ  $0x11, 64(DX), X12
+	AESENC     X15, X7
+	PXOR       X12, X10
 	MOVOU      160(SP), X3
 	PXOR       112(CX), X3
-	PXOR       X12, X10
+	PCLMULQDQ  $0x00, 2816(DX), X13
 	MOVOU      144(AX), X15
 	AESENC     X15, X4
-	PCLMULQDQ  $0x00, 2816(DX), X13
-	AESENC     X15, X5
 	PXOR       X13, X9
+	AESENC     X15, X5
+	CRC32Q     72(BX), R10
 	AESENC     X15, X6
 	AESENC     X15, X7
 	MOVOU      80(BX), X12
 	MOVOU      16(AX), X15
-	AESENC     X15, X0
 	PSHUFB     (CX), X12
+	AESENC     X15, X0
 	AESENC     X15, X1
-	AESENC     X15, X2
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 80(DX), X13
+	AESENC     X15, X2
 	AESENC     X15, X3
-	MOVOU      160(AX), X15
 	PXOR       X13, X8
+	MOVOU      160(AX), X15
+	PSHUFD     $0x4e, X12, X13
 	AESENC     X15, X4
 	AESENC     X15, X5
-	PSHUFD     $0x4e, X12, X13
+	CRC32Q     80(BX), R10
 	AESENC     X15, X6
-	AESENC     X15, X7
 	PXOR       X12, X13
+	AESENC     X15, X7
 	MOVOU      32(AX), X15
-	AESENC     X15, X0
 	PCLMULQDQ  $0x11, 80(DX), X12
+	AESENC     X15, X0
 	AESENC     X15, X1
-	AESENC     X15, X2
 	PXOR       X12, X10
+	AESENC     X15, X2
+	PCLMULQDQ  $0x00, 2832(DX), X13
 	AESENC     X15, X3
 	MOVOU      176(AX), X15
-	PCLMULQDQ  $0x00, 2832(DX), X13
-	AESENC     X15, X4
 	PXOR       X13, X9
+	AESENC     X15, X4
+	CRC32Q     88(BX), R10
 	AESENC     X15, X5
 	AESENC     X15, X6
 	MOVOU      96(BX), X12
 	AESENC     X15, X7
-	MOVOU      48(AX), X15
 	PSHUFB     (CX), X12
+	MOVOU      48(AX), X15
 	AESENC     X15, X0
-	AESENC     X15, X1
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 96(DX), X13
+	AESENC     X15, X1
 	AESENC     X15, X2
-	AESENC     X15, X3
 	PXOR       X13, X8
+	AESENC     X15, X3
+	PSHUFD     $0x4e, X12, X13
 	MOVOU      192(AX), X15
 	AESENC     X15, X4
-	PSHUFD     $0x4e, X12, X13
+	CRC32Q     96(BX), R10
 	AESENC     X15, X5
-	AESENC     X15, X6
 	PXOR       X12, X13
+	AESENC     X15, X6
 	AESENC     X15, X7
-	MOVOU      64(AX), X15
 	PCLMULQDQ  $0x11, 96(DX), X12
+	MOVOU      64(AX), X15
 	AESENC     X15, X0
-	AESENC     X15, X1
 	PXOR       X12, X10
+	AESENC     X15, X1
+	PCLMULQDQ  $0x00, 2848(DX), X13
 	AESENC     X15, X2
 	AESENC     X15, X3
-	PCLMULQDQ  $0x00, 2848(DX), X13
-	MOVOU      208(AX), X15
 	PXOR       X13, X9
+	MOVOU      208(AX), X15
+	CRC32Q     104(BX), R10
 	AESENC     X15, X4
 	AESENC     X15, X5
 	MOVOU      112(BX), X12
@@ -9420,29 +10406,31 @@ more2:
 	AESENC     X15, X7
 	PSHUFB     (CX), X12
 	MOVOU      80(AX), X15
-	AESENC     X15, X0
 	MOVOU      X12, X13
 	PCLMULQDQ  $0x00, 112(DX), X13
+	AESENC     X15, X0
 	AESENC     X15, X1
-	AESENC     X15, X2
 	PXOR       X13, X8
+	AESENC     X15, X2
+	PSHUFD     $0x4e, X12, X13
 	AESENC     X15, X3
 	MOVOU      224(AX), X15
-	PSHUFD     $0x4e, X12, X13
+	CRC32Q     112(BX), R10
 	AESENCLAST X15, X4
 	AESENCLAST X15, X5
 	PXOR       X12, X13
 	AESENCLAST X15, X6
-	AESENCLAST X15, X7
 	PCLMULQDQ  $0x11, 112(DX), X12
+	AESENCLAST X15, X7
 	MOVOU      96(AX), X15
-	AESENC     X15, X0
 	PXOR       X12, X10
+	AESENC     X15, X0
+	PCLMULQDQ  $0x00, 2864(DX), X13
 	AESENC     X15, X1
 	AESENC     X15, X2
-	PCLMULQDQ  $0x00, 2864(DX), X13
-	AESENC     X15, X3
 	PXOR       X13, X9
+	AESENC     X15, X3
+	CRC32Q     120(BX), R10
 	MOVOU      64(BX), X14
 	PXOR       X14, X4
 	MOVOU      X4, 64(R8)
@@ -9459,8 +10447,8 @@ more2:
 	ADDQ       $0x00000080, R8
 	DECQ       SI
 	ADDQ       $0x00000080, DX
-	LEAQ       3328(CX), R10
-	CMPQ       DX, R10
+	LEAQ       3328(CX), R11
+	CMPQ       DX, R11
 	JNE        group3
 	PXOR       X8, X9
 	PXOR       X10, X9
@@ -9482,20 +10470,46 @@ more2:
 	PXOR       X8, X8
 	PXOR       X9, X9
 	PXOR       X10, X10
-	MOVQ       SI, R10
-	SHLQ       $0x07, R10
-	ADDQ       16(SP), R10
-	NEGQ       R10
-	LEAQ       3328(CX)(R10*1), R10
+	MOVQ       SI, R11
+	SHLQ       $0x07, R11
+	ADDQ       16(SP), R11
+	NEGQ       R11
+	LEAQ       3328(CX)(R11*1), R11
 	LEAQ       1280(CX), DX
 	CMPQ       SI, $0x10
-	CMOVQLE    R10, DX
+	CMOVQLE    R11, DX
 
 group3:
 	TESTQ SI, SI
 	JNE   unit
 
 rest:
+	MOVQ jobs+16(FP), SI
+	MOVQ 24(SI), R11
+	MOVQ 32(SI), R12
+	ADDQ R12, R11
+	ANDQ $0x0000007f, R12
+	SUBQ R12, R11
+
+sumWord:
+	CMPQ   R12, $0x08
+	JLT    sumByte
+	CRC32Q (R11), R10
+	ADDQ   $0x08, R11
+	SUBQ   $0x08, R12
+	JMP    sumWord
+
+sumByte:
+	TESTQ  R12, R12
+	JEQ    sumDone
+	CRC32B (R11), R10
+	INCQ   R11
+	DECQ   R12
+	JMP    sumByte
+
+sumDone:
+	NOTL       R10
+	MOVL       R10, 84(SI)
 	TESTQ      DI, DI
 	JEQ        lengths
 	MOVOU      112(AX), X15
@@ -9749,7 +10763,7 @@ lengths:
 	MOVQ      stride+40(FP), BX
 	ADDQ      BX, DX
 	MOVQ      DX, tags+32(FP)
-	ADDQ      $0x00000068, jobs+16(FP)
+	ADDQ      $0x00000070, jobs+16(FP)
 	DECQ      n+24(FP)
 	JEQ       done
 	CMPQ      24(SP), $0x00

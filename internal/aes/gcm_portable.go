@@ -1,6 +1,9 @@
 package aes
 
-import "sync"
+import (
+	"hash/crc32"
+	"sync"
+)
 
 // Go's library wants ciphertext and tag side by side, so that jobs go by way of a
 // buffer. It never holds plaintext.
@@ -36,6 +39,7 @@ func (g *GCM) sealPortable(jobs []GCMJob) {
 			j := &jobs[i]
 			out := g.aead.Seal(buf[:0], j.Nonce[:], j.Src, j.AD)
 			copy(j.Dst, out)
+			j.CRC = crc32.Checksum(j.Dst, castagnoli)
 			j.Tag = [TagSize]byte(out[len(j.Dst):])
 		}
 	})
@@ -47,6 +51,7 @@ func (g *GCM) openPortable(jobs []GCMJob) (ok bool) {
 		for i := range jobs {
 			j := &jobs[i]
 			n := copy(buf, j.Src)
+			j.CRC = crc32.Checksum(j.Src, castagnoli)
 			copy(buf[n:], j.Tag[:])
 			_, err := g.aead.Open(j.Dst[:0:n], j.Nonce[:], buf[:n+TagSize], j.AD)
 			j.OK = err == nil

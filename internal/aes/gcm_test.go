@@ -3,6 +3,7 @@ package aes
 import (
 	"bytes"
 	"crypto/cipher"
+	"hash/crc32"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -78,6 +79,7 @@ func sealed(t *testing.T, g *GCM, want cipher.AEAD, shapes []shape) []GCMJob {
 		c := &checks[i]
 		require.True(t, bytes.Equal(c.wantDst, c.dst), "ciphertext of %d of %v", i, shapes)
 		require.Equal(t, c.tag, jobs[i].Tag[:], "tag of %d of %v", i, shapes)
+		require.Equal(t, crc32.Checksum(jobs[i].Dst, castagnoli), jobs[i].CRC, "sum of %d of %v", i, shapes)
 		require.True(t, bytes.Equal(c.ad, jobs[i].AD))
 		require.True(t, c.wantSrc == nil || bytes.Equal(c.wantSrc, c.src), "the source changed")
 	}
@@ -88,7 +90,7 @@ func sealed(t *testing.T, g *GCM, want cipher.AEAD, shapes []shape) []GCMJob {
 func roundTrip(t *testing.T, g *GCM, want cipher.AEAD, shapes ...shape) {
 	t.Helper()
 	jobs := sealed(t, g, want, shapes)
-	memory := make([][]byte, len(jobs))
+	memory, sums := make([][]byte, len(jobs)), make([]uint32, len(jobs))
 	for i := range jobs {
 		j, s := &jobs[i], shapes[i]
 		j.Src = j.Dst
@@ -97,11 +99,12 @@ func roundTrip(t *testing.T, g *GCM, want cipher.AEAD, shapes ...shape) {
 		} else {
 			memory[i], j.Dst = fenced(7, s.n, s.align)
 		}
-		j.OK = false
+		j.OK, sums[i], j.CRC = false, j.CRC, 0
 	}
 	require.True(t, g.OpenBatch(jobs))
 	for i := range jobs {
 		j, s := &jobs[i], shapes[i]
+		require.Equal(t, sums[i], j.CRC, "sum of %d of %v", i, shapes)
 		_, plain := fenced(uint64(i*1000+s.n), s.n, s.align)
 		require.True(t, j.OK)
 		require.True(t, bytes.Equal(plain, j.Dst), "plaintext of %d of %v", i, shapes)

@@ -27,12 +27,12 @@ import (
 // what is to be added to that: 2 … n - 1, then 0 and 1, for which the base is ahead by n.
 
 // A jobLayout is where a job's fields lie; internal/aes checks the offsets.
-type jobLayout struct{ dst, src, ad, nonce, size int }
+type jobLayout struct{ dst, src, ad, nonce, crc, size int }
 
 // sliceLen is from a slice's pointer to its length.
 const sliceLen = 8
 
-var gcmLayout = jobLayout{dst: 0, src: 24, ad: 48, nonce: 72, size: 104}
+var gcmLayout = jobLayout{dst: 0, src: 24, ad: 48, nonce: 72, crc: 84, size: 112}
 
 const (
 	unitRegs  = 8   // registers in a unit
@@ -63,6 +63,7 @@ func (g *gcmKernel) begin(tier string) {
 	g.layout = gcmLayout
 	g.registers()
 	g.dst, g.ctr, g.primed = c.GP64(), c.GP64(), c.AllocLocal(8)
+	g.sum, g.part = c.GP64(), c.GP64()
 	g.ks = c.AllocLocal(g.unitBytes())
 }
 
@@ -93,6 +94,8 @@ type gcmKernel struct {
 	units  reg.GPVirtual // whole ones that are left
 	rem    reg.GPVirtual // bytes after them
 	ctr    reg.GPVirtual // nq
+	sum    reg.GPVirtual // CRC32C of ciphertext
+	part   reg.GPVirtual // its second chain
 	labels int
 }
 
@@ -148,11 +151,13 @@ func (g *gcmKernel) batch() {
 	g.clear()
 	g.zero(g.y)
 	c.MOVQ(operand.U32(0), g.primed)
+	c.MOVL(operand.U32(0xffffffff), g.sum.As32())
 	g.lengths()
 	g.ops.j0()
 	g.ops.additional()
 	if g.open {
 		g.openUnits()
+		g.endSum(g.layout.src)
 	} else {
 		g.sealUnits()
 	}
@@ -160,6 +165,9 @@ func (g *gcmKernel) batch() {
 	c.JEQ(operand.LabelRef("lengths"))
 	g.ops.rest()
 	c.Label("lengths")
+	if !g.open {
+		g.endSum(g.layout.dst)
+	}
 	g.tag()
 	c.ADDQ(operand.U32(g.layout.size), c.argAt("jobs"))
 	c.DECQ(c.argAt("n"))
@@ -256,14 +264,14 @@ func (g *gcmKernel) sealUnits() {
 	g.phase(g.a, g.b, nil, nil)
 	c.JMP(operand.LabelRef("second"))
 	c.Label("unit")
-	g.phase(g.a, g.b, nil, g.ops.quad(g.dst, -half, 0, false))
+	g.phase(g.a, g.b, nil, g.hashAndSum(g.dst, -half, 0, false))
 	g.hashed(half)
 	c.Label("second")
-	g.second(g.ops.quad(g.dst, 0, 0, true))
+	g.second(g.hashAndSum(g.dst, 0, 0, true))
 	c.ADDQ(operand.U32(half), g.pp)
 	c.DECQ(g.units)
 	c.JNE(operand.LabelRef("unit"))
-	emit(g.ops.quad(g.dst, -half, 0, false))
+	emit(g.hashAndSum(g.dst, -half, 0, false))
 	c.ADDQ(operand.U32(half), g.pp)
 	c.Label("rest")
 }
@@ -274,8 +282,8 @@ func (g *gcmKernel) openUnits() {
 	c.TESTQ(g.units, g.units)
 	c.JEQ(operand.LabelRef("rest"))
 	c.Label("unit")
-	g.phase(g.a, g.b, nil, g.ops.quad(g.src, 0, 0, true))
-	g.second(g.ops.quad(g.src, half, half, false))
+	g.phase(g.a, g.b, nil, g.hashAndSum(g.src, 0, 0, true))
+	g.second(g.hashAndSum(g.src, half, half, false))
 	c.DECQ(g.units)
 	g.hashed(2 * half)
 	c.TESTQ(g.units, g.units)
