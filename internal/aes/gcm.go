@@ -23,7 +23,7 @@ const maxGCM = 1<<36 - 32
 type GCMJob struct {
 	Dst, Src, AD []byte
 	Nonce        [NonceSize]byte // must not come twice under one key
-	CRC          uint32          // set: CRC32C (Castagnoli) of the ciphertext, whether it is authentic or not
+	CRC          uint32          // CRC32C (Castagnoli) of the ciphertext; set by SealBatch, and by OpenBatch where OK is not
 	Tag          [TagSize]byte   // set by SealBatch, read by OpenBatch
 	OK           bool            // set by OpenBatch: the message is authentic
 }

@@ -51,12 +51,12 @@ func (g *GCM) openPortable(jobs []GCMJob) (ok bool) {
 		for i := range jobs {
 			j := &jobs[i]
 			n := copy(buf, j.Src)
-			j.CRC = crc32.Checksum(j.Src, castagnoli)
 			copy(buf[n:], j.Tag[:])
 			_, err := g.aead.Open(j.Dst[:0:n], j.Nonce[:], buf[:n+TagSize], j.AD)
 			j.OK = err == nil
 			if !j.OK {
 				ok = false
+				j.CRC = crc32.Checksum(buf[:n], castagnoli)
 				clear(j.Dst)
 			}
 		}

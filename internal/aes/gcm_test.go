@@ -90,7 +90,7 @@ func sealed(t *testing.T, g *GCM, want cipher.AEAD, shapes []shape) []GCMJob {
 func roundTrip(t *testing.T, g *GCM, want cipher.AEAD, shapes ...shape) {
 	t.Helper()
 	jobs := sealed(t, g, want, shapes)
-	memory, sums := make([][]byte, len(jobs)), make([]uint32, len(jobs))
+	memory := make([][]byte, len(jobs))
 	for i := range jobs {
 		j, s := &jobs[i], shapes[i]
 		j.Src = j.Dst
@@ -99,12 +99,11 @@ func roundTrip(t *testing.T, g *GCM, want cipher.AEAD, shapes ...shape) {
 		} else {
 			memory[i], j.Dst = fenced(7, s.n, s.align)
 		}
-		j.OK, sums[i], j.CRC = false, j.CRC, 0
+		j.OK = false
 	}
 	require.True(t, g.OpenBatch(jobs))
 	for i := range jobs {
 		j, s := &jobs[i], shapes[i]
-		require.Equal(t, sums[i], j.CRC, "sum of %d of %v", i, shapes)
 		_, plain := fenced(uint64(i*1000+s.n), s.n, s.align)
 		require.True(t, j.OK)
 		require.True(t, bytes.Equal(plain, j.Dst), "plaintext of %d of %v", i, shapes)
@@ -199,12 +198,14 @@ func forge(t *testing.T, g *GCM, want cipher.AEAD, n int, alter func(*GCMJob)) {
 			}
 		}
 		alter(&jobs[1])
+		sum := crc32.Checksum(jobs[1].Src, castagnoli)
 		require.False(t, g.OpenBatch(jobs))
 		for i := range jobs {
 			require.Equal(t, i != 1, jobs[i].OK)
 			_, plain := fenced(uint64(i*1000+n), n, 0)
 			if i == 1 {
 				plain = make([]byte, len(jobs[i].Dst))
+				require.Equal(t, sum, jobs[i].CRC)
 			}
 			require.True(t, bytes.Equal(plain, jobs[i].Dst), "message %d", i)
 		}

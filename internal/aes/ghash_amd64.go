@@ -42,7 +42,8 @@ func newHashKey(k *Key) (*hashKey, error) {
 		tab[tabCtr+BlockSize*i+15] = byte((i + 2) % unit)
 	}
 	binary.LittleEndian.PutUint64(tab[tabPoly:], ghashPoly)
-	binary.LittleEndian.PutUint64(tab[tabSum:], sumShift)
+	binary.LittleEndian.PutUint64(tab[tabSum:], sumShift184)
+	binary.LittleEndian.PutUint64(tab[tabSum+8:], sumShift96)
 
 	h := tab[tabEnd-BlockSize : tabEnd]
 	k.EncryptBlocks(h, h)

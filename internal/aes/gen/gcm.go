@@ -63,7 +63,7 @@ func (g *gcmKernel) begin(tier string) {
 	g.layout = gcmLayout
 	g.registers()
 	g.dst, g.ctr, g.primed = c.GP64(), c.GP64(), c.AllocLocal(8)
-	g.sum, g.part = c.GP64(), c.GP64()
+	g.sum, g.part = c.GP64(), [2]reg.GPVirtual{c.GP64(), c.GP64()}
 	g.ks = c.AllocLocal(g.unitBytes())
 }
 
@@ -79,24 +79,25 @@ func (g *gcmKernel) registers() {
 // A gcmKernel is one function being made.
 type gcmKernel struct {
 	hasher
-	layout jobLayout
-	ops    gcmOps
-	open   bool
-	rounds int
-	a, b   []reg.VecPhysical // banks of states, later keystream, later ciphertext
-	ej0    operand.Mem       // E(J0), which masks the tag
-	ks     operand.Mem       // keystream of what follows the units, on the stack
-	tail   operand.Mem       // length of the powers for what follows the units
-	primed operand.Mem       // whether bank A is half done for the next job
-	keys   reg.GPVirtual
-	src    reg.GPVirtual
-	dst    reg.Register  // nil: nothing is written
-	units  reg.GPVirtual // whole ones that are left
-	rem    reg.GPVirtual // bytes after them
-	ctr    reg.GPVirtual // nq
-	sum    reg.GPVirtual // CRC32C of ciphertext
-	part   reg.GPVirtual // its second chain
-	labels int
+	layout  jobLayout
+	ops     gcmOps
+	open    bool
+	macOnly bool // all is additional data
+	rounds  int
+	a, b    []reg.VecPhysical // banks of states, later keystream, later ciphertext
+	ej0     operand.Mem       // E(J0), which masks the tag
+	ks      operand.Mem       // keystream of what follows the units, on the stack
+	tail    operand.Mem       // length of the powers for what follows the units
+	primed  operand.Mem       // whether bank A is half done for the next job
+	keys    reg.GPVirtual
+	src     reg.GPVirtual
+	dst     reg.Register     // nil: nothing is written
+	units   reg.GPVirtual    // whole ones that are left
+	rem     reg.GPVirtual    // bytes after them
+	ctr     reg.GPVirtual    // nq
+	sum     reg.GPVirtual    // CRC32C of ciphertext
+	part    [2]reg.GPVirtual // its other chains
+	labels  int
 }
 
 // gcmOps is what differs between registers of 512 and 128 bits. Those that return
@@ -151,13 +152,14 @@ func (g *gcmKernel) batch() {
 	g.clear()
 	g.zero(g.y)
 	c.MOVQ(operand.U32(0), g.primed)
-	c.MOVL(operand.U32(0xffffffff), g.sum.As32())
+	if !g.open {
+		c.MOVL(operand.U32(0xffffffff), g.sum.As32())
+	}
 	g.lengths()
 	g.ops.j0()
 	g.ops.additional()
 	if g.open {
 		g.openUnits()
-		g.endSum(g.layout.src)
 	} else {
 		g.sealUnits()
 	}
@@ -166,7 +168,7 @@ func (g *gcmKernel) batch() {
 	g.ops.rest()
 	c.Label("lengths")
 	if !g.open {
-		g.endSum(g.layout.dst)
+		g.endSum()
 	}
 	g.tag()
 	c.ADDQ(operand.U32(g.layout.size), c.argAt("jobs"))
@@ -282,8 +284,8 @@ func (g *gcmKernel) openUnits() {
 	c.TESTQ(g.units, g.units)
 	c.JEQ(operand.LabelRef("rest"))
 	c.Label("unit")
-	g.phase(g.a, g.b, nil, g.hashAndSum(g.src, 0, 0, true))
-	g.second(g.hashAndSum(g.src, half, half, false))
+	g.phase(g.a, g.b, nil, g.ops.quad(g.src, 0, 0, true))
+	g.second(g.ops.quad(g.src, half, half, false))
 	c.DECQ(g.units)
 	g.hashed(2 * half)
 	c.TESTQ(g.units, g.units)
@@ -361,13 +363,13 @@ func (g *gcmKernel) pairQ(lo, hi reg.Register, to reg.Register) {
 	}
 }
 
-// tag takes in the lengths and writes the tag. Where nothing is encrypted all is additional data.
+// tag takes in the lengths and writes the tag.
 func (g *gcmKernel) tag() {
 	c, v := g.c, g.t[0].AsX()
 	lo, hi, job := c.GP64(), c.GP64(), c.arg("jobs")
 	c.MOVQ(at(job, g.layout.src+sliceLen), lo)
 	c.MOVQ(at(job, g.layout.ad+sliceLen), hi)
-	if g.dst == nil {
+	if g.macOnly {
 		c.ADDQ(lo, hi)
 		c.XORQ(lo, lo)
 	}

@@ -9,18 +9,20 @@ import (
 // which uses a unit that AES and GHASH leave idle: 8 bytes a cycle, a result after three.
 //
 // Kernels of 128 bits are so slow that one chain keeps up. The others sum 256 bytes in
-// two chains: the first one goes on from what came before and is the shorter, so that
-// there is time to move it past the bytes of the second, which begins with nothing. That is one
-// carry-less product with x^(8n-33), where n is their number; it is 63 bits long,
-// and the last instruction of the second chain reduces it.
+// three chains: the first one goes on from what came before, and is the shortest, so that
+// there is time to move it and the second one past the bytes of those that follow. That is a
+// carry-less product with x^(8n-33) each, where n is their number; it is 63 bits
+// long, and the last instruction of the third chain reduces the sum of both. Fewer and longer chains fill
+// the one scheduler whose unit has the instruction.
 const (
-	tabSum   = 592 // 8 bytes of the table: what the first chain is multiplied by
-	sumWords = 32  // of 8 bytes, in both chains
-	sumFirst = 10  // in the first one
+	tabSum    = 592 // 16 bytes of the table: what the first and the second chain are multiplied by
+	sumWords  = 32  // of 8 bytes, in all chains
+	sumFirst  = 9   // in the first one
+	sumSecond = 11
 )
 
 // sums returns the steps that take n bytes at from+disp, 64 or 256, into the sum, and those that must
-// come after all that use t[0].
+// come after all that use t[0] and t[1].
 func (g *gcmKernel) sums(from reg.Register, disp, n int) (words, last []func()) {
 	c := g.c
 	word := func(i int, to reg.Register) func() {
@@ -32,21 +34,25 @@ func (g *gcmKernel) sums(from reg.Register, disp, n int) (words, last []func()) 
 		}
 		return words, nil
 	}
-	first, second := []func(){}, []func(){func() { c.XORL(g.part.As32(), g.part.As32()) }}
-	for i := range sumFirst {
-		first = append(first, word(i, g.sum))
+	b, d := g.part[0], g.part[1]
+	words = append(words, func() { c.XORL(b.As32(), b.As32()) }, func() { c.XORL(d.As32(), d.As32()) })
+	for i := range sumSecond {
+		if i < sumFirst {
+			words = append(words, word(i, g.sum))
+		}
+		words = append(words, word(sumFirst+i, b), word(sumFirst+sumSecond+i, d))
 	}
-	for i := sumFirst; i < sumWords-1; i++ {
-		second = append(second, word(i, g.part))
-	}
-	v := g.t[0].AsX()
-	return mixed(second, first), []func(){
+	v, w := g.t[0].AsX(), g.t[1].AsX()
+	return words, []func(){
 		func() { c.VMOVQ(g.sum, v) },
+		func() { c.VMOVQ(b, w) },
 		func() { c.VPCLMULQDQ(operand.Imm(0), at(g.tab, tabSum), v, v) },
+		func() { c.VPCLMULQDQ(operand.Imm(0x10), at(g.tab, tabSum), w, w) },
+		func() { c.VPXOR(v, w, v) },
 		func() { c.VMOVQ(v, g.sum) },
 		func() { c.XORQ(at(from, disp+8*(sumWords-1)), g.sum) },
-		func() { c.CRC32Q(g.sum, g.part) },
-		func() { c.MOVQ(g.part, g.sum) },
+		func() { c.CRC32Q(g.sum, d) },
+		func() { c.MOVQ(d, g.sum) },
 	}
 }
 
@@ -56,11 +62,10 @@ func (g *gcmKernel) hashAndSum(from reg.Register, disp, off int, first bool) []f
 	return append(mixed(g.ops.quad(from, disp, off, first), words), last...)
 }
 
-// endSum takes what follows the units into the sum and stores it in the job. The
-// ciphertext begins where the field at an offset of the job says.
-func (g *gcmKernel) endSum(field int) {
+// endSum takes what follows the units into the sum and stores it in the job.
+func (g *gcmKernel) endSum() {
 	c, job, p, n := g.c, g.c.arg("jobs"), g.c.GP64(), g.c.GP64()
-	c.MOVQ(at(job, field), p)
+	c.MOVQ(at(job, g.layout.dst), p)
 	c.MOVQ(at(job, g.layout.src+sliceLen), n)
 	c.ADDQ(n, p)
 	c.ANDQ(operand.U32(g.unitBytes()-1), n)
