@@ -84,30 +84,41 @@ func (x *XTSGMAC) OpenBatch(jobs []MACJob) (ok bool) {
 	return ok
 }
 
+// tweakMemory is where kernels get tweaks from and keep them.
+type tweakMemory struct {
+	first [(runJobs + 1) * BlockSize]byte // encrypted, one for each job, and one that is not used
+	units [2*512 + 64]byte                // of two units, 512 bytes aligned to 64; gen/etm_modes.go knows it
+}
+
+// fill encrypts the tweaks of one run.
+func (m *tweakMemory) fill(x *XTSGMAC, jobs []MACJob) {
+	for i := range jobs {
+		copy(m.first[i*BlockSize:], jobs[i].IV[:])
+	}
+	x.xts.tweak.encryptBlocksAsm(&m.first[0], &m.first[0], len(jobs))
+}
+
+func (m *tweakMemory) wipe() {
+	secmem.Wipe(m.first[:])
+	secmem.Wipe(m.units[:])
+}
+
 // sealFused seals one run.
 func (x *XTSGMAC) sealFused(jobs []MACJob) {
-	var tweaks [runJobs * BlockSize]byte
-	x.tweaks(jobs, &tweaks)
-	x.sealAsm(jobs, &tweaks[0])
-	secmem.Wipe(tweaks[:])
+	var m tweakMemory
+	m.fill(x, jobs)
+	x.sealAsm(jobs, &m.first[0], &m.units[0])
+	m.wipe()
 }
 
 // openFused opens one run.
 func (x *XTSGMAC) openFused(jobs []MACJob) (ok bool) {
-	var tweaks [runJobs * BlockSize]byte
+	var m tweakMemory
 	var tags [runJobs][TagSize]byte
-	x.tweaks(jobs, &tweaks)
-	x.openAsm(jobs, &tweaks[0], &tags[0][0])
-	secmem.Wipe(tweaks[:])
+	m.fill(x, jobs)
+	x.openAsm(jobs, &m.first[0], &m.units[0], &tags[0][0])
+	m.wipe()
 	return checkTags(jobs, &tags, x.xts.EncryptBatch)
-}
-
-// tweaks encrypts the tweaks of one run.
-func (x *XTSGMAC) tweaks(jobs []MACJob, to *[runJobs * BlockSize]byte) {
-	for i := range jobs {
-		copy(to[i*BlockSize:], jobs[i].IV[:])
-	}
-	x.xts.tweak.encryptBlocksAsm(&to[0], &to[0], len(jobs))
 }
 
 // A CBCGMAC is [CBC], and then [GMAC] over the additional data followed by the

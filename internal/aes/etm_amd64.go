@@ -19,26 +19,26 @@ const macStride = int(unsafe.Sizeof(MACJob{}))
 // fused reports whether a tier has kernels for encryption and GMAC in one pass.
 func fused(t Tier) bool { return t == VAES512 }
 
-func (x *XTSGMAC) sealAsm(jobs []MACJob, tweaks *byte) {
+func (x *XTSGMAC) sealAsm(jobs []MACJob, tweaks, work *byte) {
 	keys, mac, tab, first, tags := x.xts.data.enc(), x.mac.key.enc(), x.mac.hash.table(), macJobs(jobs), &jobs[0].Tag[0]
 	switch x.xts.data.rounds {
 	case 10:
-		xtsGMACSealVAES512r10(keys, tweaks, mac, tab, first, len(jobs), tags, macStride)
+		xtsGMACSealVAES512r10(keys, tweaks, mac, tab, work, first, len(jobs), tags, macStride)
 	case 14:
-		xtsGMACSealVAES512r14(keys, tweaks, mac, tab, first, len(jobs), tags, macStride)
+		xtsGMACSealVAES512r14(keys, tweaks, mac, tab, work, first, len(jobs), tags, macStride)
 	default:
 		panic(noKernel)
 	}
 }
 
 // openAsm decrypts jobs and sets tags to what theirs should be.
-func (x *XTSGMAC) openAsm(jobs []MACJob, tweaks, tags *byte) {
+func (x *XTSGMAC) openAsm(jobs []MACJob, tweaks, work, tags *byte) {
 	keys, mac, tab, first := x.xts.data.dec(), x.mac.key.enc(), x.mac.hash.table(), macJobs(jobs)
 	switch x.xts.data.rounds {
 	case 10:
-		xtsGMACOpenVAES512r10(keys, tweaks, mac, tab, first, len(jobs), tags, TagSize)
+		xtsGMACOpenVAES512r10(keys, tweaks, mac, tab, work, first, len(jobs), tags, TagSize)
 	case 14:
-		xtsGMACOpenVAES512r14(keys, tweaks, mac, tab, first, len(jobs), tags, TagSize)
+		xtsGMACOpenVAES512r14(keys, tweaks, mac, tab, work, first, len(jobs), tags, TagSize)
 	default:
 		panic(noKernel)
 	}
@@ -49,11 +49,11 @@ func (c *CBCGMAC) openAsm(jobs []MACJob, ivs, tags *byte) {
 	keys, mac, tab, first := c.cbc.key.dec(), c.mac.key.enc(), c.mac.hash.table(), macJobs(jobs)
 	switch c.cbc.key.rounds {
 	case 10:
-		cbcGMACOpenVAES512r10(keys, ivs, mac, tab, first, len(jobs), tags, TagSize)
+		cbcGMACOpenVAES512r10(keys, ivs, mac, tab, nil, first, len(jobs), tags, TagSize)
 	case 12:
-		cbcGMACOpenVAES512r12(keys, ivs, mac, tab, first, len(jobs), tags, TagSize)
+		cbcGMACOpenVAES512r12(keys, ivs, mac, tab, nil, first, len(jobs), tags, TagSize)
 	case 14:
-		cbcGMACOpenVAES512r14(keys, ivs, mac, tab, first, len(jobs), tags, TagSize)
+		cbcGMACOpenVAES512r14(keys, ivs, mac, tab, nil, first, len(jobs), tags, TagSize)
 	default:
 		panic(noKernel)
 	}

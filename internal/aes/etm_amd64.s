@@ -4,53 +4,9 @@
 
 #include "textflag.h"
 
-DATA xtsShifts<>+0(SB)/8, $0x0000000000000000
-DATA xtsShifts<>+8(SB)/8, $0x0000000000000000
-DATA xtsShifts<>+16(SB)/8, $0x0000000000000001
-DATA xtsShifts<>+24(SB)/8, $0x0000000000000001
-DATA xtsShifts<>+32(SB)/8, $0x0000000000000002
-DATA xtsShifts<>+40(SB)/8, $0x0000000000000002
-DATA xtsShifts<>+48(SB)/8, $0x0000000000000003
-DATA xtsShifts<>+56(SB)/8, $0x0000000000000003
-DATA xtsShifts<>+64(SB)/8, $0x0000000000000004
-DATA xtsShifts<>+72(SB)/8, $0x0000000000000004
-DATA xtsShifts<>+80(SB)/8, $0x0000000000000005
-DATA xtsShifts<>+88(SB)/8, $0x0000000000000005
-DATA xtsShifts<>+96(SB)/8, $0x0000000000000006
-DATA xtsShifts<>+104(SB)/8, $0x0000000000000006
-DATA xtsShifts<>+112(SB)/8, $0x0000000000000007
-DATA xtsShifts<>+120(SB)/8, $0x0000000000000007
-DATA xtsShifts<>+128(SB)/8, $0x0000000000000008
-DATA xtsShifts<>+136(SB)/8, $0x0000000000000008
-DATA xtsShifts<>+144(SB)/8, $0x0000000000000009
-DATA xtsShifts<>+152(SB)/8, $0x0000000000000009
-DATA xtsShifts<>+160(SB)/8, $0x000000000000000a
-DATA xtsShifts<>+168(SB)/8, $0x000000000000000a
-DATA xtsShifts<>+176(SB)/8, $0x000000000000000b
-DATA xtsShifts<>+184(SB)/8, $0x000000000000000b
-DATA xtsShifts<>+192(SB)/8, $0x000000000000000c
-DATA xtsShifts<>+200(SB)/8, $0x000000000000000c
-DATA xtsShifts<>+208(SB)/8, $0x000000000000000d
-DATA xtsShifts<>+216(SB)/8, $0x000000000000000d
-DATA xtsShifts<>+224(SB)/8, $0x000000000000000e
-DATA xtsShifts<>+232(SB)/8, $0x000000000000000e
-DATA xtsShifts<>+240(SB)/8, $0x000000000000000f
-DATA xtsShifts<>+248(SB)/8, $0x000000000000000f
-GLOBL xtsShifts<>(SB), RODATA|NOPTR, $256
-
-DATA xtsPoly<>+0(SB)/8, $0x0000000000000087
-DATA xtsPoly<>+8(SB)/8, $0x0000000000000000
-DATA xtsPoly<>+16(SB)/8, $0x0000000000000087
-DATA xtsPoly<>+24(SB)/8, $0x0000000000000000
-DATA xtsPoly<>+32(SB)/8, $0x0000000000000087
-DATA xtsPoly<>+40(SB)/8, $0x0000000000000000
-DATA xtsPoly<>+48(SB)/8, $0x0000000000000087
-DATA xtsPoly<>+56(SB)/8, $0x0000000000000000
-GLOBL xtsPoly<>(SB), RODATA|NOPTR, $64
-
-// func xtsGMACSealVAES512r10(keys *byte, ivs *byte, mac *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
-// Requires: AES, AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, CMOV, MMX+, PCLMULQDQ, SSE4.2, VAES, VPCLMULQDQ
-TEXT ·xtsGMACSealVAES512r10(SB), NOSPLIT, $24-64
+// func xtsGMACSealVAES512r10(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
+// Requires: AES, AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+, PCLMULQDQ, SSE4.2, VAES, VPCLMULQDQ
+TEXT ·xtsGMACSealVAES512r10(SB), NOSPLIT, $32-72
 	MOVQ            keys+0(FP), CX
 	MOVQ            tab+24(FP), AX
 	VBROADCASTI32X4 (CX), Z16
@@ -64,101 +20,83 @@ TEXT ·xtsGMACSealVAES512r10(SB), NOSPLIT, $24-64
 	VBROADCASTI32X4 128(CX), Z24
 	VBROADCASTI32X4 144(CX), Z25
 	VBROADCASTI32X4 160(CX), Z26
+	VMOVDQU64       (AX), Z6
+	MOVQ            work+32(FP), CX
+	LEAQ            63(CX), R12
+	ANDQ            $-64, R12
+	LEAQ            512(R12), R13
+	MOVQ            ivs+8(FP), CX
+	MOVQ            (CX), R10
+	MOVQ            8(CX), R11
+	MOVQ            R12, CX
+	LEAQ            512(CX), DX
+
+tweaks1:
+	MOVQ R10, (CX)
+	MOVQ R11, 8(CX)
+	MOVQ R11, BX
+	SARQ $0x3f, BX
+	ANDL $0x00000087, BX
+	ADDQ R10, R10
+	ADCQ R11, R11
+	XORQ BX, R10
+	ADDQ $0x10, CX
+	CMPQ CX, DX
+	JNE  tweaks1
 
 job:
-	VPXORQ          Z8, Z8, Z8
-	VPXORQ          Z9, Z9, Z9
-	VPXORQ          Z10, Z10, Z10
-	VPXORQ          Z11, Z11, Z11
-	MOVL            $0xffffffff, R9
-	MOVQ            jobs+32(FP), CX
-	MOVQ            24(CX), BX
-	MOVQ            (CX), R8
-	MOVQ            32(CX), DI
-	MOVQ            DI, SI
-	SHRQ            $0x09, SI
-	ANDQ            $0x000001ff, DI
-	LEAQ            31(DI), CX
-	ANDQ            $-16, CX
-	MOVQ            CX, 16(SP)
-	MOVQ            SI, CX
-	SHLQ            $0x09, CX
-	ADDQ            16(SP), CX
-	NEGQ            CX
-	LEAQ            3328(AX)(CX*1), CX
-	LEAQ            1280(AX), DX
-	CMPQ            SI, $0x04
-	CMOVQLE         CX, DX
-	MOVQ            mac+16(FP), CX
-	MOVQ            jobs+32(FP), R10
-	MOVQ            72(R10), R11
-	MOVL            80(R10), R10
-	BTSQ            $0x38, R10
-	VMOVQ           R11, X12
-	VPINSRQ         $0x01, R10, X12, X12
-	VPXORQ          (CX), X12, X12
-	VAESENC         16(CX), X12, X12
-	VAESENC         32(CX), X12, X12
-	VAESENC         48(CX), X12, X12
-	VAESENC         64(CX), X12, X12
-	VAESENC         80(CX), X12, X12
-	VAESENC         96(CX), X12, X12
-	VAESENC         112(CX), X12, X12
-	VAESENC         128(CX), X12, X12
-	VAESENC         144(CX), X12, X12
-	VAESENCLAST     160(CX), X12, X12
-	VMOVDQU64       X12, (SP)
-	MOVQ            ivs+8(FP), CX
-	VMOVDQU64       xtsPoly<>+0(SB), Z31
-	MOVL            $0x000000aa, R10
-	KMOVW           R10, K2
-	MOVL            $0x00000040, R10
-	VPBROADCASTD    R10, Z15
-	VPSRLQ          $0x20, Z15, Z15
-	VBROADCASTI64X2 (CX), Z12
-	VMOVDQU64       xtsShifts<>+0(SB), Z13
-	VPSLLVQ         Z13, Z12, Z4
-	VPSUBQ          Z13, Z15, Z13
-	VPSRLVQ         Z13, Z12, Z14
-	VPSHUFD         $0x4e, Z14, Z14
-	VPCLMULQDQ      $0x00, Z31, Z14, Z13
-	VMOVDQA64.Z     Z14, K2, Z14
-	VPTERNLOGQ      $0x96, Z14, Z13, Z4
-	VMOVDQU64       xtsShifts<>+64(SB), Z13
-	VPSLLVQ         Z13, Z12, Z5
-	VPSUBQ          Z13, Z15, Z13
-	VPSRLVQ         Z13, Z12, Z14
-	VPSHUFD         $0x4e, Z14, Z14
-	VPCLMULQDQ      $0x00, Z31, Z14, Z13
-	VMOVDQA64.Z     Z14, K2, Z14
-	VPTERNLOGQ      $0x96, Z14, Z13, Z5
-	VMOVDQU64       xtsShifts<>+128(SB), Z13
-	VPSLLVQ         Z13, Z12, Z6
-	VPSUBQ          Z13, Z15, Z13
-	VPSRLVQ         Z13, Z12, Z14
-	VPSHUFD         $0x4e, Z14, Z14
-	VPCLMULQDQ      $0x00, Z31, Z14, Z13
-	VMOVDQA64.Z     Z14, K2, Z14
-	VPTERNLOGQ      $0x96, Z14, Z13, Z6
-	VMOVDQU64       xtsShifts<>+192(SB), Z13
-	VPSLLVQ         Z13, Z12, Z7
-	VPSUBQ          Z13, Z15, Z13
-	VPSRLVQ         Z13, Z12, Z14
-	VPSHUFD         $0x4e, Z14, Z14
-	VPCLMULQDQ      $0x00, Z31, Z14, Z13
-	VMOVDQA64.Z     Z14, K2, Z14
-	VPTERNLOGQ      $0x96, Z14, Z13, Z7
-	ADDQ            $0x10, CX
-	MOVQ            CX, ivs+8(FP)
-	MOVQ            jobs+32(FP), CX
-	MOVQ            48(CX), R10
-	MOVQ            56(CX), R11
+	VPXORQ      Z8, Z8, Z8
+	VPXORQ      Z9, Z9, Z9
+	VPXORQ      Z10, Z10, Z10
+	VPXORQ      Z11, Z11, Z11
+	MOVL        $0xffffffff, R9
+	MOVQ        jobs+40(FP), CX
+	MOVQ        24(CX), BX
+	MOVQ        (CX), R8
+	MOVQ        32(CX), DI
+	MOVQ        DI, SI
+	SHRQ        $0x09, SI
+	ANDQ        $0x000001ff, DI
+	LEAQ        31(DI), CX
+	ANDQ        $-16, CX
+	MOVQ        CX, 16(SP)
+	MOVQ        SI, CX
+	SHLQ        $0x09, CX
+	ADDQ        16(SP), CX
+	NEGQ        CX
+	LEAQ        3328(AX)(CX*1), CX
+	LEAQ        1280(AX), DX
+	CMPQ        SI, $0x04
+	CMOVQLE     CX, DX
+	MOVQ        DI, 24(SP)
+	MOVQ        mac+16(FP), CX
+	MOVQ        jobs+40(FP), DI
+	MOVQ        72(DI), R14
+	MOVL        80(DI), DI
+	BTSQ        $0x38, DI
+	VMOVQ       R14, X12
+	VPINSRQ     $0x01, DI, X12, X12
+	VPXORQ      (CX), X12, X12
+	VAESENC     16(CX), X12, X12
+	VAESENC     32(CX), X12, X12
+	VAESENC     48(CX), X12, X12
+	VAESENC     64(CX), X12, X12
+	VAESENC     80(CX), X12, X12
+	VAESENC     96(CX), X12, X12
+	VAESENC     112(CX), X12, X12
+	VAESENC     128(CX), X12, X12
+	VAESENC     144(CX), X12, X12
+	VAESENCLAST 160(CX), X12, X12
+	VMOVDQU64   X12, (SP)
+	MOVQ        jobs+40(FP), CX
+	MOVQ        48(CX), DI
+	MOVQ        56(CX), R14
 
 ad:
-	CMPQ          R11, $0x40
+	CMPQ          R14, $0x40
 	JLE           adLast
-	VMOVDQU64     (R10), Z12
-	VPSHUFB       (AX), Z12, Z12
+	VMOVDQU64     (DI), Z12
+	VPSHUFB       Z6, Z12, Z12
 	VPXORQ        Z11, Z12, Z12
 	VPXORQ        Z11, Z11, Z11
 	VPCLMULQDQ    $0x00, 3264(AX), Z12, Z13
@@ -194,38 +132,49 @@ ad:
 	VPXORQ        Z8, Z8, Z8
 	VPXORQ        Z9, Z9, Z9
 	VPXORQ        Z10, Z10, Z10
-	ADDQ          $0x40, R10
-	SUBQ          $0x40, R11
+	ADDQ          $0x40, DI
+	SUBQ          $0x40, R14
 	JMP           ad
 
 adLast:
-	TESTQ      R11, R11
+	TESTQ      R14, R14
 	JEQ        adDone
-	LEAQ       15(R11), R12
-	ANDQ       $-16, R12
-	NEGQ       R12
-	ADDQ       DX, R12
-	MOVQ       $-1, R13
+	LEAQ       15(R14), R15
+	ANDQ       $-16, R15
+	NEGQ       R15
+	ADDQ       DX, R15
+	MOVQ       $-1, BP
 	MOVQ       $0x00000040, CX
-	SUBQ       R11, CX
-	SHRQ       CL, R13
-	KMOVQ      R13, K1
-	VMOVDQU8.Z (R10), K1, Z12
-	VPSHUFB    (AX), Z12, Z12
+	SUBQ       R14, CX
+	SHRQ       CL, BP
+	KMOVQ      BP, K1
+	VMOVDQU8.Z (DI), K1, Z12
+	VPSHUFB    Z6, Z12, Z12
 	VPXORQ     Z11, Z12, Z12
 	VPXORQ     Z11, Z11, Z11
-	VPCLMULQDQ $0x00, (R12), Z12, Z13
+	VPCLMULQDQ $0x00, (R15), Z12, Z13
 	VPXORQ     Z13, Z8, Z8
 	VPSHUFD    $0x4e, Z12, Z13
 	VPXORQ     Z12, Z13, Z13
-	VPCLMULQDQ $0x11, (R12), Z12, Z12
+	VPCLMULQDQ $0x11, (R15), Z12, Z12
 	VPXORQ     Z12, Z10, Z10
-	VPCLMULQDQ $0x00, 2752(R12), Z13, Z13
+	VPCLMULQDQ $0x00, 2752(R15), Z13, Z13
 	VPXORQ     Z13, Z9, Z9
 
 adDone:
-	TESTQ       SI, SI
-	JEQ         rest
+	TESTQ SI, SI
+	JEQ   rest
+	CMPQ  SI, $0x01
+	JNE   same2
+	CMPQ  24(SP), $0x00
+	JNE   same2
+	MOVQ  ivs+8(FP), CX
+	ADDQ  $0x10, CX
+	MOVQ  CX, ivs+8(FP)
+	MOVQ  (CX), R10
+	MOVQ  8(CX), R11
+
+same2:
 	VMOVDQU64   (BX), Z0
 	PREFETCHT0  1024(BX)
 	VMOVDQU64   64(BX), Z1
@@ -234,77 +183,200 @@ adDone:
 	PREFETCHT0  1152(BX)
 	VMOVDQU64   192(BX), Z3
 	PREFETCHT0  1216(BX)
-	VPTERNLOGQ  $0x96, Z4, Z16, Z0
-	VPTERNLOGQ  $0x96, Z5, Z16, Z1
-	VPTERNLOGQ  $0x96, Z6, Z16, Z2
-	VPTERNLOGQ  $0x96, Z7, Z16, Z3
+	VPTERNLOGQ  $0x96, (R12), Z16, Z0
+	VPTERNLOGQ  $0x96, 64(R12), Z16, Z1
+	VPTERNLOGQ  $0x96, 128(R12), Z16, Z2
+	VPTERNLOGQ  $0x96, 192(R12), Z16, Z3
 	VAESENC     Z17, Z0, Z0
+	MOVQ        R10, (R13)
+	MOVQ        R11, 8(R13)
 	VAESENC     Z17, Z1, Z1
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
 	VAESENC     Z17, Z2, Z2
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	MOVQ        R10, 16(R13)
 	VAESENC     Z17, Z3, Z3
+	MOVQ        R11, 24(R13)
+	MOVQ        R11, CX
 	VAESENC     Z18, Z0, Z0
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
 	VAESENC     Z18, Z1, Z1
+	MOVQ        R10, 32(R13)
+	MOVQ        R11, 40(R13)
 	VAESENC     Z18, Z2, Z2
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
 	VAESENC     Z18, Z3, Z3
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	MOVQ        R10, 48(R13)
 	VAESENC     Z19, Z0, Z0
+	MOVQ        R11, 56(R13)
+	MOVQ        R11, CX
 	VAESENC     Z19, Z1, Z1
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
 	VAESENC     Z19, Z2, Z2
+	MOVQ        R10, 64(R13)
+	MOVQ        R11, 72(R13)
 	VAESENC     Z19, Z3, Z3
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
 	VAESENC     Z20, Z0, Z0
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	MOVQ        R10, 80(R13)
 	VAESENC     Z20, Z1, Z1
+	MOVQ        R11, 88(R13)
+	MOVQ        R11, CX
 	VAESENC     Z20, Z2, Z2
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
 	VAESENC     Z20, Z3, Z3
+	MOVQ        R10, 96(R13)
+	MOVQ        R11, 104(R13)
 	VAESENC     Z21, Z0, Z0
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
 	VAESENC     Z21, Z1, Z1
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	MOVQ        R10, 112(R13)
 	VAESENC     Z21, Z2, Z2
+	MOVQ        R11, 120(R13)
+	MOVQ        R11, CX
 	VAESENC     Z21, Z3, Z3
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
 	VAESENC     Z22, Z0, Z0
+	MOVQ        R10, 128(R13)
+	MOVQ        R11, 136(R13)
 	VAESENC     Z22, Z1, Z1
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
 	VAESENC     Z22, Z2, Z2
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	MOVQ        R10, 144(R13)
 	VAESENC     Z22, Z3, Z3
+	MOVQ        R11, 152(R13)
+	MOVQ        R11, CX
 	VAESENC     Z23, Z0, Z0
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
 	VAESENC     Z23, Z1, Z1
+	MOVQ        R10, 160(R13)
+	MOVQ        R11, 168(R13)
 	VAESENC     Z23, Z2, Z2
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
 	VAESENC     Z23, Z3, Z3
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	MOVQ        R10, 176(R13)
 	VAESENC     Z24, Z0, Z0
+	MOVQ        R11, 184(R13)
+	MOVQ        R11, CX
 	VAESENC     Z24, Z1, Z1
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
 	VAESENC     Z24, Z2, Z2
+	MOVQ        R10, 192(R13)
+	MOVQ        R11, 200(R13)
 	VAESENC     Z24, Z3, Z3
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
 	VAESENC     Z25, Z0, Z0
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	MOVQ        R10, 208(R13)
 	VAESENC     Z25, Z1, Z1
+	MOVQ        R11, 216(R13)
+	MOVQ        R11, CX
 	VAESENC     Z25, Z2, Z2
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
 	VAESENC     Z25, Z3, Z3
+	MOVQ        R10, 224(R13)
+	MOVQ        R11, 232(R13)
 	VAESENCLAST Z26, Z0, Z0
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
 	VAESENCLAST Z26, Z1, Z1
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	MOVQ        R10, 240(R13)
 	VAESENCLAST Z26, Z2, Z2
+	MOVQ        R11, 248(R13)
+	MOVQ        R11, CX
 	VAESENCLAST Z26, Z3, Z3
-	VPXORQ      Z4, Z0, Z0
-	VPXORQ      Z5, Z1, Z1
-	VPXORQ      Z6, Z2, Z2
-	VPXORQ      Z7, Z3, Z3
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VPXORQ      (R12), Z0, Z0
+	VPXORQ      64(R12), Z1, Z1
+	VPXORQ      128(R12), Z2, Z2
+	VPXORQ      192(R12), Z3, Z3
 	VMOVDQU64   Z0, (R8)
 	VMOVDQU64   Z1, 64(R8)
 	VMOVDQU64   Z2, 128(R8)
 	VMOVDQU64   Z3, 192(R8)
-	VPSRLDQ     $0x0e, Z4, Z31
-	VPSLLDQ     $0x02, Z4, Z4
-	VPCLMULQDQ  $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ      Z31, Z4, Z4
-	VPSRLDQ     $0x0e, Z5, Z31
-	VPSLLDQ     $0x02, Z5, Z5
-	VPCLMULQDQ  $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ      Z31, Z5, Z5
-	VPSRLDQ     $0x0e, Z6, Z31
-	VPSLLDQ     $0x02, Z6, Z6
-	VPCLMULQDQ  $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ      Z31, Z6, Z6
-	VPSRLDQ     $0x0e, Z7, Z31
-	VPSLLDQ     $0x02, Z7, Z7
-	VPCLMULQDQ  $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ      Z31, Z7, Z7
 	JMP         second
 
 unit:
+	CMPQ SI, $0x01
+	JNE  same3
+	CMPQ 24(SP), $0x00
+	JNE  same3
+	MOVQ ivs+8(FP), CX
+	ADDQ $0x10, CX
+	MOVQ CX, ivs+8(FP)
+	MOVQ (CX), R10
+	MOVQ 8(CX), R11
+
+same3:
 	VMOVDQU64     (BX), Z0
 	PREFETCHT0    1024(BX)
 	VMOVDQU64     64(BX), Z1
@@ -313,154 +385,270 @@ unit:
 	PREFETCHT0    1152(BX)
 	VMOVDQU64     192(BX), Z3
 	PREFETCHT0    1216(BX)
-	VPTERNLOGQ    $0x96, Z4, Z16, Z0
-	VPTERNLOGQ    $0x96, Z5, Z16, Z1
-	VPTERNLOGQ    $0x96, Z6, Z16, Z2
-	VPTERNLOGQ    $0x96, Z7, Z16, Z3
+	VPTERNLOGQ    $0x96, (R12), Z16, Z0
+	VPTERNLOGQ    $0x96, 64(R12), Z16, Z1
+	VPTERNLOGQ    $0x96, 128(R12), Z16, Z2
+	VPTERNLOGQ    $0x96, 192(R12), Z16, Z3
 	VAESENC       Z17, Z0, Z0
+	MOVQ          R10, (R13)
+	MOVQ          R11, 8(R13)
 	VMOVDQU64     -256(R8), Z12
+	MOVQ          R11, DI
 	VAESENC       Z17, Z1, Z1
 	VMOVDQU64     -192(R8), Z13
+	SARQ          $0x3f, DI
 	XORL          CX, CX
+	ANDL          $0x00000087, DI
 	VAESENC       Z17, Z2, Z2
-	VPSHUFB       (AX), Z12, Z12
-	XORL          R10, R10
+	VPSHUFB       Z6, Z12, Z12
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	XORL          DI, DI
+	MOVQ          R10, 16(R13)
+	MOVQ          R11, 24(R13)
 	VAESENC       Z17, Z3, Z3
-	VPSHUFB       (AX), Z13, Z13
+	VPSHUFB       Z6, Z13, Z13
+	MOVQ          R11, R14
 	CRC32Q        -256(R8), R9
+	SARQ          $0x3f, R14
 	VAESENC       Z18, Z0, Z0
-	VPCLMULQDQ    $0x00, (DX), Z12, Z14
+	VMOVDQU64     (DX), Z4
+	ANDL          $0x00000087, R14
 	CRC32Q        -184(R8), CX
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          R14, R10
+	VMOVDQU64     64(DX), Z5
 	VAESENC       Z18, Z1, Z1
-	VPCLMULQDQ    $0x00, 64(DX), Z13, Z15
-	CRC32Q        -96(R8), R10
+	MOVQ          R10, 32(R13)
+	MOVQ          R11, 40(R13)
+	CRC32Q        -96(R8), DI
+	MOVQ          R11, R14
 	VAESENC       Z18, Z2, Z2
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	SARQ          $0x3f, R14
 	CRC32Q        -248(R8), R9
+	ANDL          $0x00000087, R14
 	VAESENC       Z18, Z3, Z3
-	VPSHUFD       $0x4e, Z12, Z14
-	CRC32Q        -176(R8), CX
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          R14, R10
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	MOVQ          R10, 48(R13)
+	MOVQ          R11, 56(R13)
 	VAESENC       Z19, Z0, Z0
-	VPSHUFD       $0x4e, Z13, Z15
-	CRC32Q        -88(R8), R10
+	CRC32Q        -176(R8), CX
+	MOVQ          R11, R14
+	VPSHUFD       $0x4e, Z12, Z14
+	SARQ          $0x3f, R14
 	VAESENC       Z19, Z1, Z1
-	VPXORQ        Z12, Z14, Z14
+	CRC32Q        -88(R8), DI
+	ANDL          $0x00000087, R14
+	VPSHUFD       $0x4e, Z13, Z15
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          R14, R10
 	CRC32Q        -240(R8), R9
 	VAESENC       Z19, Z2, Z2
-	VPXORQ        Z13, Z15, Z15
+	MOVQ          R10, 64(R13)
+	MOVQ          R11, 72(R13)
+	VPXORQ        Z12, Z14, Z14
+	MOVQ          R11, R14
 	VAESENC       Z19, Z3, Z3
 	CRC32Q        -168(R8), CX
-	VPCLMULQDQ    $0x11, (DX), Z12, Z12
+	SARQ          $0x3f, R14
+	VPXORQ        Z13, Z15, Z15
+	ANDL          $0x00000087, R14
 	VAESENC       Z20, Z0, Z0
-	CRC32Q        -80(R8), R10
-	VPCLMULQDQ    $0x11, 64(DX), Z13, Z13
+	CRC32Q        -80(R8), DI
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          R14, R10
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
+	MOVQ          R10, 80(R13)
+	MOVQ          R11, 88(R13)
 	VAESENC       Z20, Z1, Z1
 	CRC32Q        -232(R8), R9
-	VPTERNLOGQ    $0x96, Z12, Z13, Z10
+	MOVQ          R11, R14
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
+	SARQ          $0x3f, R14
 	VAESENC       Z20, Z2, Z2
 	CRC32Q        -160(R8), CX
+	ANDL          $0x00000087, R14
+	VPTERNLOGQ    $0x96, Z12, Z13, Z10
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          R14, R10
 	VPCLMULQDQ    $0x00, 2752(DX), Z14, Z14
 	VAESENC       Z20, Z3, Z3
-	CRC32Q        -72(R8), R10
-	VPCLMULQDQ    $0x00, 2816(DX), Z15, Z15
+	MOVQ          R10, 96(R13)
+	MOVQ          R11, 104(R13)
+	CRC32Q        -72(R8), DI
+	MOVQ          R11, R14
 	VAESENC       Z21, Z0, Z0
+	VPCLMULQDQ    $0x00, 2816(DX), Z15, Z15
+	SARQ          $0x3f, R14
 	CRC32Q        -224(R8), R9
-	VPTERNLOGQ    $0x96, Z14, Z15, Z9
+	ANDL          $0x00000087, R14
 	VAESENC       Z21, Z1, Z1
+	VPTERNLOGQ    $0x96, Z14, Z15, Z9
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          R14, R10
 	CRC32Q        -152(R8), CX
-	VMOVDQU64     -128(R8), Z12
+	MOVQ          R10, 112(R13)
+	MOVQ          R11, 120(R13)
 	VAESENC       Z21, Z2, Z2
-	CRC32Q        -64(R8), R10
-	VMOVDQU64     -64(R8), Z13
+	VMOVDQU64     -128(R8), Z12
+	MOVQ          R11, R14
+	CRC32Q        -64(R8), DI
+	SARQ          $0x3f, R14
 	VAESENC       Z21, Z3, Z3
+	VMOVDQU64     -64(R8), Z13
+	ANDL          $0x00000087, R14
 	CRC32Q        -216(R8), R9
-	VPSHUFB       (AX), Z12, Z12
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          R14, R10
+	VPSHUFB       Z6, Z12, Z12
 	VAESENC       Z22, Z0, Z0
+	MOVQ          R10, 128(R13)
+	MOVQ          R11, 136(R13)
 	CRC32Q        -144(R8), CX
+	MOVQ          R11, R14
 	VAESENC       Z22, Z1, Z1
-	VPSHUFB       (AX), Z13, Z13
-	CRC32Q        -56(R8), R10
+	VPSHUFB       Z6, Z13, Z13
+	SARQ          $0x3f, R14
+	VMOVDQU64     128(DX), Z4
+	ANDL          $0x00000087, R14
 	VAESENC       Z22, Z2, Z2
-	VPCLMULQDQ    $0x00, 128(DX), Z12, Z14
-	CRC32Q        -208(R8), R9
+	CRC32Q        -56(R8), DI
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          R14, R10
+	VMOVDQU64     192(DX), Z5
+	MOVQ          R10, 144(R13)
+	MOVQ          R11, 152(R13)
 	VAESENC       Z22, Z3, Z3
-	VPCLMULQDQ    $0x00, 192(DX), Z13, Z15
-	CRC32Q        -136(R8), CX
+	CRC32Q        -208(R8), R9
+	MOVQ          R11, R14
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	SARQ          $0x3f, R14
 	VAESENC       Z23, Z0, Z0
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
-	CRC32Q        -48(R8), R10
+	CRC32Q        -136(R8), CX
+	ANDL          $0x00000087, R14
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          R14, R10
+	CRC32Q        -48(R8), DI
 	VAESENC       Z23, Z1, Z1
-	VPSHUFD       $0x4e, Z12, Z14
-	CRC32Q        -200(R8), R9
+	MOVQ          R10, 160(R13)
+	MOVQ          R11, 168(R13)
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	MOVQ          R11, R14
 	VAESENC       Z23, Z2, Z2
-	VPSHUFD       $0x4e, Z13, Z15
-	CRC32Q        -128(R8), CX
+	CRC32Q        -200(R8), R9
+	SARQ          $0x3f, R14
+	VPSHUFD       $0x4e, Z12, Z14
+	ANDL          $0x00000087, R14
 	VAESENC       Z23, Z3, Z3
-	VPXORQ        Z12, Z14, Z14
-	CRC32Q        -40(R8), R10
+	CRC32Q        -128(R8), CX
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          R14, R10
+	VPSHUFD       $0x4e, Z13, Z15
+	MOVQ          R10, 176(R13)
+	MOVQ          R11, 184(R13)
 	VAESENC       Z24, Z0, Z0
-	VPXORQ        Z13, Z15, Z15
-	CRC32Q        -192(R8), R9
+	CRC32Q        -40(R8), DI
+	MOVQ          R11, R14
+	VPXORQ        Z12, Z14, Z14
+	SARQ          $0x3f, R14
 	VAESENC       Z24, Z1, Z1
-	VPCLMULQDQ    $0x11, 128(DX), Z12, Z12
-	CRC32Q        -120(R8), CX
+	VPXORQ        Z13, Z15, Z15
+	ANDL          $0x00000087, R14
+	CRC32Q        -192(R8), R9
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          R14, R10
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
 	VAESENC       Z24, Z2, Z2
-	VPCLMULQDQ    $0x11, 192(DX), Z13, Z13
+	MOVQ          R10, 192(R13)
+	MOVQ          R11, 200(R13)
+	CRC32Q        -120(R8), CX
+	MOVQ          R11, R14
 	VAESENC       Z24, Z3, Z3
-	CRC32Q        -32(R8), R10
-	VPTERNLOGQ    $0x96, Z12, Z13, Z10
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
+	SARQ          $0x3f, R14
+	CRC32Q        -32(R8), DI
+	ANDL          $0x00000087, R14
 	VAESENC       Z25, Z0, Z0
+	VPTERNLOGQ    $0x96, Z12, Z13, Z10
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          R14, R10
 	CRC32Q        -112(R8), CX
-	VPCLMULQDQ    $0x00, 2880(DX), Z14, Z14
+	MOVQ          R10, 208(R13)
+	MOVQ          R11, 216(R13)
 	VAESENC       Z25, Z1, Z1
-	CRC32Q        -24(R8), R10
-	VPCLMULQDQ    $0x00, 2944(DX), Z15, Z15
+	VPCLMULQDQ    $0x00, 2880(DX), Z14, Z14
+	MOVQ          R11, R14
+	CRC32Q        -24(R8), DI
+	SARQ          $0x3f, R14
 	VAESENC       Z25, Z2, Z2
+	VPCLMULQDQ    $0x00, 2944(DX), Z15, Z15
+	ANDL          $0x00000087, R14
 	CRC32Q        -104(R8), CX
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          R14, R10
 	VPTERNLOGQ    $0x96, Z14, Z15, Z9
 	VAESENC       Z25, Z3, Z3
-	CRC32Q        -16(R8), R10
-	VMOVQ         R9, X12
+	MOVQ          R10, 224(R13)
+	MOVQ          R11, 232(R13)
+	CRC32Q        -16(R8), DI
+	MOVQ          R11, R14
 	VAESENCLAST   Z26, Z0, Z0
+	VMOVQ         R9, X12
+	SARQ          $0x3f, R14
 	VMOVQ         CX, X13
-	VPCLMULQDQ    $0x00, 592(AX), X12, X12
+	ANDL          $0x00000087, R14
 	VAESENCLAST   Z26, Z1, Z1
+	VPCLMULQDQ    $0x00, 592(AX), X12, X12
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          R14, R10
 	VPCLMULQDQ    $0x10, 592(AX), X13, X13
-	VPXOR         X12, X13, X12
+	MOVQ          R10, 240(R13)
+	MOVQ          R11, 248(R13)
 	VAESENCLAST   Z26, Z2, Z2
+	VPXOR         X12, X13, X12
+	MOVQ          R11, CX
 	VMOVQ         X12, R9
-	XORQ          -8(R8), R9
+	SARQ          $0x3f, CX
 	VAESENCLAST   Z26, Z3, Z3
-	CRC32Q        R9, R10
-	MOVQ          R10, R9
-	VPXORQ        Z4, Z0, Z0
-	VPXORQ        Z5, Z1, Z1
-	VPXORQ        Z6, Z2, Z2
-	VPXORQ        Z7, Z3, Z3
+	XORQ          -8(R8), R9
+	ANDL          $0x00000087, CX
+	CRC32Q        R9, DI
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          CX, R10
+	MOVQ          DI, R9
+	VPXORQ        (R12), Z0, Z0
+	VPXORQ        64(R12), Z1, Z1
+	VPXORQ        128(R12), Z2, Z2
+	VPXORQ        192(R12), Z3, Z3
 	VMOVDQU64     Z0, (R8)
 	VMOVDQU64     Z1, 64(R8)
 	VMOVDQU64     Z2, 128(R8)
 	VMOVDQU64     Z3, 192(R8)
-	VPSRLDQ       $0x0e, Z4, Z31
-	VPSLLDQ       $0x02, Z4, Z4
-	VPCLMULQDQ    $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ        Z31, Z4, Z4
-	VPSRLDQ       $0x0e, Z5, Z31
-	VPSLLDQ       $0x02, Z5, Z5
-	VPCLMULQDQ    $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ        Z31, Z5, Z5
-	VPSRLDQ       $0x0e, Z6, Z31
-	VPSLLDQ       $0x02, Z6, Z6
-	VPCLMULQDQ    $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ        Z31, Z6, Z6
-	VPSRLDQ       $0x0e, Z7, Z31
-	VPSLLDQ       $0x02, Z7, Z7
-	VPCLMULQDQ    $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ        Z31, Z7, Z7
 	ADDQ          $0x00000100, DX
 	LEAQ          3328(AX), CX
 	CMPQ          DX, CX
-	JNE           group1
+	JNE           group4
 	VPXORQ        Z8, Z9, Z9
 	VPXORQ        Z10, Z9, Z9
 	VPSLLDQ       $0x08, Z9, Z12
@@ -495,7 +683,7 @@ unit:
 	CMPQ          SI, $0x04
 	CMOVQLE       CX, DX
 
-group1:
+group4:
 second:
 	VMOVDQU64   256(BX), Z0
 	PREFETCHT0  1280(BX)
@@ -505,224 +693,345 @@ second:
 	PREFETCHT0  1408(BX)
 	VMOVDQU64   448(BX), Z3
 	PREFETCHT0  1472(BX)
-	VPTERNLOGQ  $0x96, Z4, Z16, Z0
-	VPTERNLOGQ  $0x96, Z5, Z16, Z1
-	VPTERNLOGQ  $0x96, Z6, Z16, Z2
-	VPTERNLOGQ  $0x96, Z7, Z16, Z3
+	VPTERNLOGQ  $0x96, 256(R12), Z16, Z0
+	VPTERNLOGQ  $0x96, 320(R12), Z16, Z1
+	VPTERNLOGQ  $0x96, 384(R12), Z16, Z2
+	VPTERNLOGQ  $0x96, 448(R12), Z16, Z3
 	VAESENC     Z17, Z0, Z0
+	MOVQ        R10, 256(R13)
+	MOVQ        R11, 264(R13)
 	VMOVDQU64   (R8), Z12
+	MOVQ        R11, DI
 	VAESENC     Z17, Z1, Z1
 	VMOVDQU64   64(R8), Z13
+	SARQ        $0x3f, DI
 	XORL        CX, CX
+	ANDL        $0x00000087, DI
 	VAESENC     Z17, Z2, Z2
-	VPSHUFB     (AX), Z12, Z12
-	XORL        R10, R10
+	VPSHUFB     Z6, Z12, Z12
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	XORL        DI, DI
+	MOVQ        R10, 272(R13)
+	MOVQ        R11, 280(R13)
 	VAESENC     Z17, Z3, Z3
-	VPSHUFB     (AX), Z13, Z13
+	VPSHUFB     Z6, Z13, Z13
+	MOVQ        R11, R14
 	CRC32Q      (R8), R9
+	SARQ        $0x3f, R14
 	VAESENC     Z18, Z0, Z0
 	VPXORQ      Z11, Z12, Z12
+	ANDL        $0x00000087, R14
 	CRC32Q      72(R8), CX
-	VAESENC     Z18, Z1, Z1
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        R14, R10
 	VPXORQ      Z11, Z11, Z11
-	CRC32Q      160(R8), R10
+	VAESENC     Z18, Z1, Z1
+	MOVQ        R10, 288(R13)
+	VMOVDQU64   (DX), Z4
+	MOVQ        R11, 296(R13)
+	MOVQ        R11, R14
 	VAESENC     Z18, Z2, Z2
-	VPCLMULQDQ  $0x00, (DX), Z12, Z14
+	CRC32Q      160(R8), DI
+	SARQ        $0x3f, R14
+	VMOVDQU64   64(DX), Z5
+	ANDL        $0x00000087, R14
 	CRC32Q      8(R8), R9
 	VAESENC     Z18, Z3, Z3
-	VPCLMULQDQ  $0x00, 64(DX), Z13, Z15
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        R14, R10
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
+	MOVQ        R10, 304(R13)
 	CRC32Q      80(R8), CX
 	VAESENC     Z19, Z0, Z0
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	CRC32Q      168(R8), R10
+	MOVQ        R11, 312(R13)
+	VPCLMULQDQ  $0x00, Z5, Z13, Z15
+	MOVQ        R11, R14
+	SARQ        $0x3f, R14
+	CRC32Q      168(R8), DI
 	VAESENC     Z19, Z1, Z1
-	VPSHUFD     $0x4e, Z12, Z14
+	ANDL        $0x00000087, R14
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        R14, R10
 	CRC32Q      16(R8), R9
 	VAESENC     Z19, Z2, Z2
+	MOVQ        R10, 320(R13)
+	VPSHUFD     $0x4e, Z12, Z14
+	MOVQ        R11, 328(R13)
 	VPSHUFD     $0x4e, Z13, Z15
-	CRC32Q      88(R8), CX
 	VAESENC     Z19, Z3, Z3
+	MOVQ        R11, R14
+	CRC32Q      88(R8), CX
+	SARQ        $0x3f, R14
+	ANDL        $0x00000087, R14
 	VPXORQ      Z12, Z14, Z14
-	CRC32Q      176(R8), R10
 	VAESENC     Z20, Z0, Z0
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        R14, R10
+	CRC32Q      176(R8), DI
+	MOVQ        R10, 336(R13)
 	VPXORQ      Z13, Z15, Z15
-	VPCLMULQDQ  $0x11, (DX), Z12, Z12
 	VAESENC     Z20, Z1, Z1
+	MOVQ        R11, 344(R13)
 	CRC32Q      24(R8), R9
-	VPCLMULQDQ  $0x11, 64(DX), Z13, Z13
+	MOVQ        R11, R14
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
+	SARQ        $0x3f, R14
 	VAESENC     Z20, Z2, Z2
 	CRC32Q      96(R8), CX
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	ANDL        $0x00000087, R14
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        R14, R10
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
 	VAESENC     Z20, Z3, Z3
-	CRC32Q      184(R8), R10
-	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
+	MOVQ        R10, 352(R13)
+	CRC32Q      184(R8), DI
+	MOVQ        R11, 360(R13)
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	MOVQ        R11, R14
 	VAESENC     Z21, Z0, Z0
+	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
+	SARQ        $0x3f, R14
 	CRC32Q      32(R8), R9
-	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
+	ANDL        $0x00000087, R14
 	VAESENC     Z21, Z1, Z1
+	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        R14, R10
+	MOVQ        R10, 368(R13)
 	CRC32Q      104(R8), CX
-	VPTERNLOGQ  $0x96, Z14, Z15, Z9
+	MOVQ        R11, 376(R13)
 	VAESENC     Z21, Z2, Z2
-	CRC32Q      192(R8), R10
-	VMOVDQU64   128(R8), Z12
+	VPTERNLOGQ  $0x96, Z14, Z15, Z9
+	MOVQ        R11, R14
+	CRC32Q      192(R8), DI
+	SARQ        $0x3f, R14
 	VAESENC     Z21, Z3, Z3
+	VMOVDQU64   128(R8), Z12
+	ANDL        $0x00000087, R14
 	CRC32Q      40(R8), R9
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        R14, R10
 	VMOVDQU64   192(R8), Z13
 	VAESENC     Z22, Z0, Z0
-	CRC32Q      112(R8), CX
+	MOVQ        R10, 384(R13)
+	MOVQ        R11, 392(R13)
+	VPSHUFB     Z6, Z12, Z12
+	MOVQ        R11, R14
 	VAESENC     Z22, Z1, Z1
-	VPSHUFB     (AX), Z12, Z12
-	CRC32Q      200(R8), R10
+	CRC32Q      112(R8), CX
+	SARQ        $0x3f, R14
+	VPSHUFB     Z6, Z13, Z13
+	ANDL        $0x00000087, R14
 	VAESENC     Z22, Z2, Z2
-	VPSHUFB     (AX), Z13, Z13
-	CRC32Q      48(R8), R9
+	CRC32Q      200(R8), DI
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        R14, R10
+	VMOVDQU64   128(DX), Z4
+	MOVQ        R10, 400(R13)
+	MOVQ        R11, 408(R13)
 	VAESENC     Z22, Z3, Z3
-	VPCLMULQDQ  $0x00, 128(DX), Z12, Z14
-	CRC32Q      120(R8), CX
+	CRC32Q      48(R8), R9
+	MOVQ        R11, R14
+	VMOVDQU64   192(DX), Z5
+	SARQ        $0x3f, R14
 	VAESENC     Z23, Z0, Z0
-	VPCLMULQDQ  $0x00, 192(DX), Z13, Z15
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	CRC32Q      120(R8), CX
+	ANDL        $0x00000087, R14
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        R14, R10
+	CRC32Q      208(R8), DI
 	VAESENC     Z23, Z1, Z1
-	CRC32Q      208(R8), R10
-	VPSHUFD     $0x4e, Z12, Z14
+	MOVQ        R10, 416(R13)
+	VPCLMULQDQ  $0x00, Z5, Z13, Z15
+	MOVQ        R11, 424(R13)
+	MOVQ        R11, R14
 	VAESENC     Z23, Z2, Z2
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	SARQ        $0x3f, R14
 	CRC32Q      56(R8), R9
-	VPSHUFD     $0x4e, Z13, Z15
+	ANDL        $0x00000087, R14
+	VPSHUFD     $0x4e, Z12, Z14
 	VAESENC     Z23, Z3, Z3
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        R14, R10
 	CRC32Q      128(R8), CX
-	VPXORQ      Z12, Z14, Z14
+	MOVQ        R10, 432(R13)
+	VPSHUFD     $0x4e, Z13, Z15
 	VAESENC     Z24, Z0, Z0
-	CRC32Q      216(R8), R10
-	VPXORQ      Z13, Z15, Z15
+	MOVQ        R11, 440(R13)
+	CRC32Q      216(R8), DI
+	MOVQ        R11, R14
+	SARQ        $0x3f, R14
+	VPXORQ      Z12, Z14, Z14
 	VAESENC     Z24, Z1, Z1
+	ANDL        $0x00000087, R14
 	CRC32Q      64(R8), R9
-	VPCLMULQDQ  $0x11, 128(DX), Z12, Z12
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        R14, R10
+	VPXORQ      Z13, Z15, Z15
 	VAESENC     Z24, Z2, Z2
+	MOVQ        R10, 448(R13)
 	CRC32Q      136(R8), CX
-	VPCLMULQDQ  $0x11, 192(DX), Z13, Z13
+	MOVQ        R11, 456(R13)
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
 	VAESENC     Z24, Z3, Z3
-	CRC32Q      224(R8), R10
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	MOVQ        R11, R14
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
+	SARQ        $0x3f, R14
+	ANDL        $0x00000087, R14
+	CRC32Q      224(R8), DI
 	VAESENC     Z25, Z0, Z0
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        R14, R10
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	MOVQ        R10, 464(R13)
 	CRC32Q      144(R8), CX
-	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
 	VAESENC     Z25, Z1, Z1
-	CRC32Q      232(R8), R10
-	VPCLMULQDQ  $0x00, 2944(DX), Z15, Z15
+	MOVQ        R11, 472(R13)
+	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
+	MOVQ        R11, R14
+	CRC32Q      232(R8), DI
+	SARQ        $0x3f, R14
 	VAESENC     Z25, Z2, Z2
+	VPCLMULQDQ  $0x00, 2944(DX), Z15, Z15
+	ANDL        $0x00000087, R14
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        R14, R10
 	CRC32Q      152(R8), CX
-	VPTERNLOGQ  $0x96, Z14, Z15, Z9
 	VAESENC     Z25, Z3, Z3
-	CRC32Q      240(R8), R10
-	VMOVQ       R9, X12
+	MOVQ        R10, 480(R13)
+	VPTERNLOGQ  $0x96, Z14, Z15, Z9
+	MOVQ        R11, 488(R13)
+	CRC32Q      240(R8), DI
+	MOVQ        R11, R14
 	VAESENCLAST Z26, Z0, Z0
+	VMOVQ       R9, X12
+	SARQ        $0x3f, R14
 	VMOVQ       CX, X13
-	VPCLMULQDQ  $0x00, 592(AX), X12, X12
+	ANDL        $0x00000087, R14
 	VAESENCLAST Z26, Z1, Z1
+	VPCLMULQDQ  $0x00, 592(AX), X12, X12
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        R14, R10
+	MOVQ        R10, 496(R13)
 	VPCLMULQDQ  $0x10, 592(AX), X13, X13
-	VPXOR       X12, X13, X12
+	MOVQ        R11, 504(R13)
 	VAESENCLAST Z26, Z2, Z2
+	VPXOR       X12, X13, X12
+	MOVQ        R11, CX
 	VMOVQ       X12, R9
-	XORQ        248(R8), R9
+	SARQ        $0x3f, CX
 	VAESENCLAST Z26, Z3, Z3
-	CRC32Q      R9, R10
-	MOVQ        R10, R9
-	VPXORQ      Z4, Z0, Z0
-	VPXORQ      Z5, Z1, Z1
-	VPXORQ      Z6, Z2, Z2
-	VPXORQ      Z7, Z3, Z3
+	XORQ        248(R8), R9
+	ANDL        $0x00000087, CX
+	CRC32Q      R9, DI
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	MOVQ        DI, R9
+	VPXORQ      256(R12), Z0, Z0
+	VPXORQ      320(R12), Z1, Z1
+	VPXORQ      384(R12), Z2, Z2
+	VPXORQ      448(R12), Z3, Z3
 	VMOVDQU64   Z0, 256(R8)
 	VMOVDQU64   Z1, 320(R8)
 	VMOVDQU64   Z2, 384(R8)
 	VMOVDQU64   Z3, 448(R8)
-	VPSRLDQ     $0x0e, Z4, Z31
-	VPSLLDQ     $0x02, Z4, Z4
-	VPCLMULQDQ  $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ      Z31, Z4, Z4
-	VPSRLDQ     $0x0e, Z5, Z31
-	VPSLLDQ     $0x02, Z5, Z5
-	VPCLMULQDQ  $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ      Z31, Z5, Z5
-	VPSRLDQ     $0x0e, Z6, Z31
-	VPSLLDQ     $0x02, Z6, Z6
-	VPCLMULQDQ  $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ      Z31, Z6, Z6
-	VPSRLDQ     $0x0e, Z7, Z31
-	VPSLLDQ     $0x02, Z7, Z7
-	VPCLMULQDQ  $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ      Z31, Z7, Z7
 	ADDQ        $0x00000200, BX
 	ADDQ        $0x00000200, R8
+	XCHGQ       R12, R13
 	ADDQ        $0x00000100, DX
 	DECQ        SI
 	JNE         unit
 	VMOVDQU64   -256(R8), Z12
 	VMOVDQU64   -192(R8), Z13
 	XORL        CX, CX
-	VPSHUFB     (AX), Z12, Z12
-	XORL        R10, R10
-	VPSHUFB     (AX), Z13, Z13
+	VPSHUFB     Z6, Z12, Z12
+	XORL        DI, DI
+	VPSHUFB     Z6, Z13, Z13
 	CRC32Q      -256(R8), R9
-	VPCLMULQDQ  $0x00, (DX), Z12, Z14
+	VMOVDQU64   (DX), Z4
 	CRC32Q      -184(R8), CX
-	VPCLMULQDQ  $0x00, 64(DX), Z13, Z15
-	CRC32Q      -96(R8), R10
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	VMOVDQU64   64(DX), Z5
+	CRC32Q      -96(R8), DI
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
 	CRC32Q      -248(R8), R9
-	VPSHUFD     $0x4e, Z12, Z14
+	VPCLMULQDQ  $0x00, Z5, Z13, Z15
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
 	CRC32Q      -176(R8), CX
+	VPSHUFD     $0x4e, Z12, Z14
+	CRC32Q      -88(R8), DI
 	VPSHUFD     $0x4e, Z13, Z15
-	CRC32Q      -88(R8), R10
-	VPXORQ      Z12, Z14, Z14
 	CRC32Q      -240(R8), R9
-	VPXORQ      Z13, Z15, Z15
+	VPXORQ      Z12, Z14, Z14
 	CRC32Q      -168(R8), CX
-	VPCLMULQDQ  $0x11, (DX), Z12, Z12
-	CRC32Q      -80(R8), R10
-	VPCLMULQDQ  $0x11, 64(DX), Z13, Z13
+	VPXORQ      Z13, Z15, Z15
+	CRC32Q      -80(R8), DI
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
 	CRC32Q      -232(R8), R9
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
 	CRC32Q      -160(R8), CX
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
 	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
-	CRC32Q      -72(R8), R10
+	CRC32Q      -72(R8), DI
 	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
 	CRC32Q      -224(R8), R9
 	VPTERNLOGQ  $0x96, Z14, Z15, Z9
 	CRC32Q      -152(R8), CX
 	VMOVDQU64   -128(R8), Z12
-	CRC32Q      -64(R8), R10
+	CRC32Q      -64(R8), DI
 	VMOVDQU64   -64(R8), Z13
 	CRC32Q      -216(R8), R9
-	VPSHUFB     (AX), Z12, Z12
+	VPSHUFB     Z6, Z12, Z12
 	CRC32Q      -144(R8), CX
-	VPSHUFB     (AX), Z13, Z13
-	CRC32Q      -56(R8), R10
-	VPCLMULQDQ  $0x00, 128(DX), Z12, Z14
+	VPSHUFB     Z6, Z13, Z13
+	VMOVDQU64   128(DX), Z4
+	CRC32Q      -56(R8), DI
+	VMOVDQU64   192(DX), Z5
 	CRC32Q      -208(R8), R9
-	VPCLMULQDQ  $0x00, 192(DX), Z13, Z15
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
 	CRC32Q      -136(R8), CX
+	VPCLMULQDQ  $0x00, Z5, Z13, Z15
+	CRC32Q      -48(R8), DI
 	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	CRC32Q      -48(R8), R10
-	VPSHUFD     $0x4e, Z12, Z14
 	CRC32Q      -200(R8), R9
-	VPSHUFD     $0x4e, Z13, Z15
+	VPSHUFD     $0x4e, Z12, Z14
 	CRC32Q      -128(R8), CX
+	VPSHUFD     $0x4e, Z13, Z15
+	CRC32Q      -40(R8), DI
 	VPXORQ      Z12, Z14, Z14
-	CRC32Q      -40(R8), R10
 	VPXORQ      Z13, Z15, Z15
 	CRC32Q      -192(R8), R9
-	VPCLMULQDQ  $0x11, 128(DX), Z12, Z12
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
 	CRC32Q      -120(R8), CX
-	VPCLMULQDQ  $0x11, 192(DX), Z13, Z13
-	CRC32Q      -32(R8), R10
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
+	CRC32Q      -32(R8), DI
 	VPTERNLOGQ  $0x96, Z12, Z13, Z10
 	CRC32Q      -112(R8), CX
 	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
-	CRC32Q      -24(R8), R10
+	CRC32Q      -24(R8), DI
 	VPCLMULQDQ  $0x00, 2944(DX), Z15, Z15
 	CRC32Q      -104(R8), CX
 	VPTERNLOGQ  $0x96, Z14, Z15, Z9
-	CRC32Q      -16(R8), R10
+	CRC32Q      -16(R8), DI
 	VMOVQ       R9, X12
 	VMOVQ       CX, X13
 	VPCLMULQDQ  $0x00, 592(AX), X12, X12
@@ -730,13 +1039,16 @@ second:
 	VPXOR       X12, X13, X12
 	VMOVQ       X12, R9
 	XORQ        -8(R8), R9
-	CRC32Q      R9, R10
-	MOVQ        R10, R9
+	CRC32Q      R9, DI
+	MOVQ        DI, R9
 	ADDQ        $0x00000100, DX
+	CMPQ        24(SP), $0x00
+	JEQ         lengths
 
 rest:
+	MOVQ  24(SP), DI
 	TESTQ DI, DI
-	JEQ   lengths
+	JEQ   restDone
 
 part:
 	MOVQ        $0x00000040, SI
@@ -748,7 +1060,7 @@ part:
 	SHRQ        CL, R10
 	KMOVQ       R10, K1
 	VMOVDQU8.Z  (BX), K1, Z0
-	VPTERNLOGQ  $0x96, Z4, Z16, Z0
+	VPTERNLOGQ  $0x96, (R12), Z16, Z0
 	VAESENC     Z17, Z0, Z0
 	VAESENC     Z18, Z0, Z0
 	VAESENC     Z19, Z0, Z0
@@ -759,10 +1071,11 @@ part:
 	VAESENC     Z24, Z0, Z0
 	VAESENC     Z25, Z0, Z0
 	VAESENCLAST Z26, Z0, Z0
-	VPXORQ      Z4, Z0, Z0
+	VPXORQ      (R12), Z0, Z0
+	ADDQ        $0x40, R12
 	VMOVDQU8    Z0, K1, (R8)
 	VMOVDQU8.Z  Z0, K1, Z12
-	VPSHUFB     (AX), Z12, Z12
+	VPSHUFB     Z6, Z12, Z12
 	VPXORQ      Z11, Z12, Z12
 	VPXORQ      Z11, Z11, Z11
 	VPCLMULQDQ  $0x00, (DX), Z12, Z13
@@ -773,23 +1086,42 @@ part:
 	VPXORQ      Z12, Z10, Z10
 	VPCLMULQDQ  $0x00, 2752(DX), Z13, Z13
 	VPXORQ      Z13, Z9, Z9
-	VPSRLDQ     $0x0e, Z4, Z31
-	VPSLLDQ     $0x02, Z4, Z4
-	VPCLMULQDQ  $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ      Z31, Z4, Z4
-	VMOVDQA64   Z4, Z31
-	VMOVDQA64   Z5, Z4
-	VMOVDQA64   Z6, Z5
-	VMOVDQA64   Z7, Z6
-	VMOVDQA64   Z31, Z7
 	ADDQ        $0x40, BX
 	ADDQ        $0x40, R8
 	ADDQ        $0x40, DX
 	SUBQ        $0x40, DI
 	JGT         part
 
+restDone:
+	MOVQ work+32(FP), CX
+	LEAQ 63(CX), DX
+	ANDQ $-64, DX
+	LEAQ 512(DX), CX
+	MOVQ DX, R12
+	MOVQ CX, R13
+	MOVQ ivs+8(FP), CX
+	ADDQ $0x10, CX
+	MOVQ CX, ivs+8(FP)
+	MOVQ (CX), R10
+	MOVQ 8(CX), R11
+	MOVQ R12, CX
+	LEAQ 512(CX), DX
+
+tweaks5:
+	MOVQ R10, (CX)
+	MOVQ R11, 8(CX)
+	MOVQ R11, BX
+	SARQ $0x3f, BX
+	ANDL $0x00000087, BX
+	ADDQ R10, R10
+	ADCQ R11, R11
+	XORQ BX, R10
+	ADDQ $0x10, CX
+	CMPQ CX, DX
+	JNE  tweaks5
+
 lengths:
-	MOVQ jobs+32(FP), CX
+	MOVQ jobs+40(FP), CX
 	MOVQ (CX), DX
 	MOVQ 32(CX), BX
 	ADDQ BX, DX
@@ -815,7 +1147,7 @@ sumByte:
 sumDone:
 	NOTL          R9
 	MOVL          R9, 84(CX)
-	MOVQ          jobs+32(FP), DX
+	MOVQ          jobs+40(FP), DX
 	MOVQ          32(DX), CX
 	MOVQ          56(DX), DX
 	ADDQ          CX, DX
@@ -860,13 +1192,13 @@ sumDone:
 	VPXORQ        Z10, Z10, Z10
 	VPSHUFB       (AX), X11, X11
 	VPXORQ        (SP), X11, X11
-	MOVQ          tags+48(FP), CX
+	MOVQ          tags+56(FP), CX
 	VMOVDQU64     X11, (CX)
-	MOVQ          stride+56(FP), DX
+	MOVQ          stride+64(FP), DX
 	ADDQ          DX, CX
-	MOVQ          CX, tags+48(FP)
-	ADDQ          $0x00000080, jobs+32(FP)
-	DECQ          n+40(FP)
+	MOVQ          CX, tags+56(FP)
+	ADDQ          $0x00000080, jobs+40(FP)
+	DECQ          n+48(FP)
 	JNE           job
 	VPXORQ        Z0, Z0, Z0
 	VMOVDQU64     X0, (SP)
@@ -889,9 +1221,9 @@ sumDone:
 	VZEROALL
 	RET
 
-// func xtsGMACOpenVAES512r10(keys *byte, ivs *byte, mac *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
-// Requires: AES, AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, CMOV, MMX+, PCLMULQDQ, VAES, VPCLMULQDQ
-TEXT ·xtsGMACOpenVAES512r10(SB), NOSPLIT, $24-64
+// func xtsGMACOpenVAES512r10(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
+// Requires: AES, AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+, PCLMULQDQ, VAES, VPCLMULQDQ
+TEXT ·xtsGMACOpenVAES512r10(SB), NOSPLIT, $32-72
 	MOVQ            keys+0(FP), CX
 	MOVQ            tab+24(FP), AX
 	VBROADCASTI32X4 (CX), Z16
@@ -905,100 +1237,82 @@ TEXT ·xtsGMACOpenVAES512r10(SB), NOSPLIT, $24-64
 	VBROADCASTI32X4 128(CX), Z24
 	VBROADCASTI32X4 144(CX), Z25
 	VBROADCASTI32X4 160(CX), Z26
+	VMOVDQU64       (AX), Z6
+	MOVQ            work+32(FP), CX
+	LEAQ            63(CX), R11
+	ANDQ            $-64, R11
+	LEAQ            512(R11), R12
+	MOVQ            ivs+8(FP), CX
+	MOVQ            (CX), R9
+	MOVQ            8(CX), R10
+	MOVQ            R11, CX
+	LEAQ            512(CX), DX
+
+tweaks1:
+	MOVQ R9, (CX)
+	MOVQ R10, 8(CX)
+	MOVQ R10, BX
+	SARQ $0x3f, BX
+	ANDL $0x00000087, BX
+	ADDQ R9, R9
+	ADCQ R10, R10
+	XORQ BX, R9
+	ADDQ $0x10, CX
+	CMPQ CX, DX
+	JNE  tweaks1
 
 job:
-	VPXORQ          Z8, Z8, Z8
-	VPXORQ          Z9, Z9, Z9
-	VPXORQ          Z10, Z10, Z10
-	VPXORQ          Z11, Z11, Z11
-	MOVQ            jobs+32(FP), CX
-	MOVQ            24(CX), BX
-	MOVQ            (CX), R8
-	MOVQ            32(CX), DI
-	MOVQ            DI, SI
-	SHRQ            $0x09, SI
-	ANDQ            $0x000001ff, DI
-	LEAQ            31(DI), CX
-	ANDQ            $-16, CX
-	MOVQ            CX, 16(SP)
-	MOVQ            SI, CX
-	SHLQ            $0x09, CX
-	ADDQ            16(SP), CX
-	NEGQ            CX
-	LEAQ            3328(AX)(CX*1), CX
-	LEAQ            1280(AX), DX
-	CMPQ            SI, $0x04
-	CMOVQLE         CX, DX
-	MOVQ            mac+16(FP), CX
-	MOVQ            jobs+32(FP), R9
-	MOVQ            72(R9), R10
-	MOVL            80(R9), R9
-	BTSQ            $0x38, R9
-	VMOVQ           R10, X12
-	VPINSRQ         $0x01, R9, X12, X12
-	VPXORQ          (CX), X12, X12
-	VAESENC         16(CX), X12, X12
-	VAESENC         32(CX), X12, X12
-	VAESENC         48(CX), X12, X12
-	VAESENC         64(CX), X12, X12
-	VAESENC         80(CX), X12, X12
-	VAESENC         96(CX), X12, X12
-	VAESENC         112(CX), X12, X12
-	VAESENC         128(CX), X12, X12
-	VAESENC         144(CX), X12, X12
-	VAESENCLAST     160(CX), X12, X12
-	VMOVDQU64       X12, (SP)
-	MOVQ            ivs+8(FP), CX
-	VMOVDQU64       xtsPoly<>+0(SB), Z31
-	MOVL            $0x000000aa, R9
-	KMOVW           R9, K2
-	MOVL            $0x00000040, R9
-	VPBROADCASTD    R9, Z15
-	VPSRLQ          $0x20, Z15, Z15
-	VBROADCASTI64X2 (CX), Z12
-	VMOVDQU64       xtsShifts<>+0(SB), Z13
-	VPSLLVQ         Z13, Z12, Z4
-	VPSUBQ          Z13, Z15, Z13
-	VPSRLVQ         Z13, Z12, Z14
-	VPSHUFD         $0x4e, Z14, Z14
-	VPCLMULQDQ      $0x00, Z31, Z14, Z13
-	VMOVDQA64.Z     Z14, K2, Z14
-	VPTERNLOGQ      $0x96, Z14, Z13, Z4
-	VMOVDQU64       xtsShifts<>+64(SB), Z13
-	VPSLLVQ         Z13, Z12, Z5
-	VPSUBQ          Z13, Z15, Z13
-	VPSRLVQ         Z13, Z12, Z14
-	VPSHUFD         $0x4e, Z14, Z14
-	VPCLMULQDQ      $0x00, Z31, Z14, Z13
-	VMOVDQA64.Z     Z14, K2, Z14
-	VPTERNLOGQ      $0x96, Z14, Z13, Z5
-	VMOVDQU64       xtsShifts<>+128(SB), Z13
-	VPSLLVQ         Z13, Z12, Z6
-	VPSUBQ          Z13, Z15, Z13
-	VPSRLVQ         Z13, Z12, Z14
-	VPSHUFD         $0x4e, Z14, Z14
-	VPCLMULQDQ      $0x00, Z31, Z14, Z13
-	VMOVDQA64.Z     Z14, K2, Z14
-	VPTERNLOGQ      $0x96, Z14, Z13, Z6
-	VMOVDQU64       xtsShifts<>+192(SB), Z13
-	VPSLLVQ         Z13, Z12, Z7
-	VPSUBQ          Z13, Z15, Z13
-	VPSRLVQ         Z13, Z12, Z14
-	VPSHUFD         $0x4e, Z14, Z14
-	VPCLMULQDQ      $0x00, Z31, Z14, Z13
-	VMOVDQA64.Z     Z14, K2, Z14
-	VPTERNLOGQ      $0x96, Z14, Z13, Z7
-	ADDQ            $0x10, CX
-	MOVQ            CX, ivs+8(FP)
-	MOVQ            jobs+32(FP), CX
-	MOVQ            48(CX), R9
-	MOVQ            56(CX), R10
+	VPXORQ      Z8, Z8, Z8
+	VPXORQ      Z9, Z9, Z9
+	VPXORQ      Z10, Z10, Z10
+	VPXORQ      Z11, Z11, Z11
+	MOVQ        jobs+40(FP), CX
+	MOVQ        24(CX), BX
+	MOVQ        (CX), R8
+	MOVQ        32(CX), DI
+	MOVQ        DI, SI
+	SHRQ        $0x09, SI
+	ANDQ        $0x000001ff, DI
+	LEAQ        31(DI), CX
+	ANDQ        $-16, CX
+	MOVQ        CX, 16(SP)
+	MOVQ        SI, CX
+	SHLQ        $0x09, CX
+	ADDQ        16(SP), CX
+	NEGQ        CX
+	LEAQ        3328(AX)(CX*1), CX
+	LEAQ        1280(AX), DX
+	CMPQ        SI, $0x04
+	CMOVQLE     CX, DX
+	MOVQ        DI, 24(SP)
+	MOVQ        mac+16(FP), CX
+	MOVQ        jobs+40(FP), DI
+	MOVQ        72(DI), R13
+	MOVL        80(DI), DI
+	BTSQ        $0x38, DI
+	VMOVQ       R13, X12
+	VPINSRQ     $0x01, DI, X12, X12
+	VPXORQ      (CX), X12, X12
+	VAESENC     16(CX), X12, X12
+	VAESENC     32(CX), X12, X12
+	VAESENC     48(CX), X12, X12
+	VAESENC     64(CX), X12, X12
+	VAESENC     80(CX), X12, X12
+	VAESENC     96(CX), X12, X12
+	VAESENC     112(CX), X12, X12
+	VAESENC     128(CX), X12, X12
+	VAESENC     144(CX), X12, X12
+	VAESENCLAST 160(CX), X12, X12
+	VMOVDQU64   X12, (SP)
+	MOVQ        jobs+40(FP), CX
+	MOVQ        48(CX), DI
+	MOVQ        56(CX), R13
 
 ad:
-	CMPQ          R10, $0x40
+	CMPQ          R13, $0x40
 	JLE           adLast
-	VMOVDQU64     (R9), Z12
-	VPSHUFB       (AX), Z12, Z12
+	VMOVDQU64     (DI), Z12
+	VPSHUFB       Z6, Z12, Z12
 	VPXORQ        Z11, Z12, Z12
 	VPXORQ        Z11, Z11, Z11
 	VPCLMULQDQ    $0x00, 3264(AX), Z12, Z13
@@ -1034,33 +1348,33 @@ ad:
 	VPXORQ        Z8, Z8, Z8
 	VPXORQ        Z9, Z9, Z9
 	VPXORQ        Z10, Z10, Z10
-	ADDQ          $0x40, R9
-	SUBQ          $0x40, R10
+	ADDQ          $0x40, DI
+	SUBQ          $0x40, R13
 	JMP           ad
 
 adLast:
-	TESTQ      R10, R10
+	TESTQ      R13, R13
 	JEQ        adDone
-	LEAQ       15(R10), R11
-	ANDQ       $-16, R11
-	NEGQ       R11
-	ADDQ       DX, R11
-	MOVQ       $-1, R12
+	LEAQ       15(R13), R14
+	ANDQ       $-16, R14
+	NEGQ       R14
+	ADDQ       DX, R14
+	MOVQ       $-1, R15
 	MOVQ       $0x00000040, CX
-	SUBQ       R10, CX
-	SHRQ       CL, R12
-	KMOVQ      R12, K1
-	VMOVDQU8.Z (R9), K1, Z12
-	VPSHUFB    (AX), Z12, Z12
+	SUBQ       R13, CX
+	SHRQ       CL, R15
+	KMOVQ      R15, K1
+	VMOVDQU8.Z (DI), K1, Z12
+	VPSHUFB    Z6, Z12, Z12
 	VPXORQ     Z11, Z12, Z12
 	VPXORQ     Z11, Z11, Z11
-	VPCLMULQDQ $0x00, (R11), Z12, Z13
+	VPCLMULQDQ $0x00, (R14), Z12, Z13
 	VPXORQ     Z13, Z8, Z8
 	VPSHUFD    $0x4e, Z12, Z13
 	VPXORQ     Z12, Z13, Z13
-	VPCLMULQDQ $0x11, (R11), Z12, Z12
+	VPCLMULQDQ $0x11, (R14), Z12, Z12
 	VPXORQ     Z12, Z10, Z10
-	VPCLMULQDQ $0x00, 2752(R11), Z13, Z13
+	VPCLMULQDQ $0x00, 2752(R14), Z13, Z13
 	VPXORQ     Z13, Z9, Z9
 
 adDone:
@@ -1068,6 +1382,17 @@ adDone:
 	JEQ   rest
 
 unit:
+	CMPQ SI, $0x01
+	JNE  same2
+	CMPQ 24(SP), $0x00
+	JNE  same2
+	MOVQ ivs+8(FP), CX
+	ADDQ $0x10, CX
+	MOVQ CX, ivs+8(FP)
+	MOVQ (CX), R9
+	MOVQ 8(CX), R10
+
+same2:
 	VMOVDQU64     (BX), Z0
 	PREFETCHT0    1024(BX)
 	VMOVDQU64     64(BX), Z1
@@ -1076,110 +1401,226 @@ unit:
 	PREFETCHT0    1152(BX)
 	VMOVDQU64     192(BX), Z3
 	PREFETCHT0    1216(BX)
-	VPTERNLOGQ    $0x96, Z4, Z16, Z0
-	VPTERNLOGQ    $0x96, Z5, Z16, Z1
-	VPTERNLOGQ    $0x96, Z6, Z16, Z2
-	VPTERNLOGQ    $0x96, Z7, Z16, Z3
+	VPTERNLOGQ    $0x96, (R11), Z16, Z0
+	VPTERNLOGQ    $0x96, 64(R11), Z16, Z1
+	VPTERNLOGQ    $0x96, 128(R11), Z16, Z2
+	VPTERNLOGQ    $0x96, 192(R11), Z16, Z3
 	VAESDEC       Z17, Z0, Z0
+	MOVQ          R9, (R12)
+	MOVQ          R10, 8(R12)
+	MOVQ          R10, CX
 	VAESDEC       Z17, Z1, Z1
 	VMOVDQU64     (BX), Z12
+	SARQ          $0x3f, CX
+	ANDL          $0x00000087, CX
 	VAESDEC       Z17, Z2, Z2
 	VMOVDQU64     64(BX), Z13
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	MOVQ          R9, 16(R12)
+	MOVQ          R10, 24(R12)
 	VAESDEC       Z17, Z3, Z3
-	VPSHUFB       (AX), Z12, Z12
+	VPSHUFB       Z6, Z12, Z12
+	MOVQ          R10, CX
+	SARQ          $0x3f, CX
 	VAESDEC       Z18, Z0, Z0
-	VPSHUFB       (AX), Z13, Z13
-	VAESDEC       Z18, Z1, Z1
+	VPSHUFB       Z6, Z13, Z13
+	ANDL          $0x00000087, CX
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
 	VPXORQ        Z11, Z12, Z12
+	VAESDEC       Z18, Z1, Z1
+	MOVQ          R9, 32(R12)
+	MOVQ          R10, 40(R12)
+	MOVQ          R10, CX
 	VAESDEC       Z18, Z2, Z2
 	VPXORQ        Z11, Z11, Z11
+	SARQ          $0x3f, CX
+	ANDL          $0x00000087, CX
 	VAESDEC       Z18, Z3, Z3
-	VPCLMULQDQ    $0x00, (DX), Z12, Z14
+	VMOVDQU64     (DX), Z4
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	MOVQ          R9, 48(R12)
+	MOVQ          R10, 56(R12)
 	VAESDEC       Z19, Z0, Z0
-	VPCLMULQDQ    $0x00, 64(DX), Z13, Z15
+	VMOVDQU64     64(DX), Z5
+	MOVQ          R10, CX
+	SARQ          $0x3f, CX
 	VAESDEC       Z19, Z1, Z1
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	ANDL          $0x00000087, CX
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
 	VAESDEC       Z19, Z2, Z2
+	MOVQ          R9, 64(R12)
+	MOVQ          R10, 72(R12)
+	MOVQ          R10, CX
 	VAESDEC       Z19, Z3, Z3
-	VPSHUFD       $0x4e, Z12, Z14
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	SARQ          $0x3f, CX
+	ANDL          $0x00000087, CX
 	VAESDEC       Z20, Z0, Z0
-	VPSHUFD       $0x4e, Z13, Z15
+	VPSHUFD       $0x4e, Z12, Z14
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	MOVQ          R9, 80(R12)
+	MOVQ          R10, 88(R12)
 	VAESDEC       Z20, Z1, Z1
-	VPXORQ        Z12, Z14, Z14
+	VPSHUFD       $0x4e, Z13, Z15
+	MOVQ          R10, CX
+	SARQ          $0x3f, CX
 	VAESDEC       Z20, Z2, Z2
+	VPXORQ        Z12, Z14, Z14
+	ANDL          $0x00000087, CX
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
 	VPXORQ        Z13, Z15, Z15
 	VAESDEC       Z20, Z3, Z3
-	VPCLMULQDQ    $0x11, (DX), Z12, Z12
+	MOVQ          R9, 96(R12)
+	MOVQ          R10, 104(R12)
+	MOVQ          R10, CX
 	VAESDEC       Z21, Z0, Z0
-	VPCLMULQDQ    $0x11, 64(DX), Z13, Z13
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
+	SARQ          $0x3f, CX
+	ANDL          $0x00000087, CX
 	VAESDEC       Z21, Z1, Z1
-	VPTERNLOGQ    $0x96, Z12, Z13, Z10
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	MOVQ          R9, 112(R12)
+	MOVQ          R10, 120(R12)
 	VAESDEC       Z21, Z2, Z2
-	VPCLMULQDQ    $0x00, 2752(DX), Z14, Z14
+	VPTERNLOGQ    $0x96, Z12, Z13, Z10
+	MOVQ          R10, CX
+	SARQ          $0x3f, CX
 	VAESDEC       Z21, Z3, Z3
+	VPCLMULQDQ    $0x00, 2752(DX), Z14, Z14
+	ANDL          $0x00000087, CX
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
 	VPCLMULQDQ    $0x00, 2816(DX), Z15, Z15
 	VAESDEC       Z22, Z0, Z0
+	MOVQ          R9, 128(R12)
+	MOVQ          R10, 136(R12)
+	MOVQ          R10, CX
 	VAESDEC       Z22, Z1, Z1
 	VPTERNLOGQ    $0x96, Z14, Z15, Z9
+	SARQ          $0x3f, CX
+	ANDL          $0x00000087, CX
 	VAESDEC       Z22, Z2, Z2
 	VMOVDQU64     128(BX), Z12
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	MOVQ          R9, 144(R12)
+	MOVQ          R10, 152(R12)
 	VAESDEC       Z22, Z3, Z3
 	VMOVDQU64     192(BX), Z13
+	MOVQ          R10, CX
+	SARQ          $0x3f, CX
 	VAESDEC       Z23, Z0, Z0
-	VPSHUFB       (AX), Z12, Z12
+	VPSHUFB       Z6, Z12, Z12
+	ANDL          $0x00000087, CX
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPSHUFB       Z6, Z13, Z13
 	VAESDEC       Z23, Z1, Z1
-	VPSHUFB       (AX), Z13, Z13
+	MOVQ          R9, 160(R12)
+	MOVQ          R10, 168(R12)
+	MOVQ          R10, CX
 	VAESDEC       Z23, Z2, Z2
-	VPCLMULQDQ    $0x00, 128(DX), Z12, Z14
+	VMOVDQU64     128(DX), Z4
+	SARQ          $0x3f, CX
+	ANDL          $0x00000087, CX
 	VAESDEC       Z23, Z3, Z3
-	VPCLMULQDQ    $0x00, 192(DX), Z13, Z15
+	VMOVDQU64     192(DX), Z5
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	MOVQ          R9, 176(R12)
+	MOVQ          R10, 184(R12)
 	VAESDEC       Z24, Z0, Z0
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	MOVQ          R10, CX
+	SARQ          $0x3f, CX
 	VAESDEC       Z24, Z1, Z1
-	VPSHUFD       $0x4e, Z12, Z14
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
+	ANDL          $0x00000087, CX
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	VAESDEC       Z24, Z2, Z2
+	MOVQ          R9, 192(R12)
+	MOVQ          R10, 200(R12)
+	MOVQ          R10, CX
 	VAESDEC       Z24, Z3, Z3
-	VPSHUFD       $0x4e, Z13, Z15
+	VPSHUFD       $0x4e, Z12, Z14
+	SARQ          $0x3f, CX
+	ANDL          $0x00000087, CX
 	VAESDEC       Z25, Z0, Z0
-	VPXORQ        Z12, Z14, Z14
+	VPSHUFD       $0x4e, Z13, Z15
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	MOVQ          R9, 208(R12)
+	MOVQ          R10, 216(R12)
 	VAESDEC       Z25, Z1, Z1
-	VPXORQ        Z13, Z15, Z15
+	VPXORQ        Z12, Z14, Z14
+	MOVQ          R10, CX
+	SARQ          $0x3f, CX
 	VAESDEC       Z25, Z2, Z2
-	VPCLMULQDQ    $0x11, 128(DX), Z12, Z12
+	VPXORQ        Z13, Z15, Z15
+	ANDL          $0x00000087, CX
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
 	VAESDEC       Z25, Z3, Z3
-	VPCLMULQDQ    $0x11, 192(DX), Z13, Z13
+	MOVQ          R9, 224(R12)
+	MOVQ          R10, 232(R12)
+	MOVQ          R10, CX
 	VAESDECLAST   Z26, Z0, Z0
-	VPTERNLOGQ    $0x96, Z12, Z13, Z10
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
+	SARQ          $0x3f, CX
+	ANDL          $0x00000087, CX
 	VAESDECLAST   Z26, Z1, Z1
-	VPCLMULQDQ    $0x00, 2880(DX), Z14, Z14
+	VPTERNLOGQ    $0x96, Z12, Z13, Z10
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	MOVQ          R9, 240(R12)
+	MOVQ          R10, 248(R12)
 	VAESDECLAST   Z26, Z2, Z2
-	VPCLMULQDQ    $0x00, 2944(DX), Z15, Z15
+	VPCLMULQDQ    $0x00, 2880(DX), Z14, Z14
+	MOVQ          R10, CX
+	SARQ          $0x3f, CX
 	VAESDECLAST   Z26, Z3, Z3
+	VPCLMULQDQ    $0x00, 2944(DX), Z15, Z15
+	ANDL          $0x00000087, CX
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
 	VPTERNLOGQ    $0x96, Z14, Z15, Z9
-	VPXORQ        Z4, Z0, Z0
-	VPXORQ        Z5, Z1, Z1
-	VPXORQ        Z6, Z2, Z2
-	VPXORQ        Z7, Z3, Z3
+	VPXORQ        (R11), Z0, Z0
+	VPXORQ        64(R11), Z1, Z1
+	VPXORQ        128(R11), Z2, Z2
+	VPXORQ        192(R11), Z3, Z3
 	VMOVDQU64     Z0, (R8)
 	VMOVDQU64     Z1, 64(R8)
 	VMOVDQU64     Z2, 128(R8)
 	VMOVDQU64     Z3, 192(R8)
-	VPSRLDQ       $0x0e, Z4, Z31
-	VPSLLDQ       $0x02, Z4, Z4
-	VPCLMULQDQ    $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ        Z31, Z4, Z4
-	VPSRLDQ       $0x0e, Z5, Z31
-	VPSLLDQ       $0x02, Z5, Z5
-	VPCLMULQDQ    $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ        Z31, Z5, Z5
-	VPSRLDQ       $0x0e, Z6, Z31
-	VPSLLDQ       $0x02, Z6, Z6
-	VPCLMULQDQ    $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ        Z31, Z6, Z6
-	VPSRLDQ       $0x0e, Z7, Z31
-	VPSLLDQ       $0x02, Z7, Z7
-	VPCLMULQDQ    $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ        Z31, Z7, Z7
 	VMOVDQU64     256(BX), Z0
 	PREFETCHT0    1280(BX)
 	VMOVDQU64     320(BX), Z1
@@ -1188,115 +1629,232 @@ unit:
 	PREFETCHT0    1408(BX)
 	VMOVDQU64     448(BX), Z3
 	PREFETCHT0    1472(BX)
-	VPTERNLOGQ    $0x96, Z4, Z16, Z0
-	VPTERNLOGQ    $0x96, Z5, Z16, Z1
-	VPTERNLOGQ    $0x96, Z6, Z16, Z2
-	VPTERNLOGQ    $0x96, Z7, Z16, Z3
+	VPTERNLOGQ    $0x96, 256(R11), Z16, Z0
+	VPTERNLOGQ    $0x96, 320(R11), Z16, Z1
+	VPTERNLOGQ    $0x96, 384(R11), Z16, Z2
+	VPTERNLOGQ    $0x96, 448(R11), Z16, Z3
 	VAESDEC       Z17, Z0, Z0
+	MOVQ          R9, 256(R12)
+	MOVQ          R10, 264(R12)
+	MOVQ          R10, CX
 	VAESDEC       Z17, Z1, Z1
 	VMOVDQU64     256(BX), Z12
+	SARQ          $0x3f, CX
+	ANDL          $0x00000087, CX
 	VAESDEC       Z17, Z2, Z2
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
 	VMOVDQU64     320(BX), Z13
+	MOVQ          R9, 272(R12)
+	MOVQ          R10, 280(R12)
 	VAESDEC       Z17, Z3, Z3
-	VPSHUFB       (AX), Z12, Z12
+	VPSHUFB       Z6, Z12, Z12
+	MOVQ          R10, CX
+	SARQ          $0x3f, CX
 	VAESDEC       Z18, Z0, Z0
-	VPSHUFB       (AX), Z13, Z13
+	ANDL          $0x00000087, CX
+	VPSHUFB       Z6, Z13, Z13
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
 	VAESDEC       Z18, Z1, Z1
-	VPCLMULQDQ    $0x00, 256(DX), Z12, Z14
+	MOVQ          R9, 288(R12)
+	VMOVDQU64     256(DX), Z4
+	MOVQ          R10, 296(R12)
+	MOVQ          R10, CX
 	VAESDEC       Z18, Z2, Z2
+	SARQ          $0x3f, CX
+	VMOVDQU64     320(DX), Z5
+	ANDL          $0x00000087, CX
 	VAESDEC       Z18, Z3, Z3
-	VPCLMULQDQ    $0x00, 320(DX), Z13, Z15
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	MOVQ          R9, 304(R12)
 	VAESDEC       Z19, Z0, Z0
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	MOVQ          R10, 312(R12)
+	MOVQ          R10, CX
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
+	SARQ          $0x3f, CX
 	VAESDEC       Z19, Z1, Z1
-	VPSHUFD       $0x4e, Z12, Z14
+	ANDL          $0x00000087, CX
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
 	VAESDEC       Z19, Z2, Z2
-	VPSHUFD       $0x4e, Z13, Z15
+	MOVQ          R9, 320(R12)
+	MOVQ          R10, 328(R12)
+	VPSHUFD       $0x4e, Z12, Z14
 	VAESDEC       Z19, Z3, Z3
-	VPXORQ        Z12, Z14, Z14
+	MOVQ          R10, CX
+	SARQ          $0x3f, CX
+	VPSHUFD       $0x4e, Z13, Z15
+	ANDL          $0x00000087, CX
 	VAESDEC       Z20, Z0, Z0
-	VPXORQ        Z13, Z15, Z15
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	MOVQ          R9, 336(R12)
+	VPXORQ        Z12, Z14, Z14
 	VAESDEC       Z20, Z1, Z1
+	MOVQ          R10, 344(R12)
+	MOVQ          R10, CX
+	VPXORQ        Z13, Z15, Z15
 	VAESDEC       Z20, Z2, Z2
-	VPCLMULQDQ    $0x11, 256(DX), Z12, Z12
+	SARQ          $0x3f, CX
+	ANDL          $0x00000087, CX
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
 	VAESDEC       Z20, Z3, Z3
-	VPCLMULQDQ    $0x11, 320(DX), Z13, Z13
+	MOVQ          R9, 352(R12)
+	MOVQ          R10, 360(R12)
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
 	VAESDEC       Z21, Z0, Z0
-	VPTERNLOGQ    $0x96, Z12, Z13, Z10
+	MOVQ          R10, CX
+	SARQ          $0x3f, CX
+	ANDL          $0x00000087, CX
 	VAESDEC       Z21, Z1, Z1
+	VPTERNLOGQ    $0x96, Z12, Z13, Z10
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	MOVQ          R9, 368(R12)
 	VPCLMULQDQ    $0x00, 3008(DX), Z14, Z14
 	VAESDEC       Z21, Z2, Z2
-	VPCLMULQDQ    $0x00, 3072(DX), Z15, Z15
+	MOVQ          R10, 376(R12)
+	MOVQ          R10, CX
+	SARQ          $0x3f, CX
 	VAESDEC       Z21, Z3, Z3
+	VPCLMULQDQ    $0x00, 3072(DX), Z15, Z15
+	ANDL          $0x00000087, CX
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
 	VPTERNLOGQ    $0x96, Z14, Z15, Z9
 	VAESDEC       Z22, Z0, Z0
+	MOVQ          R9, 384(R12)
+	MOVQ          R10, 392(R12)
+	MOVQ          R10, CX
 	VAESDEC       Z22, Z1, Z1
 	VMOVDQU64     384(BX), Z12
+	SARQ          $0x3f, CX
+	ANDL          $0x00000087, CX
 	VAESDEC       Z22, Z2, Z2
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
 	VMOVDQU64     448(BX), Z13
+	MOVQ          R9, 400(R12)
+	MOVQ          R10, 408(R12)
 	VAESDEC       Z22, Z3, Z3
-	VPSHUFB       (AX), Z12, Z12
+	VPSHUFB       Z6, Z12, Z12
+	MOVQ          R10, CX
+	SARQ          $0x3f, CX
 	VAESDEC       Z23, Z0, Z0
-	VPSHUFB       (AX), Z13, Z13
+	ANDL          $0x00000087, CX
+	VPSHUFB       Z6, Z13, Z13
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
 	VAESDEC       Z23, Z1, Z1
-	VPCLMULQDQ    $0x00, 384(DX), Z12, Z14
+	MOVQ          R9, 416(R12)
+	VMOVDQU64     384(DX), Z4
+	MOVQ          R10, 424(R12)
+	MOVQ          R10, CX
 	VAESDEC       Z23, Z2, Z2
+	SARQ          $0x3f, CX
+	VMOVDQU64     448(DX), Z5
+	ANDL          $0x00000087, CX
 	VAESDEC       Z23, Z3, Z3
-	VPCLMULQDQ    $0x00, 448(DX), Z13, Z15
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	MOVQ          R9, 432(R12)
 	VAESDEC       Z24, Z0, Z0
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	MOVQ          R10, 440(R12)
+	MOVQ          R10, CX
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
+	SARQ          $0x3f, CX
 	VAESDEC       Z24, Z1, Z1
-	VPSHUFD       $0x4e, Z12, Z14
+	ANDL          $0x00000087, CX
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
 	VAESDEC       Z24, Z2, Z2
-	VPSHUFD       $0x4e, Z13, Z15
+	MOVQ          R9, 448(R12)
+	MOVQ          R10, 456(R12)
+	VPSHUFD       $0x4e, Z12, Z14
 	VAESDEC       Z24, Z3, Z3
-	VPXORQ        Z12, Z14, Z14
+	MOVQ          R10, CX
+	SARQ          $0x3f, CX
+	VPSHUFD       $0x4e, Z13, Z15
+	ANDL          $0x00000087, CX
 	VAESDEC       Z25, Z0, Z0
-	VPXORQ        Z13, Z15, Z15
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	MOVQ          R9, 464(R12)
+	VPXORQ        Z12, Z14, Z14
 	VAESDEC       Z25, Z1, Z1
+	MOVQ          R10, 472(R12)
+	MOVQ          R10, CX
+	VPXORQ        Z13, Z15, Z15
 	VAESDEC       Z25, Z2, Z2
-	VPCLMULQDQ    $0x11, 384(DX), Z12, Z12
+	SARQ          $0x3f, CX
+	ANDL          $0x00000087, CX
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
 	VAESDEC       Z25, Z3, Z3
-	VPCLMULQDQ    $0x11, 448(DX), Z13, Z13
+	MOVQ          R9, 480(R12)
+	MOVQ          R10, 488(R12)
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
 	VAESDECLAST   Z26, Z0, Z0
-	VPTERNLOGQ    $0x96, Z12, Z13, Z10
+	MOVQ          R10, CX
+	SARQ          $0x3f, CX
+	ANDL          $0x00000087, CX
 	VAESDECLAST   Z26, Z1, Z1
+	VPTERNLOGQ    $0x96, Z12, Z13, Z10
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	MOVQ          R9, 496(R12)
 	VPCLMULQDQ    $0x00, 3136(DX), Z14, Z14
 	VAESDECLAST   Z26, Z2, Z2
-	VPCLMULQDQ    $0x00, 3200(DX), Z15, Z15
+	MOVQ          R10, 504(R12)
+	MOVQ          R10, CX
+	SARQ          $0x3f, CX
 	VAESDECLAST   Z26, Z3, Z3
+	VPCLMULQDQ    $0x00, 3200(DX), Z15, Z15
+	ANDL          $0x00000087, CX
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
 	VPTERNLOGQ    $0x96, Z14, Z15, Z9
-	VPXORQ        Z4, Z0, Z0
-	VPXORQ        Z5, Z1, Z1
-	VPXORQ        Z6, Z2, Z2
-	VPXORQ        Z7, Z3, Z3
+	VPXORQ        256(R11), Z0, Z0
+	VPXORQ        320(R11), Z1, Z1
+	VPXORQ        384(R11), Z2, Z2
+	VPXORQ        448(R11), Z3, Z3
 	VMOVDQU64     Z0, 256(R8)
 	VMOVDQU64     Z1, 320(R8)
 	VMOVDQU64     Z2, 384(R8)
 	VMOVDQU64     Z3, 448(R8)
-	VPSRLDQ       $0x0e, Z4, Z31
-	VPSLLDQ       $0x02, Z4, Z4
-	VPCLMULQDQ    $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ        Z31, Z4, Z4
-	VPSRLDQ       $0x0e, Z5, Z31
-	VPSLLDQ       $0x02, Z5, Z5
-	VPCLMULQDQ    $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ        Z31, Z5, Z5
-	VPSRLDQ       $0x0e, Z6, Z31
-	VPSLLDQ       $0x02, Z6, Z6
-	VPCLMULQDQ    $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ        Z31, Z6, Z6
-	VPSRLDQ       $0x0e, Z7, Z31
-	VPSLLDQ       $0x02, Z7, Z7
-	VPCLMULQDQ    $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ        Z31, Z7, Z7
 	ADDQ          $0x00000200, BX
 	ADDQ          $0x00000200, R8
+	XCHGQ         R11, R12
 	DECQ          SI
 	ADDQ          $0x00000200, DX
 	LEAQ          3328(AX), CX
 	CMPQ          DX, CX
-	JNE           group1
+	JNE           group3
 	VPXORQ        Z8, Z9, Z9
 	VPXORQ        Z10, Z9, Z9
 	VPSLLDQ       $0x08, Z9, Z12
@@ -1331,13 +1889,16 @@ unit:
 	CMPQ          SI, $0x04
 	CMOVQLE       CX, DX
 
-group1:
+group3:
 	TESTQ SI, SI
 	JNE   unit
+	CMPQ  24(SP), $0x00
+	JEQ   lengths
 
 rest:
+	MOVQ  24(SP), DI
 	TESTQ DI, DI
-	JEQ   lengths
+	JEQ   restDone
 
 part:
 	MOVQ        $0x00000040, SI
@@ -1350,7 +1911,7 @@ part:
 	KMOVQ       R9, K1
 	VMOVDQU8.Z  (BX), K1, Z0
 	VMOVDQA64   Z0, Z12
-	VPTERNLOGQ  $0x96, Z4, Z16, Z0
+	VPTERNLOGQ  $0x96, (R11), Z16, Z0
 	VAESDEC     Z17, Z0, Z0
 	VAESDEC     Z18, Z0, Z0
 	VAESDEC     Z19, Z0, Z0
@@ -1361,9 +1922,10 @@ part:
 	VAESDEC     Z24, Z0, Z0
 	VAESDEC     Z25, Z0, Z0
 	VAESDECLAST Z26, Z0, Z0
-	VPXORQ      Z4, Z0, Z0
+	VPXORQ      (R11), Z0, Z0
+	ADDQ        $0x40, R11
 	VMOVDQU8    Z0, K1, (R8)
-	VPSHUFB     (AX), Z12, Z12
+	VPSHUFB     Z6, Z12, Z12
 	VPXORQ      Z11, Z12, Z12
 	VPXORQ      Z11, Z11, Z11
 	VPCLMULQDQ  $0x00, (DX), Z12, Z13
@@ -1374,23 +1936,42 @@ part:
 	VPXORQ      Z12, Z10, Z10
 	VPCLMULQDQ  $0x00, 2752(DX), Z13, Z13
 	VPXORQ      Z13, Z9, Z9
-	VPSRLDQ     $0x0e, Z4, Z31
-	VPSLLDQ     $0x02, Z4, Z4
-	VPCLMULQDQ  $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ      Z31, Z4, Z4
-	VMOVDQA64   Z4, Z31
-	VMOVDQA64   Z5, Z4
-	VMOVDQA64   Z6, Z5
-	VMOVDQA64   Z7, Z6
-	VMOVDQA64   Z31, Z7
 	ADDQ        $0x40, BX
 	ADDQ        $0x40, R8
 	ADDQ        $0x40, DX
 	SUBQ        $0x40, DI
 	JGT         part
 
+restDone:
+	MOVQ work+32(FP), CX
+	LEAQ 63(CX), DX
+	ANDQ $-64, DX
+	LEAQ 512(DX), CX
+	MOVQ DX, R11
+	MOVQ CX, R12
+	MOVQ ivs+8(FP), CX
+	ADDQ $0x10, CX
+	MOVQ CX, ivs+8(FP)
+	MOVQ (CX), R9
+	MOVQ 8(CX), R10
+	MOVQ R11, CX
+	LEAQ 512(CX), DX
+
+tweaks4:
+	MOVQ R9, (CX)
+	MOVQ R10, 8(CX)
+	MOVQ R10, BX
+	SARQ $0x3f, BX
+	ANDL $0x00000087, BX
+	ADDQ R9, R9
+	ADCQ R10, R10
+	XORQ BX, R9
+	ADDQ $0x10, CX
+	CMPQ CX, DX
+	JNE  tweaks4
+
 lengths:
-	MOVQ          jobs+32(FP), DX
+	MOVQ          jobs+40(FP), DX
 	MOVQ          32(DX), CX
 	MOVQ          56(DX), DX
 	ADDQ          CX, DX
@@ -1435,13 +2016,13 @@ lengths:
 	VPXORQ        Z10, Z10, Z10
 	VPSHUFB       (AX), X11, X11
 	VPXORQ        (SP), X11, X11
-	MOVQ          tags+48(FP), CX
+	MOVQ          tags+56(FP), CX
 	VMOVDQU64     X11, (CX)
-	MOVQ          stride+56(FP), DX
+	MOVQ          stride+64(FP), DX
 	ADDQ          DX, CX
-	MOVQ          CX, tags+48(FP)
-	ADDQ          $0x00000080, jobs+32(FP)
-	DECQ          n+40(FP)
+	MOVQ          CX, tags+56(FP)
+	ADDQ          $0x00000080, jobs+40(FP)
+	DECQ          n+48(FP)
 	JNE           job
 	VPXORQ        Z0, Z0, Z0
 	VMOVDQU64     X0, (SP)
@@ -1464,9 +2045,9 @@ lengths:
 	VZEROALL
 	RET
 
-// func xtsGMACSealVAES512r14(keys *byte, ivs *byte, mac *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
-// Requires: AES, AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, CMOV, MMX+, PCLMULQDQ, SSE4.2, VAES, VPCLMULQDQ
-TEXT ·xtsGMACSealVAES512r14(SB), NOSPLIT, $24-64
+// func xtsGMACSealVAES512r14(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
+// Requires: AES, AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+, PCLMULQDQ, SSE4.2, VAES, VPCLMULQDQ
+TEXT ·xtsGMACSealVAES512r14(SB), NOSPLIT, $32-72
 	MOVQ            keys+0(FP), CX
 	MOVQ            tab+24(FP), AX
 	VBROADCASTI32X4 (CX), Z16
@@ -1484,105 +2065,87 @@ TEXT ·xtsGMACSealVAES512r14(SB), NOSPLIT, $24-64
 	VBROADCASTI32X4 192(CX), Z28
 	VBROADCASTI32X4 208(CX), Z29
 	VBROADCASTI32X4 224(CX), Z30
+	VMOVDQU64       (AX), Z6
+	MOVQ            work+32(FP), CX
+	LEAQ            63(CX), R12
+	ANDQ            $-64, R12
+	LEAQ            512(R12), R13
+	MOVQ            ivs+8(FP), CX
+	MOVQ            (CX), R10
+	MOVQ            8(CX), R11
+	MOVQ            R12, CX
+	LEAQ            512(CX), DX
+
+tweaks1:
+	MOVQ R10, (CX)
+	MOVQ R11, 8(CX)
+	MOVQ R11, BX
+	SARQ $0x3f, BX
+	ANDL $0x00000087, BX
+	ADDQ R10, R10
+	ADCQ R11, R11
+	XORQ BX, R10
+	ADDQ $0x10, CX
+	CMPQ CX, DX
+	JNE  tweaks1
 
 job:
-	VPXORQ          Z8, Z8, Z8
-	VPXORQ          Z9, Z9, Z9
-	VPXORQ          Z10, Z10, Z10
-	VPXORQ          Z11, Z11, Z11
-	MOVL            $0xffffffff, R9
-	MOVQ            jobs+32(FP), CX
-	MOVQ            24(CX), BX
-	MOVQ            (CX), R8
-	MOVQ            32(CX), DI
-	MOVQ            DI, SI
-	SHRQ            $0x09, SI
-	ANDQ            $0x000001ff, DI
-	LEAQ            31(DI), CX
-	ANDQ            $-16, CX
-	MOVQ            CX, 16(SP)
-	MOVQ            SI, CX
-	SHLQ            $0x09, CX
-	ADDQ            16(SP), CX
-	NEGQ            CX
-	LEAQ            3328(AX)(CX*1), CX
-	LEAQ            1280(AX), DX
-	CMPQ            SI, $0x04
-	CMOVQLE         CX, DX
-	MOVQ            mac+16(FP), CX
-	MOVQ            jobs+32(FP), R10
-	MOVQ            72(R10), R11
-	MOVL            80(R10), R10
-	BTSQ            $0x38, R10
-	VMOVQ           R11, X12
-	VPINSRQ         $0x01, R10, X12, X12
-	VPXORQ          (CX), X12, X12
-	VAESENC         16(CX), X12, X12
-	VAESENC         32(CX), X12, X12
-	VAESENC         48(CX), X12, X12
-	VAESENC         64(CX), X12, X12
-	VAESENC         80(CX), X12, X12
-	VAESENC         96(CX), X12, X12
-	VAESENC         112(CX), X12, X12
-	VAESENC         128(CX), X12, X12
-	VAESENC         144(CX), X12, X12
-	VAESENC         160(CX), X12, X12
-	VAESENC         176(CX), X12, X12
-	VAESENC         192(CX), X12, X12
-	VAESENC         208(CX), X12, X12
-	VAESENCLAST     224(CX), X12, X12
-	VMOVDQU64       X12, (SP)
-	MOVQ            ivs+8(FP), CX
-	VMOVDQU64       xtsPoly<>+0(SB), Z31
-	MOVL            $0x000000aa, R10
-	KMOVW           R10, K2
-	MOVL            $0x00000040, R10
-	VPBROADCASTD    R10, Z15
-	VPSRLQ          $0x20, Z15, Z15
-	VBROADCASTI64X2 (CX), Z12
-	VMOVDQU64       xtsShifts<>+0(SB), Z13
-	VPSLLVQ         Z13, Z12, Z4
-	VPSUBQ          Z13, Z15, Z13
-	VPSRLVQ         Z13, Z12, Z14
-	VPSHUFD         $0x4e, Z14, Z14
-	VPCLMULQDQ      $0x00, Z31, Z14, Z13
-	VMOVDQA64.Z     Z14, K2, Z14
-	VPTERNLOGQ      $0x96, Z14, Z13, Z4
-	VMOVDQU64       xtsShifts<>+64(SB), Z13
-	VPSLLVQ         Z13, Z12, Z5
-	VPSUBQ          Z13, Z15, Z13
-	VPSRLVQ         Z13, Z12, Z14
-	VPSHUFD         $0x4e, Z14, Z14
-	VPCLMULQDQ      $0x00, Z31, Z14, Z13
-	VMOVDQA64.Z     Z14, K2, Z14
-	VPTERNLOGQ      $0x96, Z14, Z13, Z5
-	VMOVDQU64       xtsShifts<>+128(SB), Z13
-	VPSLLVQ         Z13, Z12, Z6
-	VPSUBQ          Z13, Z15, Z13
-	VPSRLVQ         Z13, Z12, Z14
-	VPSHUFD         $0x4e, Z14, Z14
-	VPCLMULQDQ      $0x00, Z31, Z14, Z13
-	VMOVDQA64.Z     Z14, K2, Z14
-	VPTERNLOGQ      $0x96, Z14, Z13, Z6
-	VMOVDQU64       xtsShifts<>+192(SB), Z13
-	VPSLLVQ         Z13, Z12, Z7
-	VPSUBQ          Z13, Z15, Z13
-	VPSRLVQ         Z13, Z12, Z14
-	VPSHUFD         $0x4e, Z14, Z14
-	VPCLMULQDQ      $0x00, Z31, Z14, Z13
-	VMOVDQA64.Z     Z14, K2, Z14
-	VPTERNLOGQ      $0x96, Z14, Z13, Z7
-	ADDQ            $0x10, CX
-	MOVQ            CX, ivs+8(FP)
-	MOVQ            jobs+32(FP), CX
-	MOVQ            48(CX), R10
-	MOVQ            56(CX), R11
+	VPXORQ      Z8, Z8, Z8
+	VPXORQ      Z9, Z9, Z9
+	VPXORQ      Z10, Z10, Z10
+	VPXORQ      Z11, Z11, Z11
+	MOVL        $0xffffffff, R9
+	MOVQ        jobs+40(FP), CX
+	MOVQ        24(CX), BX
+	MOVQ        (CX), R8
+	MOVQ        32(CX), DI
+	MOVQ        DI, SI
+	SHRQ        $0x09, SI
+	ANDQ        $0x000001ff, DI
+	LEAQ        31(DI), CX
+	ANDQ        $-16, CX
+	MOVQ        CX, 16(SP)
+	MOVQ        SI, CX
+	SHLQ        $0x09, CX
+	ADDQ        16(SP), CX
+	NEGQ        CX
+	LEAQ        3328(AX)(CX*1), CX
+	LEAQ        1280(AX), DX
+	CMPQ        SI, $0x04
+	CMOVQLE     CX, DX
+	MOVQ        DI, 24(SP)
+	MOVQ        mac+16(FP), CX
+	MOVQ        jobs+40(FP), DI
+	MOVQ        72(DI), R14
+	MOVL        80(DI), DI
+	BTSQ        $0x38, DI
+	VMOVQ       R14, X12
+	VPINSRQ     $0x01, DI, X12, X12
+	VPXORQ      (CX), X12, X12
+	VAESENC     16(CX), X12, X12
+	VAESENC     32(CX), X12, X12
+	VAESENC     48(CX), X12, X12
+	VAESENC     64(CX), X12, X12
+	VAESENC     80(CX), X12, X12
+	VAESENC     96(CX), X12, X12
+	VAESENC     112(CX), X12, X12
+	VAESENC     128(CX), X12, X12
+	VAESENC     144(CX), X12, X12
+	VAESENC     160(CX), X12, X12
+	VAESENC     176(CX), X12, X12
+	VAESENC     192(CX), X12, X12
+	VAESENC     208(CX), X12, X12
+	VAESENCLAST 224(CX), X12, X12
+	VMOVDQU64   X12, (SP)
+	MOVQ        jobs+40(FP), CX
+	MOVQ        48(CX), DI
+	MOVQ        56(CX), R14
 
 ad:
-	CMPQ          R11, $0x40
+	CMPQ          R14, $0x40
 	JLE           adLast
-	VMOVDQU64     (R10), Z12
-	VPSHUFB       (AX), Z12, Z12
+	VMOVDQU64     (DI), Z12
+	VPSHUFB       Z6, Z12, Z12
 	VPXORQ        Z11, Z12, Z12
 	VPXORQ        Z11, Z11, Z11
 	VPCLMULQDQ    $0x00, 3264(AX), Z12, Z13
@@ -1618,38 +2181,49 @@ ad:
 	VPXORQ        Z8, Z8, Z8
 	VPXORQ        Z9, Z9, Z9
 	VPXORQ        Z10, Z10, Z10
-	ADDQ          $0x40, R10
-	SUBQ          $0x40, R11
+	ADDQ          $0x40, DI
+	SUBQ          $0x40, R14
 	JMP           ad
 
 adLast:
-	TESTQ      R11, R11
+	TESTQ      R14, R14
 	JEQ        adDone
-	LEAQ       15(R11), R12
-	ANDQ       $-16, R12
-	NEGQ       R12
-	ADDQ       DX, R12
-	MOVQ       $-1, R13
+	LEAQ       15(R14), R15
+	ANDQ       $-16, R15
+	NEGQ       R15
+	ADDQ       DX, R15
+	MOVQ       $-1, BP
 	MOVQ       $0x00000040, CX
-	SUBQ       R11, CX
-	SHRQ       CL, R13
-	KMOVQ      R13, K1
-	VMOVDQU8.Z (R10), K1, Z12
-	VPSHUFB    (AX), Z12, Z12
+	SUBQ       R14, CX
+	SHRQ       CL, BP
+	KMOVQ      BP, K1
+	VMOVDQU8.Z (DI), K1, Z12
+	VPSHUFB    Z6, Z12, Z12
 	VPXORQ     Z11, Z12, Z12
 	VPXORQ     Z11, Z11, Z11
-	VPCLMULQDQ $0x00, (R12), Z12, Z13
+	VPCLMULQDQ $0x00, (R15), Z12, Z13
 	VPXORQ     Z13, Z8, Z8
 	VPSHUFD    $0x4e, Z12, Z13
 	VPXORQ     Z12, Z13, Z13
-	VPCLMULQDQ $0x11, (R12), Z12, Z12
+	VPCLMULQDQ $0x11, (R15), Z12, Z12
 	VPXORQ     Z12, Z10, Z10
-	VPCLMULQDQ $0x00, 2752(R12), Z13, Z13
+	VPCLMULQDQ $0x00, 2752(R15), Z13, Z13
 	VPXORQ     Z13, Z9, Z9
 
 adDone:
-	TESTQ       SI, SI
-	JEQ         rest
+	TESTQ SI, SI
+	JEQ   rest
+	CMPQ  SI, $0x01
+	JNE   same2
+	CMPQ  24(SP), $0x00
+	JNE   same2
+	MOVQ  ivs+8(FP), CX
+	ADDQ  $0x10, CX
+	MOVQ  CX, ivs+8(FP)
+	MOVQ  (CX), R10
+	MOVQ  8(CX), R11
+
+same2:
 	VMOVDQU64   (BX), Z0
 	PREFETCHT0  1024(BX)
 	VMOVDQU64   64(BX), Z1
@@ -1658,93 +2232,216 @@ adDone:
 	PREFETCHT0  1152(BX)
 	VMOVDQU64   192(BX), Z3
 	PREFETCHT0  1216(BX)
-	VPTERNLOGQ  $0x96, Z4, Z16, Z0
-	VPTERNLOGQ  $0x96, Z5, Z16, Z1
-	VPTERNLOGQ  $0x96, Z6, Z16, Z2
-	VPTERNLOGQ  $0x96, Z7, Z16, Z3
+	VPTERNLOGQ  $0x96, (R12), Z16, Z0
+	VPTERNLOGQ  $0x96, 64(R12), Z16, Z1
+	VPTERNLOGQ  $0x96, 128(R12), Z16, Z2
+	VPTERNLOGQ  $0x96, 192(R12), Z16, Z3
 	VAESENC     Z17, Z0, Z0
+	MOVQ        R10, (R13)
 	VAESENC     Z17, Z1, Z1
+	MOVQ        R11, 8(R13)
+	MOVQ        R11, CX
 	VAESENC     Z17, Z2, Z2
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
 	VAESENC     Z17, Z3, Z3
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
 	VAESENC     Z18, Z0, Z0
+	MOVQ        R10, 16(R13)
+	MOVQ        R11, 24(R13)
 	VAESENC     Z18, Z1, Z1
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
 	VAESENC     Z18, Z2, Z2
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
 	VAESENC     Z18, Z3, Z3
+	MOVQ        R10, 32(R13)
 	VAESENC     Z19, Z0, Z0
+	MOVQ        R11, 40(R13)
+	MOVQ        R11, CX
 	VAESENC     Z19, Z1, Z1
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
 	VAESENC     Z19, Z2, Z2
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
 	VAESENC     Z19, Z3, Z3
+	MOVQ        R10, 48(R13)
+	MOVQ        R11, 56(R13)
 	VAESENC     Z20, Z0, Z0
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
 	VAESENC     Z20, Z1, Z1
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
 	VAESENC     Z20, Z2, Z2
+	MOVQ        R10, 64(R13)
 	VAESENC     Z20, Z3, Z3
+	MOVQ        R11, 72(R13)
+	MOVQ        R11, CX
 	VAESENC     Z21, Z0, Z0
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
 	VAESENC     Z21, Z1, Z1
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
 	VAESENC     Z21, Z2, Z2
+	MOVQ        R10, 80(R13)
+	MOVQ        R11, 88(R13)
 	VAESENC     Z21, Z3, Z3
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
 	VAESENC     Z22, Z0, Z0
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
 	VAESENC     Z22, Z1, Z1
+	MOVQ        R10, 96(R13)
 	VAESENC     Z22, Z2, Z2
+	MOVQ        R11, 104(R13)
+	MOVQ        R11, CX
 	VAESENC     Z22, Z3, Z3
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
 	VAESENC     Z23, Z0, Z0
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
 	VAESENC     Z23, Z1, Z1
+	MOVQ        R10, 112(R13)
+	MOVQ        R11, 120(R13)
 	VAESENC     Z23, Z2, Z2
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
 	VAESENC     Z23, Z3, Z3
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
 	VAESENC     Z24, Z0, Z0
+	MOVQ        R10, 128(R13)
 	VAESENC     Z24, Z1, Z1
+	MOVQ        R11, 136(R13)
+	MOVQ        R11, CX
 	VAESENC     Z24, Z2, Z2
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
 	VAESENC     Z24, Z3, Z3
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
 	VAESENC     Z25, Z0, Z0
+	MOVQ        R10, 144(R13)
+	MOVQ        R11, 152(R13)
 	VAESENC     Z25, Z1, Z1
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
 	VAESENC     Z25, Z2, Z2
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
 	VAESENC     Z25, Z3, Z3
+	MOVQ        R10, 160(R13)
 	VAESENC     Z26, Z0, Z0
+	MOVQ        R11, 168(R13)
+	MOVQ        R11, CX
 	VAESENC     Z26, Z1, Z1
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
 	VAESENC     Z26, Z2, Z2
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
 	VAESENC     Z26, Z3, Z3
+	MOVQ        R10, 176(R13)
+	MOVQ        R11, 184(R13)
 	VAESENC     Z27, Z0, Z0
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
 	VAESENC     Z27, Z1, Z1
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
 	VAESENC     Z27, Z2, Z2
+	MOVQ        R10, 192(R13)
 	VAESENC     Z27, Z3, Z3
+	MOVQ        R11, 200(R13)
+	MOVQ        R11, CX
 	VAESENC     Z28, Z0, Z0
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
 	VAESENC     Z28, Z1, Z1
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
 	VAESENC     Z28, Z2, Z2
+	MOVQ        R10, 208(R13)
+	MOVQ        R11, 216(R13)
 	VAESENC     Z28, Z3, Z3
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
 	VAESENC     Z29, Z0, Z0
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
 	VAESENC     Z29, Z1, Z1
+	MOVQ        R10, 224(R13)
 	VAESENC     Z29, Z2, Z2
+	MOVQ        R11, 232(R13)
+	MOVQ        R11, CX
 	VAESENC     Z29, Z3, Z3
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
 	VAESENCLAST Z30, Z0, Z0
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
 	VAESENCLAST Z30, Z1, Z1
+	MOVQ        R10, 240(R13)
+	MOVQ        R11, 248(R13)
 	VAESENCLAST Z30, Z2, Z2
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
 	VAESENCLAST Z30, Z3, Z3
-	VPXORQ      Z4, Z0, Z0
-	VPXORQ      Z5, Z1, Z1
-	VPXORQ      Z6, Z2, Z2
-	VPXORQ      Z7, Z3, Z3
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VPXORQ      (R12), Z0, Z0
+	VPXORQ      64(R12), Z1, Z1
+	VPXORQ      128(R12), Z2, Z2
+	VPXORQ      192(R12), Z3, Z3
 	VMOVDQU64   Z0, (R8)
 	VMOVDQU64   Z1, 64(R8)
 	VMOVDQU64   Z2, 128(R8)
 	VMOVDQU64   Z3, 192(R8)
-	VPSRLDQ     $0x0e, Z4, Z31
-	VPSLLDQ     $0x02, Z4, Z4
-	VPCLMULQDQ  $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ      Z31, Z4, Z4
-	VPSRLDQ     $0x0e, Z5, Z31
-	VPSLLDQ     $0x02, Z5, Z5
-	VPCLMULQDQ  $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ      Z31, Z5, Z5
-	VPSRLDQ     $0x0e, Z6, Z31
-	VPSLLDQ     $0x02, Z6, Z6
-	VPCLMULQDQ  $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ      Z31, Z6, Z6
-	VPSRLDQ     $0x0e, Z7, Z31
-	VPSLLDQ     $0x02, Z7, Z7
-	VPCLMULQDQ  $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ      Z31, Z7, Z7
 	JMP         second
 
 unit:
+	CMPQ SI, $0x01
+	JNE  same3
+	CMPQ 24(SP), $0x00
+	JNE  same3
+	MOVQ ivs+8(FP), CX
+	ADDQ $0x10, CX
+	MOVQ CX, ivs+8(FP)
+	MOVQ (CX), R10
+	MOVQ 8(CX), R11
+
+same3:
 	VMOVDQU64     (BX), Z0
 	PREFETCHT0    1024(BX)
 	VMOVDQU64     64(BX), Z1
@@ -1753,170 +2450,286 @@ unit:
 	PREFETCHT0    1152(BX)
 	VMOVDQU64     192(BX), Z3
 	PREFETCHT0    1216(BX)
-	VPTERNLOGQ    $0x96, Z4, Z16, Z0
-	VPTERNLOGQ    $0x96, Z5, Z16, Z1
-	VPTERNLOGQ    $0x96, Z6, Z16, Z2
-	VPTERNLOGQ    $0x96, Z7, Z16, Z3
+	VPTERNLOGQ    $0x96, (R12), Z16, Z0
+	VPTERNLOGQ    $0x96, 64(R12), Z16, Z1
+	VPTERNLOGQ    $0x96, 128(R12), Z16, Z2
+	VPTERNLOGQ    $0x96, 192(R12), Z16, Z3
 	VAESENC       Z17, Z0, Z0
+	MOVQ          R10, (R13)
+	MOVQ          R11, 8(R13)
 	VMOVDQU64     -256(R8), Z12
 	VAESENC       Z17, Z1, Z1
+	MOVQ          R11, DI
 	VMOVDQU64     -192(R8), Z13
+	SARQ          $0x3f, DI
 	VAESENC       Z17, Z2, Z2
 	XORL          CX, CX
-	VPSHUFB       (AX), Z12, Z12
+	ANDL          $0x00000087, DI
+	VPSHUFB       Z6, Z12, Z12
 	VAESENC       Z17, Z3, Z3
-	XORL          R10, R10
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	XORL          DI, DI
+	MOVQ          R10, 16(R13)
 	VAESENC       Z18, Z0, Z0
-	VPSHUFB       (AX), Z13, Z13
+	MOVQ          R11, 24(R13)
+	VPSHUFB       Z6, Z13, Z13
+	MOVQ          R11, R14
 	VAESENC       Z18, Z1, Z1
 	CRC32Q        -256(R8), R9
-	VPCLMULQDQ    $0x00, (DX), Z12, Z14
+	SARQ          $0x3f, R14
+	VMOVDQU64     (DX), Z4
 	VAESENC       Z18, Z2, Z2
+	ANDL          $0x00000087, R14
 	CRC32Q        -184(R8), CX
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          R14, R10
+	VMOVDQU64     64(DX), Z5
 	VAESENC       Z18, Z3, Z3
-	VPCLMULQDQ    $0x00, 64(DX), Z13, Z15
+	MOVQ          R10, 32(R13)
+	MOVQ          R11, 40(R13)
+	CRC32Q        -96(R8), DI
 	VAESENC       Z19, Z0, Z0
-	CRC32Q        -96(R8), R10
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	MOVQ          R11, R14
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	SARQ          $0x3f, R14
 	VAESENC       Z19, Z1, Z1
 	CRC32Q        -248(R8), R9
+	ANDL          $0x00000087, R14
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
 	VAESENC       Z19, Z2, Z2
-	VPSHUFD       $0x4e, Z12, Z14
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          R14, R10
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	MOVQ          R10, 48(R13)
 	VAESENC       Z19, Z3, Z3
+	MOVQ          R11, 56(R13)
 	CRC32Q        -176(R8), CX
-	VPSHUFD       $0x4e, Z13, Z15
+	MOVQ          R11, R14
 	VAESENC       Z20, Z0, Z0
-	CRC32Q        -88(R8), R10
+	VPSHUFD       $0x4e, Z12, Z14
+	SARQ          $0x3f, R14
+	CRC32Q        -88(R8), DI
 	VAESENC       Z20, Z1, Z1
-	VPXORQ        Z12, Z14, Z14
+	ANDL          $0x00000087, R14
+	VPSHUFD       $0x4e, Z13, Z15
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          R14, R10
 	CRC32Q        -240(R8), R9
 	VAESENC       Z20, Z2, Z2
-	VPXORQ        Z13, Z15, Z15
+	MOVQ          R10, 64(R13)
+	MOVQ          R11, 72(R13)
+	VPXORQ        Z12, Z14, Z14
 	VAESENC       Z20, Z3, Z3
+	MOVQ          R11, R14
 	CRC32Q        -168(R8), CX
+	SARQ          $0x3f, R14
 	VAESENC       Z21, Z0, Z0
-	VPCLMULQDQ    $0x11, (DX), Z12, Z12
-	CRC32Q        -80(R8), R10
+	VPXORQ        Z13, Z15, Z15
+	ANDL          $0x00000087, R14
+	CRC32Q        -80(R8), DI
 	VAESENC       Z21, Z1, Z1
-	VPCLMULQDQ    $0x11, 64(DX), Z13, Z13
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          R14, R10
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
+	MOVQ          R10, 80(R13)
 	VAESENC       Z21, Z2, Z2
+	MOVQ          R11, 88(R13)
 	CRC32Q        -232(R8), R9
+	MOVQ          R11, R14
 	VAESENC       Z21, Z3, Z3
-	VPTERNLOGQ    $0x96, Z12, Z13, Z10
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
+	SARQ          $0x3f, R14
 	CRC32Q        -160(R8), CX
 	VAESENC       Z22, Z0, Z0
+	ANDL          $0x00000087, R14
+	VPTERNLOGQ    $0x96, Z12, Z13, Z10
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          R14, R10
 	VPCLMULQDQ    $0x00, 2752(DX), Z14, Z14
 	VAESENC       Z22, Z1, Z1
-	CRC32Q        -72(R8), R10
+	MOVQ          R10, 96(R13)
+	MOVQ          R11, 104(R13)
+	CRC32Q        -72(R8), DI
 	VAESENC       Z22, Z2, Z2
+	MOVQ          R11, R14
 	VPCLMULQDQ    $0x00, 2816(DX), Z15, Z15
-	CRC32Q        -224(R8), R9
+	SARQ          $0x3f, R14
 	VAESENC       Z22, Z3, Z3
+	CRC32Q        -224(R8), R9
+	ANDL          $0x00000087, R14
 	VPTERNLOGQ    $0x96, Z14, Z15, Z9
 	VAESENC       Z23, Z0, Z0
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          R14, R10
 	CRC32Q        -152(R8), CX
+	MOVQ          R10, 112(R13)
 	VAESENC       Z23, Z1, Z1
+	MOVQ          R11, 120(R13)
 	VMOVDQU64     -128(R8), Z12
-	CRC32Q        -64(R8), R10
+	MOVQ          R11, R14
 	VAESENC       Z23, Z2, Z2
+	CRC32Q        -64(R8), DI
+	SARQ          $0x3f, R14
 	VMOVDQU64     -64(R8), Z13
 	VAESENC       Z23, Z3, Z3
+	ANDL          $0x00000087, R14
 	CRC32Q        -216(R8), R9
-	VPSHUFB       (AX), Z12, Z12
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          R14, R10
+	VPSHUFB       Z6, Z12, Z12
 	VAESENC       Z24, Z0, Z0
+	MOVQ          R10, 128(R13)
+	MOVQ          R11, 136(R13)
 	CRC32Q        -144(R8), CX
 	VAESENC       Z24, Z1, Z1
-	VPSHUFB       (AX), Z13, Z13
+	MOVQ          R11, R14
+	VPSHUFB       Z6, Z13, Z13
+	SARQ          $0x3f, R14
 	VAESENC       Z24, Z2, Z2
-	CRC32Q        -56(R8), R10
-	VPCLMULQDQ    $0x00, 128(DX), Z12, Z14
+	VMOVDQU64     128(DX), Z4
+	ANDL          $0x00000087, R14
+	CRC32Q        -56(R8), DI
 	VAESENC       Z24, Z3, Z3
-	CRC32Q        -208(R8), R9
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          R14, R10
+	VMOVDQU64     192(DX), Z5
+	MOVQ          R10, 144(R13)
 	VAESENC       Z25, Z0, Z0
-	VPCLMULQDQ    $0x00, 192(DX), Z13, Z15
+	MOVQ          R11, 152(R13)
+	CRC32Q        -208(R8), R9
+	MOVQ          R11, R14
 	VAESENC       Z25, Z1, Z1
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	SARQ          $0x3f, R14
 	CRC32Q        -136(R8), CX
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	VAESENC       Z25, Z2, Z2
-	CRC32Q        -48(R8), R10
+	ANDL          $0x00000087, R14
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          R14, R10
+	CRC32Q        -48(R8), DI
 	VAESENC       Z25, Z3, Z3
-	VPSHUFD       $0x4e, Z12, Z14
+	MOVQ          R10, 160(R13)
+	MOVQ          R11, 168(R13)
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	VAESENC       Z26, Z0, Z0
+	MOVQ          R11, R14
 	CRC32Q        -200(R8), R9
-	VPSHUFD       $0x4e, Z13, Z15
+	SARQ          $0x3f, R14
 	VAESENC       Z26, Z1, Z1
+	VPSHUFD       $0x4e, Z12, Z14
+	ANDL          $0x00000087, R14
 	CRC32Q        -128(R8), CX
 	VAESENC       Z26, Z2, Z2
-	VPXORQ        Z12, Z14, Z14
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          R14, R10
+	VPSHUFD       $0x4e, Z13, Z15
+	MOVQ          R10, 176(R13)
 	VAESENC       Z26, Z3, Z3
-	CRC32Q        -40(R8), R10
-	VPXORQ        Z13, Z15, Z15
+	MOVQ          R11, 184(R13)
+	CRC32Q        -40(R8), DI
+	MOVQ          R11, R14
 	VAESENC       Z27, Z0, Z0
-	CRC32Q        -192(R8), R9
+	VPXORQ        Z12, Z14, Z14
+	SARQ          $0x3f, R14
+	VPXORQ        Z13, Z15, Z15
 	VAESENC       Z27, Z1, Z1
-	VPCLMULQDQ    $0x11, 128(DX), Z12, Z12
-	CRC32Q        -120(R8), CX
+	ANDL          $0x00000087, R14
+	CRC32Q        -192(R8), R9
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          R14, R10
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
 	VAESENC       Z27, Z2, Z2
-	VPCLMULQDQ    $0x11, 192(DX), Z13, Z13
+	MOVQ          R10, 192(R13)
+	MOVQ          R11, 200(R13)
+	CRC32Q        -120(R8), CX
 	VAESENC       Z27, Z3, Z3
-	CRC32Q        -32(R8), R10
+	MOVQ          R11, R14
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
+	SARQ          $0x3f, R14
 	VAESENC       Z28, Z0, Z0
+	CRC32Q        -32(R8), DI
+	ANDL          $0x00000087, R14
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	CRC32Q        -112(R8), CX
 	VAESENC       Z28, Z1, Z1
-	VPCLMULQDQ    $0x00, 2880(DX), Z14, Z14
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          R14, R10
+	CRC32Q        -112(R8), CX
+	MOVQ          R10, 208(R13)
 	VAESENC       Z28, Z2, Z2
-	CRC32Q        -24(R8), R10
+	MOVQ          R11, 216(R13)
+	VPCLMULQDQ    $0x00, 2880(DX), Z14, Z14
+	MOVQ          R11, R14
 	VAESENC       Z28, Z3, Z3
+	CRC32Q        -24(R8), DI
+	SARQ          $0x3f, R14
 	VPCLMULQDQ    $0x00, 2944(DX), Z15, Z15
-	CRC32Q        -104(R8), CX
 	VAESENC       Z29, Z0, Z0
+	ANDL          $0x00000087, R14
+	CRC32Q        -104(R8), CX
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          R14, R10
 	VPTERNLOGQ    $0x96, Z14, Z15, Z9
 	VAESENC       Z29, Z1, Z1
-	CRC32Q        -16(R8), R10
+	MOVQ          R10, 224(R13)
+	MOVQ          R11, 232(R13)
+	CRC32Q        -16(R8), DI
 	VAESENC       Z29, Z2, Z2
+	MOVQ          R11, R14
 	VMOVQ         R9, X12
-	VMOVQ         CX, X13
+	SARQ          $0x3f, R14
 	VAESENC       Z29, Z3, Z3
+	VMOVQ         CX, X13
+	ANDL          $0x00000087, R14
 	VPCLMULQDQ    $0x00, 592(AX), X12, X12
 	VAESENCLAST   Z30, Z0, Z0
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          R14, R10
 	VPCLMULQDQ    $0x10, 592(AX), X13, X13
+	MOVQ          R10, 240(R13)
 	VAESENCLAST   Z30, Z1, Z1
+	MOVQ          R11, 248(R13)
 	VPXOR         X12, X13, X12
-	VMOVQ         X12, R9
+	MOVQ          R11, CX
 	VAESENCLAST   Z30, Z2, Z2
+	VMOVQ         X12, R9
+	SARQ          $0x3f, CX
 	XORQ          -8(R8), R9
 	VAESENCLAST   Z30, Z3, Z3
-	CRC32Q        R9, R10
-	MOVQ          R10, R9
-	VPXORQ        Z4, Z0, Z0
-	VPXORQ        Z5, Z1, Z1
-	VPXORQ        Z6, Z2, Z2
-	VPXORQ        Z7, Z3, Z3
+	ANDL          $0x00000087, CX
+	CRC32Q        R9, DI
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          CX, R10
+	MOVQ          DI, R9
+	VPXORQ        (R12), Z0, Z0
+	VPXORQ        64(R12), Z1, Z1
+	VPXORQ        128(R12), Z2, Z2
+	VPXORQ        192(R12), Z3, Z3
 	VMOVDQU64     Z0, (R8)
 	VMOVDQU64     Z1, 64(R8)
 	VMOVDQU64     Z2, 128(R8)
 	VMOVDQU64     Z3, 192(R8)
-	VPSRLDQ       $0x0e, Z4, Z31
-	VPSLLDQ       $0x02, Z4, Z4
-	VPCLMULQDQ    $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ        Z31, Z4, Z4
-	VPSRLDQ       $0x0e, Z5, Z31
-	VPSLLDQ       $0x02, Z5, Z5
-	VPCLMULQDQ    $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ        Z31, Z5, Z5
-	VPSRLDQ       $0x0e, Z6, Z31
-	VPSLLDQ       $0x02, Z6, Z6
-	VPCLMULQDQ    $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ        Z31, Z6, Z6
-	VPSRLDQ       $0x0e, Z7, Z31
-	VPSLLDQ       $0x02, Z7, Z7
-	VPCLMULQDQ    $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ        Z31, Z7, Z7
 	ADDQ          $0x00000100, DX
 	LEAQ          3328(AX), CX
 	CMPQ          DX, CX
-	JNE           group1
+	JNE           group4
 	VPXORQ        Z8, Z9, Z9
 	VPXORQ        Z10, Z9, Z9
 	VPSLLDQ       $0x08, Z9, Z12
@@ -1951,7 +2764,7 @@ unit:
 	CMPQ          SI, $0x04
 	CMOVQLE       CX, DX
 
-group1:
+group4:
 second:
 	VMOVDQU64   256(BX), Z0
 	PREFETCHT0  1280(BX)
@@ -1961,240 +2774,361 @@ second:
 	PREFETCHT0  1408(BX)
 	VMOVDQU64   448(BX), Z3
 	PREFETCHT0  1472(BX)
-	VPTERNLOGQ  $0x96, Z4, Z16, Z0
-	VPTERNLOGQ  $0x96, Z5, Z16, Z1
-	VPTERNLOGQ  $0x96, Z6, Z16, Z2
-	VPTERNLOGQ  $0x96, Z7, Z16, Z3
+	VPTERNLOGQ  $0x96, 256(R12), Z16, Z0
+	VPTERNLOGQ  $0x96, 320(R12), Z16, Z1
+	VPTERNLOGQ  $0x96, 384(R12), Z16, Z2
+	VPTERNLOGQ  $0x96, 448(R12), Z16, Z3
 	VAESENC     Z17, Z0, Z0
+	MOVQ        R10, 256(R13)
+	MOVQ        R11, 264(R13)
 	VMOVDQU64   (R8), Z12
 	VAESENC     Z17, Z1, Z1
+	MOVQ        R11, DI
 	VMOVDQU64   64(R8), Z13
+	SARQ        $0x3f, DI
 	VAESENC     Z17, Z2, Z2
 	XORL        CX, CX
-	VPSHUFB     (AX), Z12, Z12
+	ANDL        $0x00000087, DI
+	VPSHUFB     Z6, Z12, Z12
 	VAESENC     Z17, Z3, Z3
-	XORL        R10, R10
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	XORL        DI, DI
+	MOVQ        R10, 272(R13)
 	VAESENC     Z18, Z0, Z0
-	VPSHUFB     (AX), Z13, Z13
+	MOVQ        R11, 280(R13)
+	VPSHUFB     Z6, Z13, Z13
+	MOVQ        R11, R14
 	VAESENC     Z18, Z1, Z1
 	CRC32Q      (R8), R9
+	SARQ        $0x3f, R14
 	VPXORQ      Z11, Z12, Z12
+	ANDL        $0x00000087, R14
 	VAESENC     Z18, Z2, Z2
 	CRC32Q      72(R8), CX
-	VAESENC     Z18, Z3, Z3
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        R14, R10
 	VPXORQ      Z11, Z11, Z11
-	CRC32Q      160(R8), R10
+	VAESENC     Z18, Z3, Z3
+	MOVQ        R10, 288(R13)
+	VMOVDQU64   (DX), Z4
+	MOVQ        R11, 296(R13)
 	VAESENC     Z19, Z0, Z0
-	VPCLMULQDQ  $0x00, (DX), Z12, Z14
+	MOVQ        R11, R14
+	CRC32Q      160(R8), DI
+	SARQ        $0x3f, R14
 	VAESENC     Z19, Z1, Z1
+	VMOVDQU64   64(DX), Z5
+	ANDL        $0x00000087, R14
 	CRC32Q      8(R8), R9
 	VAESENC     Z19, Z2, Z2
-	VPCLMULQDQ  $0x00, 64(DX), Z13, Z15
-	CRC32Q      80(R8), CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        R14, R10
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
+	MOVQ        R10, 304(R13)
 	VAESENC     Z19, Z3, Z3
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	CRC32Q      80(R8), CX
+	MOVQ        R11, 312(R13)
+	VPCLMULQDQ  $0x00, Z5, Z13, Z15
+	MOVQ        R11, R14
 	VAESENC     Z20, Z0, Z0
-	CRC32Q      168(R8), R10
-	VPSHUFD     $0x4e, Z12, Z14
+	SARQ        $0x3f, R14
+	CRC32Q      168(R8), DI
+	ANDL        $0x00000087, R14
 	VAESENC     Z20, Z1, Z1
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        R14, R10
 	CRC32Q      16(R8), R9
 	VAESENC     Z20, Z2, Z2
-	VPSHUFD     $0x4e, Z13, Z15
+	MOVQ        R10, 320(R13)
+	VPSHUFD     $0x4e, Z12, Z14
+	MOVQ        R11, 328(R13)
 	VAESENC     Z20, Z3, Z3
+	VPSHUFD     $0x4e, Z13, Z15
+	MOVQ        R11, R14
 	CRC32Q      88(R8), CX
-	VPXORQ      Z12, Z14, Z14
 	VAESENC     Z21, Z0, Z0
-	CRC32Q      176(R8), R10
+	SARQ        $0x3f, R14
+	ANDL        $0x00000087, R14
+	VPXORQ      Z12, Z14, Z14
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        R14, R10
 	VAESENC     Z21, Z1, Z1
+	CRC32Q      176(R8), DI
+	MOVQ        R10, 336(R13)
 	VPXORQ      Z13, Z15, Z15
-	VPCLMULQDQ  $0x11, (DX), Z12, Z12
 	VAESENC     Z21, Z2, Z2
+	MOVQ        R11, 344(R13)
 	CRC32Q      24(R8), R9
+	MOVQ        R11, R14
 	VAESENC     Z21, Z3, Z3
-	VPCLMULQDQ  $0x11, 64(DX), Z13, Z13
-	VAESENC     Z22, Z0, Z0
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
+	SARQ        $0x3f, R14
 	CRC32Q      96(R8), CX
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	VAESENC     Z22, Z0, Z0
+	ANDL        $0x00000087, R14
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        R14, R10
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
 	VAESENC     Z22, Z1, Z1
-	CRC32Q      184(R8), R10
+	MOVQ        R10, 352(R13)
+	CRC32Q      184(R8), DI
+	MOVQ        R11, 360(R13)
 	VAESENC     Z22, Z2, Z2
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	MOVQ        R11, R14
 	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
-	CRC32Q      32(R8), R9
+	SARQ        $0x3f, R14
 	VAESENC     Z22, Z3, Z3
+	CRC32Q      32(R8), R9
+	ANDL        $0x00000087, R14
 	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
 	VAESENC     Z23, Z0, Z0
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        R14, R10
+	MOVQ        R10, 368(R13)
 	CRC32Q      104(R8), CX
 	VAESENC     Z23, Z1, Z1
+	MOVQ        R11, 376(R13)
 	VPTERNLOGQ  $0x96, Z14, Z15, Z9
-	CRC32Q      192(R8), R10
+	MOVQ        R11, R14
 	VAESENC     Z23, Z2, Z2
+	CRC32Q      192(R8), DI
+	SARQ        $0x3f, R14
 	VMOVDQU64   128(R8), Z12
 	VAESENC     Z23, Z3, Z3
+	ANDL        $0x00000087, R14
 	CRC32Q      40(R8), R9
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        R14, R10
 	VMOVDQU64   192(R8), Z13
 	VAESENC     Z24, Z0, Z0
-	CRC32Q      112(R8), CX
+	MOVQ        R10, 384(R13)
+	MOVQ        R11, 392(R13)
+	VPSHUFB     Z6, Z12, Z12
 	VAESENC     Z24, Z1, Z1
-	VPSHUFB     (AX), Z12, Z12
+	MOVQ        R11, R14
+	CRC32Q      112(R8), CX
+	SARQ        $0x3f, R14
 	VAESENC     Z24, Z2, Z2
-	CRC32Q      200(R8), R10
-	VPSHUFB     (AX), Z13, Z13
+	VPSHUFB     Z6, Z13, Z13
+	ANDL        $0x00000087, R14
+	CRC32Q      200(R8), DI
 	VAESENC     Z24, Z3, Z3
-	CRC32Q      48(R8), R9
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        R14, R10
+	VMOVDQU64   128(DX), Z4
+	MOVQ        R10, 400(R13)
 	VAESENC     Z25, Z0, Z0
-	VPCLMULQDQ  $0x00, 128(DX), Z12, Z14
+	MOVQ        R11, 408(R13)
+	CRC32Q      48(R8), R9
+	MOVQ        R11, R14
 	VAESENC     Z25, Z1, Z1
+	VMOVDQU64   192(DX), Z5
+	SARQ        $0x3f, R14
 	CRC32Q      120(R8), CX
-	VPCLMULQDQ  $0x00, 192(DX), Z13, Z15
+	ANDL        $0x00000087, R14
 	VAESENC     Z25, Z2, Z2
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        R14, R10
+	CRC32Q      208(R8), DI
 	VAESENC     Z25, Z3, Z3
-	CRC32Q      208(R8), R10
-	VPSHUFD     $0x4e, Z12, Z14
+	MOVQ        R10, 416(R13)
+	VPCLMULQDQ  $0x00, Z5, Z13, Z15
+	MOVQ        R11, 424(R13)
 	VAESENC     Z26, Z0, Z0
-	CRC32Q      56(R8), R9
+	MOVQ        R11, R14
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	SARQ        $0x3f, R14
 	VAESENC     Z26, Z1, Z1
-	VPSHUFD     $0x4e, Z13, Z15
+	CRC32Q      56(R8), R9
+	ANDL        $0x00000087, R14
+	VPSHUFD     $0x4e, Z12, Z14
 	VAESENC     Z26, Z2, Z2
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        R14, R10
 	CRC32Q      128(R8), CX
-	VPXORQ      Z12, Z14, Z14
+	MOVQ        R10, 432(R13)
 	VAESENC     Z26, Z3, Z3
-	CRC32Q      216(R8), R10
+	VPSHUFD     $0x4e, Z13, Z15
+	MOVQ        R11, 440(R13)
+	CRC32Q      216(R8), DI
+	MOVQ        R11, R14
 	VAESENC     Z27, Z0, Z0
-	VPXORQ      Z13, Z15, Z15
-	CRC32Q      64(R8), R9
+	SARQ        $0x3f, R14
+	VPXORQ      Z12, Z14, Z14
+	ANDL        $0x00000087, R14
 	VAESENC     Z27, Z1, Z1
-	VPCLMULQDQ  $0x11, 128(DX), Z12, Z12
+	CRC32Q      64(R8), R9
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        R14, R10
+	VPXORQ      Z13, Z15, Z15
 	VAESENC     Z27, Z2, Z2
+	MOVQ        R10, 448(R13)
 	CRC32Q      136(R8), CX
+	MOVQ        R11, 456(R13)
 	VAESENC     Z27, Z3, Z3
-	VPCLMULQDQ  $0x11, 192(DX), Z13, Z13
-	CRC32Q      224(R8), R10
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
+	MOVQ        R11, R14
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
 	VAESENC     Z28, Z0, Z0
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	SARQ        $0x3f, R14
+	ANDL        $0x00000087, R14
+	CRC32Q      224(R8), DI
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        R14, R10
 	VAESENC     Z28, Z1, Z1
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	MOVQ        R10, 464(R13)
 	CRC32Q      144(R8), CX
-	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
 	VAESENC     Z28, Z2, Z2
-	CRC32Q      232(R8), R10
+	MOVQ        R11, 472(R13)
+	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
+	MOVQ        R11, R14
 	VAESENC     Z28, Z3, Z3
+	CRC32Q      232(R8), DI
+	SARQ        $0x3f, R14
 	VPCLMULQDQ  $0x00, 2944(DX), Z15, Z15
 	VAESENC     Z29, Z0, Z0
+	ANDL        $0x00000087, R14
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        R14, R10
 	CRC32Q      152(R8), CX
-	VPTERNLOGQ  $0x96, Z14, Z15, Z9
 	VAESENC     Z29, Z1, Z1
-	CRC32Q      240(R8), R10
+	MOVQ        R10, 480(R13)
+	VPTERNLOGQ  $0x96, Z14, Z15, Z9
+	MOVQ        R11, 488(R13)
 	VAESENC     Z29, Z2, Z2
+	CRC32Q      240(R8), DI
+	MOVQ        R11, R14
 	VMOVQ       R9, X12
-	VMOVQ       CX, X13
+	SARQ        $0x3f, R14
 	VAESENC     Z29, Z3, Z3
+	VMOVQ       CX, X13
+	ANDL        $0x00000087, R14
 	VPCLMULQDQ  $0x00, 592(AX), X12, X12
 	VAESENCLAST Z30, Z0, Z0
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        R14, R10
+	MOVQ        R10, 496(R13)
 	VPCLMULQDQ  $0x10, 592(AX), X13, X13
 	VAESENCLAST Z30, Z1, Z1
+	MOVQ        R11, 504(R13)
 	VPXOR       X12, X13, X12
-	VMOVQ       X12, R9
+	MOVQ        R11, CX
 	VAESENCLAST Z30, Z2, Z2
+	VMOVQ       X12, R9
+	SARQ        $0x3f, CX
 	XORQ        248(R8), R9
 	VAESENCLAST Z30, Z3, Z3
-	CRC32Q      R9, R10
-	MOVQ        R10, R9
-	VPXORQ      Z4, Z0, Z0
-	VPXORQ      Z5, Z1, Z1
-	VPXORQ      Z6, Z2, Z2
-	VPXORQ      Z7, Z3, Z3
+	ANDL        $0x00000087, CX
+	CRC32Q      R9, DI
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	MOVQ        DI, R9
+	VPXORQ      256(R12), Z0, Z0
+	VPXORQ      320(R12), Z1, Z1
+	VPXORQ      384(R12), Z2, Z2
+	VPXORQ      448(R12), Z3, Z3
 	VMOVDQU64   Z0, 256(R8)
 	VMOVDQU64   Z1, 320(R8)
 	VMOVDQU64   Z2, 384(R8)
 	VMOVDQU64   Z3, 448(R8)
-	VPSRLDQ     $0x0e, Z4, Z31
-	VPSLLDQ     $0x02, Z4, Z4
-	VPCLMULQDQ  $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ      Z31, Z4, Z4
-	VPSRLDQ     $0x0e, Z5, Z31
-	VPSLLDQ     $0x02, Z5, Z5
-	VPCLMULQDQ  $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ      Z31, Z5, Z5
-	VPSRLDQ     $0x0e, Z6, Z31
-	VPSLLDQ     $0x02, Z6, Z6
-	VPCLMULQDQ  $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ      Z31, Z6, Z6
-	VPSRLDQ     $0x0e, Z7, Z31
-	VPSLLDQ     $0x02, Z7, Z7
-	VPCLMULQDQ  $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ      Z31, Z7, Z7
 	ADDQ        $0x00000200, BX
 	ADDQ        $0x00000200, R8
+	XCHGQ       R12, R13
 	ADDQ        $0x00000100, DX
 	DECQ        SI
 	JNE         unit
 	VMOVDQU64   -256(R8), Z12
 	VMOVDQU64   -192(R8), Z13
 	XORL        CX, CX
-	VPSHUFB     (AX), Z12, Z12
-	XORL        R10, R10
-	VPSHUFB     (AX), Z13, Z13
+	VPSHUFB     Z6, Z12, Z12
+	XORL        DI, DI
+	VPSHUFB     Z6, Z13, Z13
 	CRC32Q      -256(R8), R9
-	VPCLMULQDQ  $0x00, (DX), Z12, Z14
+	VMOVDQU64   (DX), Z4
 	CRC32Q      -184(R8), CX
-	VPCLMULQDQ  $0x00, 64(DX), Z13, Z15
-	CRC32Q      -96(R8), R10
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	VMOVDQU64   64(DX), Z5
+	CRC32Q      -96(R8), DI
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
 	CRC32Q      -248(R8), R9
-	VPSHUFD     $0x4e, Z12, Z14
+	VPCLMULQDQ  $0x00, Z5, Z13, Z15
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
 	CRC32Q      -176(R8), CX
+	VPSHUFD     $0x4e, Z12, Z14
+	CRC32Q      -88(R8), DI
 	VPSHUFD     $0x4e, Z13, Z15
-	CRC32Q      -88(R8), R10
-	VPXORQ      Z12, Z14, Z14
 	CRC32Q      -240(R8), R9
-	VPXORQ      Z13, Z15, Z15
+	VPXORQ      Z12, Z14, Z14
 	CRC32Q      -168(R8), CX
-	VPCLMULQDQ  $0x11, (DX), Z12, Z12
-	CRC32Q      -80(R8), R10
-	VPCLMULQDQ  $0x11, 64(DX), Z13, Z13
+	VPXORQ      Z13, Z15, Z15
+	CRC32Q      -80(R8), DI
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
 	CRC32Q      -232(R8), R9
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
 	CRC32Q      -160(R8), CX
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
 	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
-	CRC32Q      -72(R8), R10
+	CRC32Q      -72(R8), DI
 	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
 	CRC32Q      -224(R8), R9
 	VPTERNLOGQ  $0x96, Z14, Z15, Z9
 	CRC32Q      -152(R8), CX
 	VMOVDQU64   -128(R8), Z12
-	CRC32Q      -64(R8), R10
+	CRC32Q      -64(R8), DI
 	VMOVDQU64   -64(R8), Z13
 	CRC32Q      -216(R8), R9
-	VPSHUFB     (AX), Z12, Z12
+	VPSHUFB     Z6, Z12, Z12
 	CRC32Q      -144(R8), CX
-	VPSHUFB     (AX), Z13, Z13
-	CRC32Q      -56(R8), R10
-	VPCLMULQDQ  $0x00, 128(DX), Z12, Z14
+	VPSHUFB     Z6, Z13, Z13
+	VMOVDQU64   128(DX), Z4
+	CRC32Q      -56(R8), DI
+	VMOVDQU64   192(DX), Z5
 	CRC32Q      -208(R8), R9
-	VPCLMULQDQ  $0x00, 192(DX), Z13, Z15
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
 	CRC32Q      -136(R8), CX
+	VPCLMULQDQ  $0x00, Z5, Z13, Z15
+	CRC32Q      -48(R8), DI
 	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	CRC32Q      -48(R8), R10
-	VPSHUFD     $0x4e, Z12, Z14
 	CRC32Q      -200(R8), R9
-	VPSHUFD     $0x4e, Z13, Z15
+	VPSHUFD     $0x4e, Z12, Z14
 	CRC32Q      -128(R8), CX
+	VPSHUFD     $0x4e, Z13, Z15
+	CRC32Q      -40(R8), DI
 	VPXORQ      Z12, Z14, Z14
-	CRC32Q      -40(R8), R10
 	VPXORQ      Z13, Z15, Z15
 	CRC32Q      -192(R8), R9
-	VPCLMULQDQ  $0x11, 128(DX), Z12, Z12
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
 	CRC32Q      -120(R8), CX
-	VPCLMULQDQ  $0x11, 192(DX), Z13, Z13
-	CRC32Q      -32(R8), R10
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
+	CRC32Q      -32(R8), DI
 	VPTERNLOGQ  $0x96, Z12, Z13, Z10
 	CRC32Q      -112(R8), CX
 	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
-	CRC32Q      -24(R8), R10
+	CRC32Q      -24(R8), DI
 	VPCLMULQDQ  $0x00, 2944(DX), Z15, Z15
 	CRC32Q      -104(R8), CX
 	VPTERNLOGQ  $0x96, Z14, Z15, Z9
-	CRC32Q      -16(R8), R10
+	CRC32Q      -16(R8), DI
 	VMOVQ       R9, X12
 	VMOVQ       CX, X13
 	VPCLMULQDQ  $0x00, 592(AX), X12, X12
@@ -2202,13 +3136,16 @@ second:
 	VPXOR       X12, X13, X12
 	VMOVQ       X12, R9
 	XORQ        -8(R8), R9
-	CRC32Q      R9, R10
-	MOVQ        R10, R9
+	CRC32Q      R9, DI
+	MOVQ        DI, R9
 	ADDQ        $0x00000100, DX
+	CMPQ        24(SP), $0x00
+	JEQ         lengths
 
 rest:
+	MOVQ  24(SP), DI
 	TESTQ DI, DI
-	JEQ   lengths
+	JEQ   restDone
 
 part:
 	MOVQ        $0x00000040, SI
@@ -2220,7 +3157,7 @@ part:
 	SHRQ        CL, R10
 	KMOVQ       R10, K1
 	VMOVDQU8.Z  (BX), K1, Z0
-	VPTERNLOGQ  $0x96, Z4, Z16, Z0
+	VPTERNLOGQ  $0x96, (R12), Z16, Z0
 	VAESENC     Z17, Z0, Z0
 	VAESENC     Z18, Z0, Z0
 	VAESENC     Z19, Z0, Z0
@@ -2235,10 +3172,11 @@ part:
 	VAESENC     Z28, Z0, Z0
 	VAESENC     Z29, Z0, Z0
 	VAESENCLAST Z30, Z0, Z0
-	VPXORQ      Z4, Z0, Z0
+	VPXORQ      (R12), Z0, Z0
+	ADDQ        $0x40, R12
 	VMOVDQU8    Z0, K1, (R8)
 	VMOVDQU8.Z  Z0, K1, Z12
-	VPSHUFB     (AX), Z12, Z12
+	VPSHUFB     Z6, Z12, Z12
 	VPXORQ      Z11, Z12, Z12
 	VPXORQ      Z11, Z11, Z11
 	VPCLMULQDQ  $0x00, (DX), Z12, Z13
@@ -2249,23 +3187,42 @@ part:
 	VPXORQ      Z12, Z10, Z10
 	VPCLMULQDQ  $0x00, 2752(DX), Z13, Z13
 	VPXORQ      Z13, Z9, Z9
-	VPSRLDQ     $0x0e, Z4, Z31
-	VPSLLDQ     $0x02, Z4, Z4
-	VPCLMULQDQ  $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ      Z31, Z4, Z4
-	VMOVDQA64   Z4, Z31
-	VMOVDQA64   Z5, Z4
-	VMOVDQA64   Z6, Z5
-	VMOVDQA64   Z7, Z6
-	VMOVDQA64   Z31, Z7
 	ADDQ        $0x40, BX
 	ADDQ        $0x40, R8
 	ADDQ        $0x40, DX
 	SUBQ        $0x40, DI
 	JGT         part
 
+restDone:
+	MOVQ work+32(FP), CX
+	LEAQ 63(CX), DX
+	ANDQ $-64, DX
+	LEAQ 512(DX), CX
+	MOVQ DX, R12
+	MOVQ CX, R13
+	MOVQ ivs+8(FP), CX
+	ADDQ $0x10, CX
+	MOVQ CX, ivs+8(FP)
+	MOVQ (CX), R10
+	MOVQ 8(CX), R11
+	MOVQ R12, CX
+	LEAQ 512(CX), DX
+
+tweaks5:
+	MOVQ R10, (CX)
+	MOVQ R11, 8(CX)
+	MOVQ R11, BX
+	SARQ $0x3f, BX
+	ANDL $0x00000087, BX
+	ADDQ R10, R10
+	ADCQ R11, R11
+	XORQ BX, R10
+	ADDQ $0x10, CX
+	CMPQ CX, DX
+	JNE  tweaks5
+
 lengths:
-	MOVQ jobs+32(FP), CX
+	MOVQ jobs+40(FP), CX
 	MOVQ (CX), DX
 	MOVQ 32(CX), BX
 	ADDQ BX, DX
@@ -2291,7 +3248,7 @@ sumByte:
 sumDone:
 	NOTL          R9
 	MOVL          R9, 84(CX)
-	MOVQ          jobs+32(FP), DX
+	MOVQ          jobs+40(FP), DX
 	MOVQ          32(DX), CX
 	MOVQ          56(DX), DX
 	ADDQ          CX, DX
@@ -2336,13 +3293,13 @@ sumDone:
 	VPXORQ        Z10, Z10, Z10
 	VPSHUFB       (AX), X11, X11
 	VPXORQ        (SP), X11, X11
-	MOVQ          tags+48(FP), CX
+	MOVQ          tags+56(FP), CX
 	VMOVDQU64     X11, (CX)
-	MOVQ          stride+56(FP), DX
+	MOVQ          stride+64(FP), DX
 	ADDQ          DX, CX
-	MOVQ          CX, tags+48(FP)
-	ADDQ          $0x00000080, jobs+32(FP)
-	DECQ          n+40(FP)
+	MOVQ          CX, tags+56(FP)
+	ADDQ          $0x00000080, jobs+40(FP)
+	DECQ          n+48(FP)
 	JNE           job
 	VPXORQ        Z0, Z0, Z0
 	VMOVDQU64     X0, (SP)
@@ -2365,9 +3322,9 @@ sumDone:
 	VZEROALL
 	RET
 
-// func xtsGMACOpenVAES512r14(keys *byte, ivs *byte, mac *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
-// Requires: AES, AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, CMOV, MMX+, PCLMULQDQ, VAES, VPCLMULQDQ
-TEXT ·xtsGMACOpenVAES512r14(SB), NOSPLIT, $24-64
+// func xtsGMACOpenVAES512r14(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
+// Requires: AES, AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+, PCLMULQDQ, VAES, VPCLMULQDQ
+TEXT ·xtsGMACOpenVAES512r14(SB), NOSPLIT, $32-72
 	MOVQ            keys+0(FP), CX
 	MOVQ            tab+24(FP), AX
 	VBROADCASTI32X4 (CX), Z16
@@ -2385,104 +3342,86 @@ TEXT ·xtsGMACOpenVAES512r14(SB), NOSPLIT, $24-64
 	VBROADCASTI32X4 192(CX), Z28
 	VBROADCASTI32X4 208(CX), Z29
 	VBROADCASTI32X4 224(CX), Z30
+	VMOVDQU64       (AX), Z6
+	MOVQ            work+32(FP), CX
+	LEAQ            63(CX), R11
+	ANDQ            $-64, R11
+	LEAQ            512(R11), R12
+	MOVQ            ivs+8(FP), CX
+	MOVQ            (CX), R9
+	MOVQ            8(CX), R10
+	MOVQ            R11, CX
+	LEAQ            512(CX), DX
+
+tweaks1:
+	MOVQ R9, (CX)
+	MOVQ R10, 8(CX)
+	MOVQ R10, BX
+	SARQ $0x3f, BX
+	ANDL $0x00000087, BX
+	ADDQ R9, R9
+	ADCQ R10, R10
+	XORQ BX, R9
+	ADDQ $0x10, CX
+	CMPQ CX, DX
+	JNE  tweaks1
 
 job:
-	VPXORQ          Z8, Z8, Z8
-	VPXORQ          Z9, Z9, Z9
-	VPXORQ          Z10, Z10, Z10
-	VPXORQ          Z11, Z11, Z11
-	MOVQ            jobs+32(FP), CX
-	MOVQ            24(CX), BX
-	MOVQ            (CX), R8
-	MOVQ            32(CX), DI
-	MOVQ            DI, SI
-	SHRQ            $0x09, SI
-	ANDQ            $0x000001ff, DI
-	LEAQ            31(DI), CX
-	ANDQ            $-16, CX
-	MOVQ            CX, 16(SP)
-	MOVQ            SI, CX
-	SHLQ            $0x09, CX
-	ADDQ            16(SP), CX
-	NEGQ            CX
-	LEAQ            3328(AX)(CX*1), CX
-	LEAQ            1280(AX), DX
-	CMPQ            SI, $0x04
-	CMOVQLE         CX, DX
-	MOVQ            mac+16(FP), CX
-	MOVQ            jobs+32(FP), R9
-	MOVQ            72(R9), R10
-	MOVL            80(R9), R9
-	BTSQ            $0x38, R9
-	VMOVQ           R10, X12
-	VPINSRQ         $0x01, R9, X12, X12
-	VPXORQ          (CX), X12, X12
-	VAESENC         16(CX), X12, X12
-	VAESENC         32(CX), X12, X12
-	VAESENC         48(CX), X12, X12
-	VAESENC         64(CX), X12, X12
-	VAESENC         80(CX), X12, X12
-	VAESENC         96(CX), X12, X12
-	VAESENC         112(CX), X12, X12
-	VAESENC         128(CX), X12, X12
-	VAESENC         144(CX), X12, X12
-	VAESENC         160(CX), X12, X12
-	VAESENC         176(CX), X12, X12
-	VAESENC         192(CX), X12, X12
-	VAESENC         208(CX), X12, X12
-	VAESENCLAST     224(CX), X12, X12
-	VMOVDQU64       X12, (SP)
-	MOVQ            ivs+8(FP), CX
-	VMOVDQU64       xtsPoly<>+0(SB), Z31
-	MOVL            $0x000000aa, R9
-	KMOVW           R9, K2
-	MOVL            $0x00000040, R9
-	VPBROADCASTD    R9, Z15
-	VPSRLQ          $0x20, Z15, Z15
-	VBROADCASTI64X2 (CX), Z12
-	VMOVDQU64       xtsShifts<>+0(SB), Z13
-	VPSLLVQ         Z13, Z12, Z4
-	VPSUBQ          Z13, Z15, Z13
-	VPSRLVQ         Z13, Z12, Z14
-	VPSHUFD         $0x4e, Z14, Z14
-	VPCLMULQDQ      $0x00, Z31, Z14, Z13
-	VMOVDQA64.Z     Z14, K2, Z14
-	VPTERNLOGQ      $0x96, Z14, Z13, Z4
-	VMOVDQU64       xtsShifts<>+64(SB), Z13
-	VPSLLVQ         Z13, Z12, Z5
-	VPSUBQ          Z13, Z15, Z13
-	VPSRLVQ         Z13, Z12, Z14
-	VPSHUFD         $0x4e, Z14, Z14
-	VPCLMULQDQ      $0x00, Z31, Z14, Z13
-	VMOVDQA64.Z     Z14, K2, Z14
-	VPTERNLOGQ      $0x96, Z14, Z13, Z5
-	VMOVDQU64       xtsShifts<>+128(SB), Z13
-	VPSLLVQ         Z13, Z12, Z6
-	VPSUBQ          Z13, Z15, Z13
-	VPSRLVQ         Z13, Z12, Z14
-	VPSHUFD         $0x4e, Z14, Z14
-	VPCLMULQDQ      $0x00, Z31, Z14, Z13
-	VMOVDQA64.Z     Z14, K2, Z14
-	VPTERNLOGQ      $0x96, Z14, Z13, Z6
-	VMOVDQU64       xtsShifts<>+192(SB), Z13
-	VPSLLVQ         Z13, Z12, Z7
-	VPSUBQ          Z13, Z15, Z13
-	VPSRLVQ         Z13, Z12, Z14
-	VPSHUFD         $0x4e, Z14, Z14
-	VPCLMULQDQ      $0x00, Z31, Z14, Z13
-	VMOVDQA64.Z     Z14, K2, Z14
-	VPTERNLOGQ      $0x96, Z14, Z13, Z7
-	ADDQ            $0x10, CX
-	MOVQ            CX, ivs+8(FP)
-	MOVQ            jobs+32(FP), CX
-	MOVQ            48(CX), R9
-	MOVQ            56(CX), R10
+	VPXORQ      Z8, Z8, Z8
+	VPXORQ      Z9, Z9, Z9
+	VPXORQ      Z10, Z10, Z10
+	VPXORQ      Z11, Z11, Z11
+	MOVQ        jobs+40(FP), CX
+	MOVQ        24(CX), BX
+	MOVQ        (CX), R8
+	MOVQ        32(CX), DI
+	MOVQ        DI, SI
+	SHRQ        $0x09, SI
+	ANDQ        $0x000001ff, DI
+	LEAQ        31(DI), CX
+	ANDQ        $-16, CX
+	MOVQ        CX, 16(SP)
+	MOVQ        SI, CX
+	SHLQ        $0x09, CX
+	ADDQ        16(SP), CX
+	NEGQ        CX
+	LEAQ        3328(AX)(CX*1), CX
+	LEAQ        1280(AX), DX
+	CMPQ        SI, $0x04
+	CMOVQLE     CX, DX
+	MOVQ        DI, 24(SP)
+	MOVQ        mac+16(FP), CX
+	MOVQ        jobs+40(FP), DI
+	MOVQ        72(DI), R13
+	MOVL        80(DI), DI
+	BTSQ        $0x38, DI
+	VMOVQ       R13, X12
+	VPINSRQ     $0x01, DI, X12, X12
+	VPXORQ      (CX), X12, X12
+	VAESENC     16(CX), X12, X12
+	VAESENC     32(CX), X12, X12
+	VAESENC     48(CX), X12, X12
+	VAESENC     64(CX), X12, X12
+	VAESENC     80(CX), X12, X12
+	VAESENC     96(CX), X12, X12
+	VAESENC     112(CX), X12, X12
+	VAESENC     128(CX), X12, X12
+	VAESENC     144(CX), X12, X12
+	VAESENC     160(CX), X12, X12
+	VAESENC     176(CX), X12, X12
+	VAESENC     192(CX), X12, X12
+	VAESENC     208(CX), X12, X12
+	VAESENCLAST 224(CX), X12, X12
+	VMOVDQU64   X12, (SP)
+	MOVQ        jobs+40(FP), CX
+	MOVQ        48(CX), DI
+	MOVQ        56(CX), R13
 
 ad:
-	CMPQ          R10, $0x40
+	CMPQ          R13, $0x40
 	JLE           adLast
-	VMOVDQU64     (R9), Z12
-	VPSHUFB       (AX), Z12, Z12
+	VMOVDQU64     (DI), Z12
+	VPSHUFB       Z6, Z12, Z12
 	VPXORQ        Z11, Z12, Z12
 	VPXORQ        Z11, Z11, Z11
 	VPCLMULQDQ    $0x00, 3264(AX), Z12, Z13
@@ -2518,33 +3457,33 @@ ad:
 	VPXORQ        Z8, Z8, Z8
 	VPXORQ        Z9, Z9, Z9
 	VPXORQ        Z10, Z10, Z10
-	ADDQ          $0x40, R9
-	SUBQ          $0x40, R10
+	ADDQ          $0x40, DI
+	SUBQ          $0x40, R13
 	JMP           ad
 
 adLast:
-	TESTQ      R10, R10
+	TESTQ      R13, R13
 	JEQ        adDone
-	LEAQ       15(R10), R11
-	ANDQ       $-16, R11
-	NEGQ       R11
-	ADDQ       DX, R11
-	MOVQ       $-1, R12
+	LEAQ       15(R13), R14
+	ANDQ       $-16, R14
+	NEGQ       R14
+	ADDQ       DX, R14
+	MOVQ       $-1, R15
 	MOVQ       $0x00000040, CX
-	SUBQ       R10, CX
-	SHRQ       CL, R12
-	KMOVQ      R12, K1
-	VMOVDQU8.Z (R9), K1, Z12
-	VPSHUFB    (AX), Z12, Z12
+	SUBQ       R13, CX
+	SHRQ       CL, R15
+	KMOVQ      R15, K1
+	VMOVDQU8.Z (DI), K1, Z12
+	VPSHUFB    Z6, Z12, Z12
 	VPXORQ     Z11, Z12, Z12
 	VPXORQ     Z11, Z11, Z11
-	VPCLMULQDQ $0x00, (R11), Z12, Z13
+	VPCLMULQDQ $0x00, (R14), Z12, Z13
 	VPXORQ     Z13, Z8, Z8
 	VPSHUFD    $0x4e, Z12, Z13
 	VPXORQ     Z12, Z13, Z13
-	VPCLMULQDQ $0x11, (R11), Z12, Z12
+	VPCLMULQDQ $0x11, (R14), Z12, Z12
 	VPXORQ     Z12, Z10, Z10
-	VPCLMULQDQ $0x00, 2752(R11), Z13, Z13
+	VPCLMULQDQ $0x00, 2752(R14), Z13, Z13
 	VPXORQ     Z13, Z9, Z9
 
 adDone:
@@ -2552,6 +3491,17 @@ adDone:
 	JEQ   rest
 
 unit:
+	CMPQ SI, $0x01
+	JNE  same2
+	CMPQ 24(SP), $0x00
+	JNE  same2
+	MOVQ ivs+8(FP), CX
+	ADDQ $0x10, CX
+	MOVQ CX, ivs+8(FP)
+	MOVQ (CX), R9
+	MOVQ 8(CX), R10
+
+same2:
 	VMOVDQU64     (BX), Z0
 	PREFETCHT0    1024(BX)
 	VMOVDQU64     64(BX), Z1
@@ -2560,126 +3510,242 @@ unit:
 	PREFETCHT0    1152(BX)
 	VMOVDQU64     192(BX), Z3
 	PREFETCHT0    1216(BX)
-	VPTERNLOGQ    $0x96, Z4, Z16, Z0
-	VPTERNLOGQ    $0x96, Z5, Z16, Z1
-	VPTERNLOGQ    $0x96, Z6, Z16, Z2
-	VPTERNLOGQ    $0x96, Z7, Z16, Z3
+	VPTERNLOGQ    $0x96, (R11), Z16, Z0
+	VPTERNLOGQ    $0x96, 64(R11), Z16, Z1
+	VPTERNLOGQ    $0x96, 128(R11), Z16, Z2
+	VPTERNLOGQ    $0x96, 192(R11), Z16, Z3
 	VAESDEC       Z17, Z0, Z0
+	MOVQ          R9, (R12)
+	MOVQ          R10, 8(R12)
 	VAESDEC       Z17, Z1, Z1
+	MOVQ          R10, CX
 	VMOVDQU64     (BX), Z12
 	VAESDEC       Z17, Z2, Z2
-	VAESDEC       Z17, Z3, Z3
+	SARQ          $0x3f, CX
+	ANDL          $0x00000087, CX
 	VMOVDQU64     64(BX), Z13
+	VAESDEC       Z17, Z3, Z3
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	MOVQ          R9, 16(R12)
 	VAESDEC       Z18, Z0, Z0
-	VPSHUFB       (AX), Z12, Z12
+	MOVQ          R10, 24(R12)
+	VPSHUFB       Z6, Z12, Z12
+	MOVQ          R10, CX
 	VAESDEC       Z18, Z1, Z1
+	SARQ          $0x3f, CX
+	VPSHUFB       Z6, Z13, Z13
 	VAESDEC       Z18, Z2, Z2
-	VPSHUFB       (AX), Z13, Z13
-	VAESDEC       Z18, Z3, Z3
+	ANDL          $0x00000087, CX
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
 	VPXORQ        Z11, Z12, Z12
+	VAESDEC       Z18, Z3, Z3
+	MOVQ          R9, 32(R12)
+	MOVQ          R10, 40(R12)
 	VAESDEC       Z19, Z0, Z0
-	VAESDEC       Z19, Z1, Z1
+	MOVQ          R10, CX
 	VPXORQ        Z11, Z11, Z11
+	VAESDEC       Z19, Z1, Z1
+	SARQ          $0x3f, CX
+	ANDL          $0x00000087, CX
+	VMOVDQU64     (DX), Z4
 	VAESDEC       Z19, Z2, Z2
-	VPCLMULQDQ    $0x00, (DX), Z12, Z14
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	MOVQ          R9, 48(R12)
 	VAESDEC       Z19, Z3, Z3
+	MOVQ          R10, 56(R12)
+	VMOVDQU64     64(DX), Z5
+	MOVQ          R10, CX
 	VAESDEC       Z20, Z0, Z0
-	VPCLMULQDQ    $0x00, 64(DX), Z13, Z15
+	SARQ          $0x3f, CX
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
 	VAESDEC       Z20, Z1, Z1
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	ANDL          $0x00000087, CX
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
 	VAESDEC       Z20, Z2, Z2
+	MOVQ          R9, 64(R12)
+	MOVQ          R10, 72(R12)
 	VAESDEC       Z20, Z3, Z3
-	VPSHUFD       $0x4e, Z12, Z14
+	MOVQ          R10, CX
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	VAESDEC       Z21, Z0, Z0
+	SARQ          $0x3f, CX
+	ANDL          $0x00000087, CX
+	VPSHUFD       $0x4e, Z12, Z14
 	VAESDEC       Z21, Z1, Z1
-	VPSHUFD       $0x4e, Z13, Z15
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	MOVQ          R9, 80(R12)
 	VAESDEC       Z21, Z2, Z2
-	VPXORQ        Z12, Z14, Z14
+	MOVQ          R10, 88(R12)
+	VPSHUFD       $0x4e, Z13, Z15
+	MOVQ          R10, CX
 	VAESDEC       Z21, Z3, Z3
+	SARQ          $0x3f, CX
+	VPXORQ        Z12, Z14, Z14
 	VAESDEC       Z22, Z0, Z0
+	ANDL          $0x00000087, CX
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
 	VPXORQ        Z13, Z15, Z15
 	VAESDEC       Z22, Z1, Z1
-	VPCLMULQDQ    $0x11, (DX), Z12, Z12
+	MOVQ          R9, 96(R12)
+	MOVQ          R10, 104(R12)
 	VAESDEC       Z22, Z2, Z2
+	MOVQ          R10, CX
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
 	VAESDEC       Z22, Z3, Z3
-	VPCLMULQDQ    $0x11, 64(DX), Z13, Z13
+	SARQ          $0x3f, CX
+	ANDL          $0x00000087, CX
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
 	VAESDEC       Z23, Z0, Z0
-	VPTERNLOGQ    $0x96, Z12, Z13, Z10
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	MOVQ          R9, 112(R12)
 	VAESDEC       Z23, Z1, Z1
+	MOVQ          R10, 120(R12)
+	VPTERNLOGQ    $0x96, Z12, Z13, Z10
+	MOVQ          R10, CX
 	VAESDEC       Z23, Z2, Z2
+	SARQ          $0x3f, CX
 	VPCLMULQDQ    $0x00, 2752(DX), Z14, Z14
 	VAESDEC       Z23, Z3, Z3
+	ANDL          $0x00000087, CX
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
 	VPCLMULQDQ    $0x00, 2816(DX), Z15, Z15
 	VAESDEC       Z24, Z0, Z0
+	MOVQ          R9, 128(R12)
+	MOVQ          R10, 136(R12)
 	VAESDEC       Z24, Z1, Z1
+	MOVQ          R10, CX
 	VPTERNLOGQ    $0x96, Z14, Z15, Z9
 	VAESDEC       Z24, Z2, Z2
-	VAESDEC       Z24, Z3, Z3
+	SARQ          $0x3f, CX
+	ANDL          $0x00000087, CX
 	VMOVDQU64     128(BX), Z12
+	VAESDEC       Z24, Z3, Z3
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	MOVQ          R9, 144(R12)
 	VAESDEC       Z25, Z0, Z0
+	MOVQ          R10, 152(R12)
 	VMOVDQU64     192(BX), Z13
+	MOVQ          R10, CX
 	VAESDEC       Z25, Z1, Z1
+	SARQ          $0x3f, CX
+	VPSHUFB       Z6, Z12, Z12
 	VAESDEC       Z25, Z2, Z2
-	VPSHUFB       (AX), Z12, Z12
+	ANDL          $0x00000087, CX
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPSHUFB       Z6, Z13, Z13
 	VAESDEC       Z25, Z3, Z3
-	VPSHUFB       (AX), Z13, Z13
+	MOVQ          R9, 160(R12)
+	MOVQ          R10, 168(R12)
 	VAESDEC       Z26, Z0, Z0
+	MOVQ          R10, CX
+	VMOVDQU64     128(DX), Z4
 	VAESDEC       Z26, Z1, Z1
-	VPCLMULQDQ    $0x00, 128(DX), Z12, Z14
+	SARQ          $0x3f, CX
+	ANDL          $0x00000087, CX
+	VMOVDQU64     192(DX), Z5
 	VAESDEC       Z26, Z2, Z2
-	VPCLMULQDQ    $0x00, 192(DX), Z13, Z15
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	MOVQ          R9, 176(R12)
 	VAESDEC       Z26, Z3, Z3
+	MOVQ          R10, 184(R12)
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	MOVQ          R10, CX
 	VAESDEC       Z27, Z0, Z0
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	SARQ          $0x3f, CX
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
 	VAESDEC       Z27, Z1, Z1
-	VPSHUFD       $0x4e, Z12, Z14
+	ANDL          $0x00000087, CX
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	VAESDEC       Z27, Z2, Z2
+	MOVQ          R9, 192(R12)
+	MOVQ          R10, 200(R12)
 	VAESDEC       Z27, Z3, Z3
-	VPSHUFD       $0x4e, Z13, Z15
+	MOVQ          R10, CX
+	VPSHUFD       $0x4e, Z12, Z14
 	VAESDEC       Z28, Z0, Z0
+	SARQ          $0x3f, CX
+	ANDL          $0x00000087, CX
+	VPSHUFD       $0x4e, Z13, Z15
 	VAESDEC       Z28, Z1, Z1
-	VPXORQ        Z12, Z14, Z14
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	MOVQ          R9, 208(R12)
 	VAESDEC       Z28, Z2, Z2
-	VPXORQ        Z13, Z15, Z15
+	MOVQ          R10, 216(R12)
+	VPXORQ        Z12, Z14, Z14
+	MOVQ          R10, CX
 	VAESDEC       Z28, Z3, Z3
+	SARQ          $0x3f, CX
+	VPXORQ        Z13, Z15, Z15
 	VAESDEC       Z29, Z0, Z0
-	VPCLMULQDQ    $0x11, 128(DX), Z12, Z12
+	ANDL          $0x00000087, CX
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
 	VAESDEC       Z29, Z1, Z1
-	VPCLMULQDQ    $0x11, 192(DX), Z13, Z13
+	MOVQ          R9, 224(R12)
+	MOVQ          R10, 232(R12)
 	VAESDEC       Z29, Z2, Z2
+	MOVQ          R10, CX
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
 	VAESDEC       Z29, Z3, Z3
+	SARQ          $0x3f, CX
+	ANDL          $0x00000087, CX
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
 	VAESDECLAST   Z30, Z0, Z0
-	VPCLMULQDQ    $0x00, 2880(DX), Z14, Z14
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	MOVQ          R9, 240(R12)
 	VAESDECLAST   Z30, Z1, Z1
+	MOVQ          R10, 248(R12)
+	VPCLMULQDQ    $0x00, 2880(DX), Z14, Z14
+	MOVQ          R10, CX
 	VAESDECLAST   Z30, Z2, Z2
+	SARQ          $0x3f, CX
 	VPCLMULQDQ    $0x00, 2944(DX), Z15, Z15
 	VAESDECLAST   Z30, Z3, Z3
+	ANDL          $0x00000087, CX
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
 	VPTERNLOGQ    $0x96, Z14, Z15, Z9
-	VPXORQ        Z4, Z0, Z0
-	VPXORQ        Z5, Z1, Z1
-	VPXORQ        Z6, Z2, Z2
-	VPXORQ        Z7, Z3, Z3
+	VPXORQ        (R11), Z0, Z0
+	VPXORQ        64(R11), Z1, Z1
+	VPXORQ        128(R11), Z2, Z2
+	VPXORQ        192(R11), Z3, Z3
 	VMOVDQU64     Z0, (R8)
 	VMOVDQU64     Z1, 64(R8)
 	VMOVDQU64     Z2, 128(R8)
 	VMOVDQU64     Z3, 192(R8)
-	VPSRLDQ       $0x0e, Z4, Z31
-	VPSLLDQ       $0x02, Z4, Z4
-	VPCLMULQDQ    $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ        Z31, Z4, Z4
-	VPSRLDQ       $0x0e, Z5, Z31
-	VPSLLDQ       $0x02, Z5, Z5
-	VPCLMULQDQ    $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ        Z31, Z5, Z5
-	VPSRLDQ       $0x0e, Z6, Z31
-	VPSLLDQ       $0x02, Z6, Z6
-	VPCLMULQDQ    $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ        Z31, Z6, Z6
-	VPSRLDQ       $0x0e, Z7, Z31
-	VPSLLDQ       $0x02, Z7, Z7
-	VPCLMULQDQ    $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ        Z31, Z7, Z7
 	VMOVDQU64     256(BX), Z0
 	PREFETCHT0    1280(BX)
 	VMOVDQU64     320(BX), Z1
@@ -2688,131 +3754,248 @@ unit:
 	PREFETCHT0    1408(BX)
 	VMOVDQU64     448(BX), Z3
 	PREFETCHT0    1472(BX)
-	VPTERNLOGQ    $0x96, Z4, Z16, Z0
-	VPTERNLOGQ    $0x96, Z5, Z16, Z1
-	VPTERNLOGQ    $0x96, Z6, Z16, Z2
-	VPTERNLOGQ    $0x96, Z7, Z16, Z3
+	VPTERNLOGQ    $0x96, 256(R11), Z16, Z0
+	VPTERNLOGQ    $0x96, 320(R11), Z16, Z1
+	VPTERNLOGQ    $0x96, 384(R11), Z16, Z2
+	VPTERNLOGQ    $0x96, 448(R11), Z16, Z3
 	VAESDEC       Z17, Z0, Z0
+	MOVQ          R9, 256(R12)
+	MOVQ          R10, 264(R12)
 	VAESDEC       Z17, Z1, Z1
+	MOVQ          R10, CX
 	VMOVDQU64     256(BX), Z12
 	VAESDEC       Z17, Z2, Z2
+	SARQ          $0x3f, CX
+	ANDL          $0x00000087, CX
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
 	VAESDEC       Z17, Z3, Z3
 	VMOVDQU64     320(BX), Z13
+	MOVQ          R9, 272(R12)
 	VAESDEC       Z18, Z0, Z0
-	VPSHUFB       (AX), Z12, Z12
+	MOVQ          R10, 280(R12)
+	VPSHUFB       Z6, Z12, Z12
 	VAESDEC       Z18, Z1, Z1
+	MOVQ          R10, CX
+	SARQ          $0x3f, CX
+	ANDL          $0x00000087, CX
 	VAESDEC       Z18, Z2, Z2
-	VPSHUFB       (AX), Z13, Z13
+	VPSHUFB       Z6, Z13, Z13
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
 	VAESDEC       Z18, Z3, Z3
+	MOVQ          R9, 288(R12)
+	VMOVDQU64     256(DX), Z4
+	MOVQ          R10, 296(R12)
 	VAESDEC       Z19, Z0, Z0
-	VPCLMULQDQ    $0x00, 256(DX), Z12, Z14
+	MOVQ          R10, CX
+	SARQ          $0x3f, CX
 	VAESDEC       Z19, Z1, Z1
-	VPCLMULQDQ    $0x00, 320(DX), Z13, Z15
+	VMOVDQU64     320(DX), Z5
+	ANDL          $0x00000087, CX
 	VAESDEC       Z19, Z2, Z2
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	MOVQ          R9, 304(R12)
 	VAESDEC       Z19, Z3, Z3
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	MOVQ          R10, 312(R12)
+	MOVQ          R10, CX
 	VAESDEC       Z20, Z0, Z0
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
+	SARQ          $0x3f, CX
+	ANDL          $0x00000087, CX
 	VAESDEC       Z20, Z1, Z1
-	VPSHUFD       $0x4e, Z12, Z14
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
 	VAESDEC       Z20, Z2, Z2
-	VPSHUFD       $0x4e, Z13, Z15
+	MOVQ          R9, 320(R12)
+	MOVQ          R10, 328(R12)
 	VAESDEC       Z20, Z3, Z3
+	VPSHUFD       $0x4e, Z12, Z14
+	MOVQ          R10, CX
+	SARQ          $0x3f, CX
 	VAESDEC       Z21, Z0, Z0
-	VPXORQ        Z12, Z14, Z14
+	VPSHUFD       $0x4e, Z13, Z15
+	ANDL          $0x00000087, CX
 	VAESDEC       Z21, Z1, Z1
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	MOVQ          R9, 336(R12)
+	VPXORQ        Z12, Z14, Z14
 	VAESDEC       Z21, Z2, Z2
-	VPXORQ        Z13, Z15, Z15
+	MOVQ          R10, 344(R12)
+	MOVQ          R10, CX
 	VAESDEC       Z21, Z3, Z3
-	VPCLMULQDQ    $0x11, 256(DX), Z12, Z12
+	VPXORQ        Z13, Z15, Z15
+	SARQ          $0x3f, CX
 	VAESDEC       Z22, Z0, Z0
+	ANDL          $0x00000087, CX
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
 	VAESDEC       Z22, Z1, Z1
-	VPCLMULQDQ    $0x11, 320(DX), Z13, Z13
+	MOVQ          R9, 352(R12)
+	MOVQ          R10, 360(R12)
 	VAESDEC       Z22, Z2, Z2
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
+	MOVQ          R10, CX
+	SARQ          $0x3f, CX
 	VAESDEC       Z22, Z3, Z3
+	ANDL          $0x00000087, CX
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
 	VAESDEC       Z23, Z0, Z0
-	VPCLMULQDQ    $0x00, 3008(DX), Z14, Z14
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	MOVQ          R9, 368(R12)
 	VAESDEC       Z23, Z1, Z1
+	VPCLMULQDQ    $0x00, 3008(DX), Z14, Z14
+	MOVQ          R10, 376(R12)
+	MOVQ          R10, CX
 	VAESDEC       Z23, Z2, Z2
+	SARQ          $0x3f, CX
 	VPCLMULQDQ    $0x00, 3072(DX), Z15, Z15
 	VAESDEC       Z23, Z3, Z3
+	ANDL          $0x00000087, CX
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
 	VPTERNLOGQ    $0x96, Z14, Z15, Z9
 	VAESDEC       Z24, Z0, Z0
+	MOVQ          R9, 384(R12)
+	MOVQ          R10, 392(R12)
 	VAESDEC       Z24, Z1, Z1
+	MOVQ          R10, CX
 	VMOVDQU64     384(BX), Z12
 	VAESDEC       Z24, Z2, Z2
+	SARQ          $0x3f, CX
+	ANDL          $0x00000087, CX
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
 	VAESDEC       Z24, Z3, Z3
 	VMOVDQU64     448(BX), Z13
+	MOVQ          R9, 400(R12)
 	VAESDEC       Z25, Z0, Z0
-	VPSHUFB       (AX), Z12, Z12
+	MOVQ          R10, 408(R12)
+	VPSHUFB       Z6, Z12, Z12
 	VAESDEC       Z25, Z1, Z1
+	MOVQ          R10, CX
+	SARQ          $0x3f, CX
+	ANDL          $0x00000087, CX
 	VAESDEC       Z25, Z2, Z2
-	VPSHUFB       (AX), Z13, Z13
+	VPSHUFB       Z6, Z13, Z13
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
 	VAESDEC       Z25, Z3, Z3
+	MOVQ          R9, 416(R12)
+	VMOVDQU64     384(DX), Z4
+	MOVQ          R10, 424(R12)
 	VAESDEC       Z26, Z0, Z0
-	VPCLMULQDQ    $0x00, 384(DX), Z12, Z14
+	MOVQ          R10, CX
+	SARQ          $0x3f, CX
 	VAESDEC       Z26, Z1, Z1
-	VPCLMULQDQ    $0x00, 448(DX), Z13, Z15
+	VMOVDQU64     448(DX), Z5
+	ANDL          $0x00000087, CX
 	VAESDEC       Z26, Z2, Z2
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	MOVQ          R9, 432(R12)
 	VAESDEC       Z26, Z3, Z3
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	MOVQ          R10, 440(R12)
+	MOVQ          R10, CX
 	VAESDEC       Z27, Z0, Z0
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
+	SARQ          $0x3f, CX
+	ANDL          $0x00000087, CX
 	VAESDEC       Z27, Z1, Z1
-	VPSHUFD       $0x4e, Z12, Z14
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
 	VAESDEC       Z27, Z2, Z2
-	VPSHUFD       $0x4e, Z13, Z15
+	MOVQ          R9, 448(R12)
+	MOVQ          R10, 456(R12)
 	VAESDEC       Z27, Z3, Z3
+	VPSHUFD       $0x4e, Z12, Z14
+	MOVQ          R10, CX
+	SARQ          $0x3f, CX
 	VAESDEC       Z28, Z0, Z0
-	VPXORQ        Z12, Z14, Z14
+	VPSHUFD       $0x4e, Z13, Z15
+	ANDL          $0x00000087, CX
 	VAESDEC       Z28, Z1, Z1
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	MOVQ          R9, 464(R12)
+	VPXORQ        Z12, Z14, Z14
 	VAESDEC       Z28, Z2, Z2
-	VPXORQ        Z13, Z15, Z15
+	MOVQ          R10, 472(R12)
+	MOVQ          R10, CX
 	VAESDEC       Z28, Z3, Z3
-	VPCLMULQDQ    $0x11, 384(DX), Z12, Z12
+	VPXORQ        Z13, Z15, Z15
+	SARQ          $0x3f, CX
 	VAESDEC       Z29, Z0, Z0
+	ANDL          $0x00000087, CX
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
 	VAESDEC       Z29, Z1, Z1
-	VPCLMULQDQ    $0x11, 448(DX), Z13, Z13
+	MOVQ          R9, 480(R12)
+	MOVQ          R10, 488(R12)
 	VAESDEC       Z29, Z2, Z2
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
+	MOVQ          R10, CX
+	SARQ          $0x3f, CX
 	VAESDEC       Z29, Z3, Z3
+	ANDL          $0x00000087, CX
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
 	VAESDECLAST   Z30, Z0, Z0
-	VPCLMULQDQ    $0x00, 3136(DX), Z14, Z14
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	MOVQ          R9, 496(R12)
 	VAESDECLAST   Z30, Z1, Z1
+	VPCLMULQDQ    $0x00, 3136(DX), Z14, Z14
+	MOVQ          R10, 504(R12)
+	MOVQ          R10, CX
 	VAESDECLAST   Z30, Z2, Z2
+	SARQ          $0x3f, CX
 	VPCLMULQDQ    $0x00, 3200(DX), Z15, Z15
 	VAESDECLAST   Z30, Z3, Z3
+	ANDL          $0x00000087, CX
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
 	VPTERNLOGQ    $0x96, Z14, Z15, Z9
-	VPXORQ        Z4, Z0, Z0
-	VPXORQ        Z5, Z1, Z1
-	VPXORQ        Z6, Z2, Z2
-	VPXORQ        Z7, Z3, Z3
+	VPXORQ        256(R11), Z0, Z0
+	VPXORQ        320(R11), Z1, Z1
+	VPXORQ        384(R11), Z2, Z2
+	VPXORQ        448(R11), Z3, Z3
 	VMOVDQU64     Z0, 256(R8)
 	VMOVDQU64     Z1, 320(R8)
 	VMOVDQU64     Z2, 384(R8)
 	VMOVDQU64     Z3, 448(R8)
-	VPSRLDQ       $0x0e, Z4, Z31
-	VPSLLDQ       $0x02, Z4, Z4
-	VPCLMULQDQ    $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ        Z31, Z4, Z4
-	VPSRLDQ       $0x0e, Z5, Z31
-	VPSLLDQ       $0x02, Z5, Z5
-	VPCLMULQDQ    $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ        Z31, Z5, Z5
-	VPSRLDQ       $0x0e, Z6, Z31
-	VPSLLDQ       $0x02, Z6, Z6
-	VPCLMULQDQ    $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ        Z31, Z6, Z6
-	VPSRLDQ       $0x0e, Z7, Z31
-	VPSLLDQ       $0x02, Z7, Z7
-	VPCLMULQDQ    $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ        Z31, Z7, Z7
 	ADDQ          $0x00000200, BX
 	ADDQ          $0x00000200, R8
+	XCHGQ         R11, R12
 	DECQ          SI
 	ADDQ          $0x00000200, DX
 	LEAQ          3328(AX), CX
 	CMPQ          DX, CX
-	JNE           group1
+	JNE           group3
 	VPXORQ        Z8, Z9, Z9
 	VPXORQ        Z10, Z9, Z9
 	VPSLLDQ       $0x08, Z9, Z12
@@ -2847,13 +4030,16 @@ unit:
 	CMPQ          SI, $0x04
 	CMOVQLE       CX, DX
 
-group1:
+group3:
 	TESTQ SI, SI
 	JNE   unit
+	CMPQ  24(SP), $0x00
+	JEQ   lengths
 
 rest:
+	MOVQ  24(SP), DI
 	TESTQ DI, DI
-	JEQ   lengths
+	JEQ   restDone
 
 part:
 	MOVQ        $0x00000040, SI
@@ -2866,7 +4052,7 @@ part:
 	KMOVQ       R9, K1
 	VMOVDQU8.Z  (BX), K1, Z0
 	VMOVDQA64   Z0, Z12
-	VPTERNLOGQ  $0x96, Z4, Z16, Z0
+	VPTERNLOGQ  $0x96, (R11), Z16, Z0
 	VAESDEC     Z17, Z0, Z0
 	VAESDEC     Z18, Z0, Z0
 	VAESDEC     Z19, Z0, Z0
@@ -2881,9 +4067,10 @@ part:
 	VAESDEC     Z28, Z0, Z0
 	VAESDEC     Z29, Z0, Z0
 	VAESDECLAST Z30, Z0, Z0
-	VPXORQ      Z4, Z0, Z0
+	VPXORQ      (R11), Z0, Z0
+	ADDQ        $0x40, R11
 	VMOVDQU8    Z0, K1, (R8)
-	VPSHUFB     (AX), Z12, Z12
+	VPSHUFB     Z6, Z12, Z12
 	VPXORQ      Z11, Z12, Z12
 	VPXORQ      Z11, Z11, Z11
 	VPCLMULQDQ  $0x00, (DX), Z12, Z13
@@ -2894,23 +4081,42 @@ part:
 	VPXORQ      Z12, Z10, Z10
 	VPCLMULQDQ  $0x00, 2752(DX), Z13, Z13
 	VPXORQ      Z13, Z9, Z9
-	VPSRLDQ     $0x0e, Z4, Z31
-	VPSLLDQ     $0x02, Z4, Z4
-	VPCLMULQDQ  $0x00, xtsPoly<>+0(SB), Z31, Z31
-	VPXORQ      Z31, Z4, Z4
-	VMOVDQA64   Z4, Z31
-	VMOVDQA64   Z5, Z4
-	VMOVDQA64   Z6, Z5
-	VMOVDQA64   Z7, Z6
-	VMOVDQA64   Z31, Z7
 	ADDQ        $0x40, BX
 	ADDQ        $0x40, R8
 	ADDQ        $0x40, DX
 	SUBQ        $0x40, DI
 	JGT         part
 
+restDone:
+	MOVQ work+32(FP), CX
+	LEAQ 63(CX), DX
+	ANDQ $-64, DX
+	LEAQ 512(DX), CX
+	MOVQ DX, R11
+	MOVQ CX, R12
+	MOVQ ivs+8(FP), CX
+	ADDQ $0x10, CX
+	MOVQ CX, ivs+8(FP)
+	MOVQ (CX), R9
+	MOVQ 8(CX), R10
+	MOVQ R11, CX
+	LEAQ 512(CX), DX
+
+tweaks4:
+	MOVQ R9, (CX)
+	MOVQ R10, 8(CX)
+	MOVQ R10, BX
+	SARQ $0x3f, BX
+	ANDL $0x00000087, BX
+	ADDQ R9, R9
+	ADCQ R10, R10
+	XORQ BX, R9
+	ADDQ $0x10, CX
+	CMPQ CX, DX
+	JNE  tweaks4
+
 lengths:
-	MOVQ          jobs+32(FP), DX
+	MOVQ          jobs+40(FP), DX
 	MOVQ          32(DX), CX
 	MOVQ          56(DX), DX
 	ADDQ          CX, DX
@@ -2955,13 +4161,13 @@ lengths:
 	VPXORQ        Z10, Z10, Z10
 	VPSHUFB       (AX), X11, X11
 	VPXORQ        (SP), X11, X11
-	MOVQ          tags+48(FP), CX
+	MOVQ          tags+56(FP), CX
 	VMOVDQU64     X11, (CX)
-	MOVQ          stride+56(FP), DX
+	MOVQ          stride+64(FP), DX
 	ADDQ          DX, CX
-	MOVQ          CX, tags+48(FP)
-	ADDQ          $0x00000080, jobs+32(FP)
-	DECQ          n+40(FP)
+	MOVQ          CX, tags+56(FP)
+	ADDQ          $0x00000080, jobs+40(FP)
+	DECQ          n+48(FP)
 	JNE           job
 	VPXORQ        Z0, Z0, Z0
 	VMOVDQU64     X0, (SP)
@@ -2984,9 +4190,9 @@ lengths:
 	VZEROALL
 	RET
 
-// func cbcGMACOpenVAES512r10(keys *byte, ivs *byte, mac *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+// func cbcGMACOpenVAES512r10(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
 // Requires: AES, AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, CMOV, MMX+, PCLMULQDQ, VAES, VPCLMULQDQ
-TEXT ·cbcGMACOpenVAES512r10(SB), NOSPLIT, $24-64
+TEXT ·cbcGMACOpenVAES512r10(SB), NOSPLIT, $32-72
 	MOVQ            keys+0(FP), CX
 	MOVQ            tab+24(FP), AX
 	VBROADCASTI32X4 (CX), Z16
@@ -3000,13 +4206,14 @@ TEXT ·cbcGMACOpenVAES512r10(SB), NOSPLIT, $24-64
 	VBROADCASTI32X4 128(CX), Z24
 	VBROADCASTI32X4 144(CX), Z25
 	VBROADCASTI32X4 160(CX), Z26
+	VMOVDQU64       (AX), Z6
 
 job:
 	VPXORQ          Z8, Z8, Z8
 	VPXORQ          Z9, Z9, Z9
 	VPXORQ          Z10, Z10, Z10
 	VPXORQ          Z11, Z11, Z11
-	MOVQ            jobs+32(FP), CX
+	MOVQ            jobs+40(FP), CX
 	MOVQ            24(CX), BX
 	MOVQ            (CX), R8
 	MOVQ            32(CX), DI
@@ -3024,13 +4231,14 @@ job:
 	LEAQ            1280(AX), DX
 	CMPQ            SI, $0x04
 	CMOVQLE         CX, DX
+	MOVQ            DI, 24(SP)
 	MOVQ            mac+16(FP), CX
-	MOVQ            jobs+32(FP), R9
-	MOVQ            72(R9), R10
-	MOVL            80(R9), R9
-	BTSQ            $0x38, R9
-	VMOVQ           R10, X12
-	VPINSRQ         $0x01, R9, X12, X12
+	MOVQ            jobs+40(FP), DI
+	MOVQ            72(DI), R9
+	MOVL            80(DI), DI
+	BTSQ            $0x38, DI
+	VMOVQ           R9, X12
+	VPINSRQ         $0x01, DI, X12, X12
 	VPXORQ          (CX), X12, X12
 	VAESENC         16(CX), X12, X12
 	VAESENC         32(CX), X12, X12
@@ -3047,15 +4255,15 @@ job:
 	VBROADCASTI64X2 (CX), Z31
 	ADDQ            $0x10, CX
 	MOVQ            CX, ivs+8(FP)
-	MOVQ            jobs+32(FP), CX
-	MOVQ            48(CX), R9
-	MOVQ            56(CX), R10
+	MOVQ            jobs+40(FP), CX
+	MOVQ            48(CX), DI
+	MOVQ            56(CX), R9
 
 ad:
-	CMPQ          R10, $0x40
+	CMPQ          R9, $0x40
 	JLE           adLast
-	VMOVDQU64     (R9), Z12
-	VPSHUFB       (AX), Z12, Z12
+	VMOVDQU64     (DI), Z12
+	VPSHUFB       Z6, Z12, Z12
 	VPXORQ        Z11, Z12, Z12
 	VPXORQ        Z11, Z11, Z11
 	VPCLMULQDQ    $0x00, 3264(AX), Z12, Z13
@@ -3091,33 +4299,33 @@ ad:
 	VPXORQ        Z8, Z8, Z8
 	VPXORQ        Z9, Z9, Z9
 	VPXORQ        Z10, Z10, Z10
-	ADDQ          $0x40, R9
-	SUBQ          $0x40, R10
+	ADDQ          $0x40, DI
+	SUBQ          $0x40, R9
 	JMP           ad
 
 adLast:
-	TESTQ      R10, R10
+	TESTQ      R9, R9
 	JEQ        adDone
-	LEAQ       15(R10), R11
-	ANDQ       $-16, R11
-	NEGQ       R11
-	ADDQ       DX, R11
-	MOVQ       $-1, R12
+	LEAQ       15(R9), R10
+	ANDQ       $-16, R10
+	NEGQ       R10
+	ADDQ       DX, R10
+	MOVQ       $-1, R11
 	MOVQ       $0x00000040, CX
-	SUBQ       R10, CX
-	SHRQ       CL, R12
-	KMOVQ      R12, K1
-	VMOVDQU8.Z (R9), K1, Z12
-	VPSHUFB    (AX), Z12, Z12
+	SUBQ       R9, CX
+	SHRQ       CL, R11
+	KMOVQ      R11, K1
+	VMOVDQU8.Z (DI), K1, Z12
+	VPSHUFB    Z6, Z12, Z12
 	VPXORQ     Z11, Z12, Z12
 	VPXORQ     Z11, Z11, Z11
-	VPCLMULQDQ $0x00, (R11), Z12, Z13
+	VPCLMULQDQ $0x00, (R10), Z12, Z13
 	VPXORQ     Z13, Z8, Z8
 	VPSHUFD    $0x4e, Z12, Z13
 	VPXORQ     Z12, Z13, Z13
-	VPCLMULQDQ $0x11, (R11), Z12, Z12
+	VPCLMULQDQ $0x11, (R10), Z12, Z12
 	VPXORQ     Z12, Z10, Z10
-	VPCLMULQDQ $0x00, 2752(R11), Z13, Z13
+	VPCLMULQDQ $0x00, 2752(R10), Z13, Z13
 	VPXORQ     Z13, Z9, Z9
 
 adDone:
@@ -3133,35 +4341,34 @@ unit:
 	PREFETCHT0    1152(BX)
 	VMOVDQU64     192(BX), Z3
 	PREFETCHT0    1216(BX)
-	VALIGNQ       $0x06, Z31, Z0, Z4
-	VMOVDQU64     48(BX), Z5
-	VMOVDQU64     112(BX), Z6
-	VMOVDQU64     176(BX), Z7
+	VALIGNQ       $0x06, Z31, Z0, Z7
 	VMOVDQA64     Z3, Z31
 	VPXORQ        Z16, Z0, Z0
 	VPXORQ        Z16, Z1, Z1
 	VPXORQ        Z16, Z2, Z2
 	VPXORQ        Z16, Z3, Z3
 	VAESDEC       Z17, Z0, Z0
-	VAESDEC       Z17, Z1, Z1
 	VMOVDQU64     (BX), Z12
-	VAESDEC       Z17, Z2, Z2
+	VAESDEC       Z17, Z1, Z1
 	VMOVDQU64     64(BX), Z13
+	VAESDEC       Z17, Z2, Z2
+	VPSHUFB       Z6, Z12, Z12
 	VAESDEC       Z17, Z3, Z3
-	VPSHUFB       (AX), Z12, Z12
+	VPSHUFB       Z6, Z13, Z13
 	VAESDEC       Z18, Z0, Z0
-	VPSHUFB       (AX), Z13, Z13
-	VAESDEC       Z18, Z1, Z1
 	VPXORQ        Z11, Z12, Z12
-	VAESDEC       Z18, Z2, Z2
+	VAESDEC       Z18, Z1, Z1
 	VPXORQ        Z11, Z11, Z11
+	VAESDEC       Z18, Z2, Z2
+	VMOVDQU64     (DX), Z4
 	VAESDEC       Z18, Z3, Z3
-	VPCLMULQDQ    $0x00, (DX), Z12, Z14
+	VMOVDQU64     64(DX), Z5
 	VAESDEC       Z19, Z0, Z0
-	VPCLMULQDQ    $0x00, 64(DX), Z13, Z15
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
 	VAESDEC       Z19, Z1, Z1
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
 	VAESDEC       Z19, Z2, Z2
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	VAESDEC       Z19, Z3, Z3
 	VPSHUFD       $0x4e, Z12, Z14
 	VAESDEC       Z20, Z0, Z0
@@ -3171,9 +4378,9 @@ unit:
 	VAESDEC       Z20, Z2, Z2
 	VPXORQ        Z13, Z15, Z15
 	VAESDEC       Z20, Z3, Z3
-	VPCLMULQDQ    $0x11, (DX), Z12, Z12
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
 	VAESDEC       Z21, Z0, Z0
-	VPCLMULQDQ    $0x11, 64(DX), Z13, Z13
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
 	VAESDEC       Z21, Z1, Z1
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
 	VAESDEC       Z21, Z2, Z2
@@ -3181,25 +4388,27 @@ unit:
 	VAESDEC       Z21, Z3, Z3
 	VPCLMULQDQ    $0x00, 2816(DX), Z15, Z15
 	VAESDEC       Z22, Z0, Z0
-	VAESDEC       Z22, Z1, Z1
 	VPTERNLOGQ    $0x96, Z14, Z15, Z9
-	VAESDEC       Z22, Z2, Z2
+	VAESDEC       Z22, Z1, Z1
 	VMOVDQU64     128(BX), Z12
-	VAESDEC       Z22, Z3, Z3
+	VAESDEC       Z22, Z2, Z2
 	VMOVDQU64     192(BX), Z13
+	VAESDEC       Z22, Z3, Z3
+	VPSHUFB       Z6, Z12, Z12
 	VAESDEC       Z23, Z0, Z0
-	VPSHUFB       (AX), Z12, Z12
+	VPSHUFB       Z6, Z13, Z13
 	VAESDEC       Z23, Z1, Z1
-	VPSHUFB       (AX), Z13, Z13
+	VMOVDQU64     128(DX), Z4
 	VAESDEC       Z23, Z2, Z2
-	VPCLMULQDQ    $0x00, 128(DX), Z12, Z14
+	VMOVDQU64     192(DX), Z5
 	VAESDEC       Z23, Z3, Z3
-	VPCLMULQDQ    $0x00, 192(DX), Z13, Z15
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
 	VAESDEC       Z24, Z0, Z0
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
 	VAESDEC       Z24, Z1, Z1
-	VPSHUFD       $0x4e, Z12, Z14
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	VAESDEC       Z24, Z2, Z2
+	VPSHUFD       $0x4e, Z12, Z14
 	VAESDEC       Z24, Z3, Z3
 	VPSHUFD       $0x4e, Z13, Z15
 	VAESDEC       Z25, Z0, Z0
@@ -3207,9 +4416,9 @@ unit:
 	VAESDEC       Z25, Z1, Z1
 	VPXORQ        Z13, Z15, Z15
 	VAESDEC       Z25, Z2, Z2
-	VPCLMULQDQ    $0x11, 128(DX), Z12, Z12
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
 	VAESDEC       Z25, Z3, Z3
-	VPCLMULQDQ    $0x11, 192(DX), Z13, Z13
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
 	VAESDECLAST   Z26, Z0, Z0
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
 	VAESDECLAST   Z26, Z1, Z1
@@ -3218,10 +4427,10 @@ unit:
 	VPCLMULQDQ    $0x00, 2944(DX), Z15, Z15
 	VAESDECLAST   Z26, Z3, Z3
 	VPTERNLOGQ    $0x96, Z14, Z15, Z9
-	VPXORQ        Z4, Z0, Z0
-	VPXORQ        Z5, Z1, Z1
-	VPXORQ        Z6, Z2, Z2
-	VPXORQ        Z7, Z3, Z3
+	VPXORQ        Z7, Z0, Z0
+	VPXORQ        48(BX), Z1, Z1
+	VPXORQ        112(BX), Z2, Z2
+	VPXORQ        176(BX), Z3, Z3
 	VMOVDQU64     Z0, (R8)
 	VMOVDQU64     Z1, 64(R8)
 	VMOVDQU64     Z2, 128(R8)
@@ -3234,10 +4443,7 @@ unit:
 	PREFETCHT0    1408(BX)
 	VMOVDQU64     448(BX), Z3
 	PREFETCHT0    1472(BX)
-	VALIGNQ       $0x06, Z31, Z0, Z4
-	VMOVDQU64     304(BX), Z5
-	VMOVDQU64     368(BX), Z6
-	VMOVDQU64     432(BX), Z7
+	VALIGNQ       $0x06, Z31, Z0, Z7
 	VMOVDQA64     Z3, Z31
 	VPXORQ        Z16, Z0, Z0
 	VPXORQ        Z16, Z1, Z1
@@ -3249,29 +4455,31 @@ unit:
 	VAESDEC       Z17, Z2, Z2
 	VMOVDQU64     320(BX), Z13
 	VAESDEC       Z17, Z3, Z3
-	VPSHUFB       (AX), Z12, Z12
+	VPSHUFB       Z6, Z12, Z12
 	VAESDEC       Z18, Z0, Z0
-	VPSHUFB       (AX), Z13, Z13
+	VPSHUFB       Z6, Z13, Z13
 	VAESDEC       Z18, Z1, Z1
-	VPCLMULQDQ    $0x00, 256(DX), Z12, Z14
+	VMOVDQU64     256(DX), Z4
 	VAESDEC       Z18, Z2, Z2
+	VMOVDQU64     320(DX), Z5
 	VAESDEC       Z18, Z3, Z3
-	VPCLMULQDQ    $0x00, 320(DX), Z13, Z15
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
 	VAESDEC       Z19, Z0, Z0
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
 	VAESDEC       Z19, Z1, Z1
-	VPSHUFD       $0x4e, Z12, Z14
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	VAESDEC       Z19, Z2, Z2
-	VPSHUFD       $0x4e, Z13, Z15
+	VPSHUFD       $0x4e, Z12, Z14
 	VAESDEC       Z19, Z3, Z3
-	VPXORQ        Z12, Z14, Z14
+	VPSHUFD       $0x4e, Z13, Z15
 	VAESDEC       Z20, Z0, Z0
-	VPXORQ        Z13, Z15, Z15
+	VPXORQ        Z12, Z14, Z14
 	VAESDEC       Z20, Z1, Z1
+	VPXORQ        Z13, Z15, Z15
 	VAESDEC       Z20, Z2, Z2
-	VPCLMULQDQ    $0x11, 256(DX), Z12, Z12
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
 	VAESDEC       Z20, Z3, Z3
-	VPCLMULQDQ    $0x11, 320(DX), Z13, Z13
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
 	VAESDEC       Z21, Z0, Z0
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
 	VAESDEC       Z21, Z1, Z1
@@ -3286,29 +4494,31 @@ unit:
 	VAESDEC       Z22, Z2, Z2
 	VMOVDQU64     448(BX), Z13
 	VAESDEC       Z22, Z3, Z3
-	VPSHUFB       (AX), Z12, Z12
+	VPSHUFB       Z6, Z12, Z12
 	VAESDEC       Z23, Z0, Z0
-	VPSHUFB       (AX), Z13, Z13
+	VPSHUFB       Z6, Z13, Z13
 	VAESDEC       Z23, Z1, Z1
-	VPCLMULQDQ    $0x00, 384(DX), Z12, Z14
+	VMOVDQU64     384(DX), Z4
 	VAESDEC       Z23, Z2, Z2
+	VMOVDQU64     448(DX), Z5
 	VAESDEC       Z23, Z3, Z3
-	VPCLMULQDQ    $0x00, 448(DX), Z13, Z15
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
 	VAESDEC       Z24, Z0, Z0
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
 	VAESDEC       Z24, Z1, Z1
-	VPSHUFD       $0x4e, Z12, Z14
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	VAESDEC       Z24, Z2, Z2
-	VPSHUFD       $0x4e, Z13, Z15
+	VPSHUFD       $0x4e, Z12, Z14
 	VAESDEC       Z24, Z3, Z3
-	VPXORQ        Z12, Z14, Z14
+	VPSHUFD       $0x4e, Z13, Z15
 	VAESDEC       Z25, Z0, Z0
-	VPXORQ        Z13, Z15, Z15
+	VPXORQ        Z12, Z14, Z14
 	VAESDEC       Z25, Z1, Z1
+	VPXORQ        Z13, Z15, Z15
 	VAESDEC       Z25, Z2, Z2
-	VPCLMULQDQ    $0x11, 384(DX), Z12, Z12
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
 	VAESDEC       Z25, Z3, Z3
-	VPCLMULQDQ    $0x11, 448(DX), Z13, Z13
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
 	VAESDECLAST   Z26, Z0, Z0
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
 	VAESDECLAST   Z26, Z1, Z1
@@ -3317,10 +4527,10 @@ unit:
 	VPCLMULQDQ    $0x00, 3200(DX), Z15, Z15
 	VAESDECLAST   Z26, Z3, Z3
 	VPTERNLOGQ    $0x96, Z14, Z15, Z9
-	VPXORQ        Z4, Z0, Z0
-	VPXORQ        Z5, Z1, Z1
-	VPXORQ        Z6, Z2, Z2
-	VPXORQ        Z7, Z3, Z3
+	VPXORQ        Z7, Z0, Z0
+	VPXORQ        304(BX), Z1, Z1
+	VPXORQ        368(BX), Z2, Z2
+	VPXORQ        432(BX), Z3, Z3
 	VMOVDQU64     Z0, 256(R8)
 	VMOVDQU64     Z1, 320(R8)
 	VMOVDQU64     Z2, 384(R8)
@@ -3369,10 +4579,13 @@ unit:
 group1:
 	TESTQ SI, SI
 	JNE   unit
+	CMPQ  24(SP), $0x00
+	JEQ   lengths
 
 rest:
+	MOVQ  24(SP), DI
 	TESTQ DI, DI
-	JEQ   lengths
+	JEQ   restDone
 
 part:
 	MOVQ        $0x00000040, SI
@@ -3385,7 +4598,7 @@ part:
 	KMOVQ       R9, K1
 	VMOVDQU8.Z  (BX), K1, Z0
 	VMOVDQA64   Z0, Z12
-	VALIGNQ     $0x06, Z31, Z0, Z4
+	VALIGNQ     $0x06, Z31, Z0, Z7
 	VMOVDQA64   Z0, Z31
 	VPXORQ      Z16, Z0, Z0
 	VAESDEC     Z17, Z0, Z0
@@ -3398,9 +4611,9 @@ part:
 	VAESDEC     Z24, Z0, Z0
 	VAESDEC     Z25, Z0, Z0
 	VAESDECLAST Z26, Z0, Z0
-	VPXORQ      Z4, Z0, Z0
+	VPXORQ      Z7, Z0, Z0
 	VMOVDQU8    Z0, K1, (R8)
-	VPSHUFB     (AX), Z12, Z12
+	VPSHUFB     Z6, Z12, Z12
 	VPXORQ      Z11, Z12, Z12
 	VPXORQ      Z11, Z11, Z11
 	VPCLMULQDQ  $0x00, (DX), Z12, Z13
@@ -3417,8 +4630,9 @@ part:
 	SUBQ        $0x40, DI
 	JGT         part
 
+restDone:
 lengths:
-	MOVQ          jobs+32(FP), DX
+	MOVQ          jobs+40(FP), DX
 	MOVQ          32(DX), CX
 	MOVQ          56(DX), DX
 	ADDQ          CX, DX
@@ -3463,13 +4677,13 @@ lengths:
 	VPXORQ        Z10, Z10, Z10
 	VPSHUFB       (AX), X11, X11
 	VPXORQ        (SP), X11, X11
-	MOVQ          tags+48(FP), CX
+	MOVQ          tags+56(FP), CX
 	VMOVDQU64     X11, (CX)
-	MOVQ          stride+56(FP), DX
+	MOVQ          stride+64(FP), DX
 	ADDQ          DX, CX
-	MOVQ          CX, tags+48(FP)
-	ADDQ          $0x00000080, jobs+32(FP)
-	DECQ          n+40(FP)
+	MOVQ          CX, tags+56(FP)
+	ADDQ          $0x00000080, jobs+40(FP)
+	DECQ          n+48(FP)
 	JNE           job
 	VPXORQ        Z0, Z0, Z0
 	VMOVDQU64     X0, (SP)
@@ -3492,9 +4706,9 @@ lengths:
 	VZEROALL
 	RET
 
-// func cbcGMACOpenVAES512r12(keys *byte, ivs *byte, mac *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+// func cbcGMACOpenVAES512r12(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
 // Requires: AES, AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, CMOV, MMX+, PCLMULQDQ, VAES, VPCLMULQDQ
-TEXT ·cbcGMACOpenVAES512r12(SB), NOSPLIT, $24-64
+TEXT ·cbcGMACOpenVAES512r12(SB), NOSPLIT, $32-72
 	MOVQ            keys+0(FP), CX
 	MOVQ            tab+24(FP), AX
 	VBROADCASTI32X4 (CX), Z16
@@ -3510,13 +4724,14 @@ TEXT ·cbcGMACOpenVAES512r12(SB), NOSPLIT, $24-64
 	VBROADCASTI32X4 160(CX), Z26
 	VBROADCASTI32X4 176(CX), Z27
 	VBROADCASTI32X4 192(CX), Z28
+	VMOVDQU64       (AX), Z6
 
 job:
 	VPXORQ          Z8, Z8, Z8
 	VPXORQ          Z9, Z9, Z9
 	VPXORQ          Z10, Z10, Z10
 	VPXORQ          Z11, Z11, Z11
-	MOVQ            jobs+32(FP), CX
+	MOVQ            jobs+40(FP), CX
 	MOVQ            24(CX), BX
 	MOVQ            (CX), R8
 	MOVQ            32(CX), DI
@@ -3534,13 +4749,14 @@ job:
 	LEAQ            1280(AX), DX
 	CMPQ            SI, $0x04
 	CMOVQLE         CX, DX
+	MOVQ            DI, 24(SP)
 	MOVQ            mac+16(FP), CX
-	MOVQ            jobs+32(FP), R9
-	MOVQ            72(R9), R10
-	MOVL            80(R9), R9
-	BTSQ            $0x38, R9
-	VMOVQ           R10, X12
-	VPINSRQ         $0x01, R9, X12, X12
+	MOVQ            jobs+40(FP), DI
+	MOVQ            72(DI), R9
+	MOVL            80(DI), DI
+	BTSQ            $0x38, DI
+	VMOVQ           R9, X12
+	VPINSRQ         $0x01, DI, X12, X12
 	VPXORQ          (CX), X12, X12
 	VAESENC         16(CX), X12, X12
 	VAESENC         32(CX), X12, X12
@@ -3559,15 +4775,15 @@ job:
 	VBROADCASTI64X2 (CX), Z31
 	ADDQ            $0x10, CX
 	MOVQ            CX, ivs+8(FP)
-	MOVQ            jobs+32(FP), CX
-	MOVQ            48(CX), R9
-	MOVQ            56(CX), R10
+	MOVQ            jobs+40(FP), CX
+	MOVQ            48(CX), DI
+	MOVQ            56(CX), R9
 
 ad:
-	CMPQ          R10, $0x40
+	CMPQ          R9, $0x40
 	JLE           adLast
-	VMOVDQU64     (R9), Z12
-	VPSHUFB       (AX), Z12, Z12
+	VMOVDQU64     (DI), Z12
+	VPSHUFB       Z6, Z12, Z12
 	VPXORQ        Z11, Z12, Z12
 	VPXORQ        Z11, Z11, Z11
 	VPCLMULQDQ    $0x00, 3264(AX), Z12, Z13
@@ -3603,33 +4819,33 @@ ad:
 	VPXORQ        Z8, Z8, Z8
 	VPXORQ        Z9, Z9, Z9
 	VPXORQ        Z10, Z10, Z10
-	ADDQ          $0x40, R9
-	SUBQ          $0x40, R10
+	ADDQ          $0x40, DI
+	SUBQ          $0x40, R9
 	JMP           ad
 
 adLast:
-	TESTQ      R10, R10
+	TESTQ      R9, R9
 	JEQ        adDone
-	LEAQ       15(R10), R11
-	ANDQ       $-16, R11
-	NEGQ       R11
-	ADDQ       DX, R11
-	MOVQ       $-1, R12
+	LEAQ       15(R9), R10
+	ANDQ       $-16, R10
+	NEGQ       R10
+	ADDQ       DX, R10
+	MOVQ       $-1, R11
 	MOVQ       $0x00000040, CX
-	SUBQ       R10, CX
-	SHRQ       CL, R12
-	KMOVQ      R12, K1
-	VMOVDQU8.Z (R9), K1, Z12
-	VPSHUFB    (AX), Z12, Z12
+	SUBQ       R9, CX
+	SHRQ       CL, R11
+	KMOVQ      R11, K1
+	VMOVDQU8.Z (DI), K1, Z12
+	VPSHUFB    Z6, Z12, Z12
 	VPXORQ     Z11, Z12, Z12
 	VPXORQ     Z11, Z11, Z11
-	VPCLMULQDQ $0x00, (R11), Z12, Z13
+	VPCLMULQDQ $0x00, (R10), Z12, Z13
 	VPXORQ     Z13, Z8, Z8
 	VPSHUFD    $0x4e, Z12, Z13
 	VPXORQ     Z12, Z13, Z13
-	VPCLMULQDQ $0x11, (R11), Z12, Z12
+	VPCLMULQDQ $0x11, (R10), Z12, Z12
 	VPXORQ     Z12, Z10, Z10
-	VPCLMULQDQ $0x00, 2752(R11), Z13, Z13
+	VPCLMULQDQ $0x00, 2752(R10), Z13, Z13
 	VPXORQ     Z13, Z9, Z9
 
 adDone:
@@ -3645,10 +4861,7 @@ unit:
 	PREFETCHT0    1152(BX)
 	VMOVDQU64     192(BX), Z3
 	PREFETCHT0    1216(BX)
-	VALIGNQ       $0x06, Z31, Z0, Z4
-	VMOVDQU64     48(BX), Z5
-	VMOVDQU64     112(BX), Z6
-	VMOVDQU64     176(BX), Z7
+	VALIGNQ       $0x06, Z31, Z0, Z7
 	VMOVDQA64     Z3, Z31
 	VPXORQ        Z16, Z0, Z0
 	VPXORQ        Z16, Z1, Z1
@@ -3660,36 +4873,38 @@ unit:
 	VAESDEC       Z17, Z2, Z2
 	VMOVDQU64     64(BX), Z13
 	VAESDEC       Z17, Z3, Z3
-	VPSHUFB       (AX), Z12, Z12
+	VPSHUFB       Z6, Z12, Z12
 	VAESDEC       Z18, Z0, Z0
+	VPSHUFB       Z6, Z13, Z13
 	VAESDEC       Z18, Z1, Z1
-	VPSHUFB       (AX), Z13, Z13
-	VAESDEC       Z18, Z2, Z2
 	VPXORQ        Z11, Z12, Z12
+	VAESDEC       Z18, Z2, Z2
 	VAESDEC       Z18, Z3, Z3
 	VPXORQ        Z11, Z11, Z11
 	VAESDEC       Z19, Z0, Z0
+	VMOVDQU64     (DX), Z4
 	VAESDEC       Z19, Z1, Z1
-	VPCLMULQDQ    $0x00, (DX), Z12, Z14
+	VMOVDQU64     64(DX), Z5
 	VAESDEC       Z19, Z2, Z2
-	VPCLMULQDQ    $0x00, 64(DX), Z13, Z15
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
 	VAESDEC       Z19, Z3, Z3
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
 	VAESDEC       Z20, Z0, Z0
 	VAESDEC       Z20, Z1, Z1
-	VPSHUFD       $0x4e, Z12, Z14
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	VAESDEC       Z20, Z2, Z2
-	VPSHUFD       $0x4e, Z13, Z15
+	VPSHUFD       $0x4e, Z12, Z14
 	VAESDEC       Z20, Z3, Z3
-	VPXORQ        Z12, Z14, Z14
+	VPSHUFD       $0x4e, Z13, Z15
 	VAESDEC       Z21, Z0, Z0
+	VPXORQ        Z12, Z14, Z14
 	VAESDEC       Z21, Z1, Z1
 	VPXORQ        Z13, Z15, Z15
 	VAESDEC       Z21, Z2, Z2
-	VPCLMULQDQ    $0x11, (DX), Z12, Z12
 	VAESDEC       Z21, Z3, Z3
-	VPCLMULQDQ    $0x11, 64(DX), Z13, Z13
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
 	VAESDEC       Z22, Z0, Z0
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
 	VAESDEC       Z22, Z1, Z1
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
 	VAESDEC       Z22, Z2, Z2
@@ -3704,44 +4919,46 @@ unit:
 	VAESDEC       Z23, Z3, Z3
 	VMOVDQU64     192(BX), Z13
 	VAESDEC       Z24, Z0, Z0
+	VPSHUFB       Z6, Z12, Z12
 	VAESDEC       Z24, Z1, Z1
-	VPSHUFB       (AX), Z12, Z12
+	VPSHUFB       Z6, Z13, Z13
 	VAESDEC       Z24, Z2, Z2
-	VPSHUFB       (AX), Z13, Z13
 	VAESDEC       Z24, Z3, Z3
-	VPCLMULQDQ    $0x00, 128(DX), Z12, Z14
+	VMOVDQU64     128(DX), Z4
 	VAESDEC       Z25, Z0, Z0
+	VMOVDQU64     192(DX), Z5
 	VAESDEC       Z25, Z1, Z1
-	VPCLMULQDQ    $0x00, 192(DX), Z13, Z15
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
 	VAESDEC       Z25, Z2, Z2
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
 	VAESDEC       Z25, Z3, Z3
-	VPSHUFD       $0x4e, Z12, Z14
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	VAESDEC       Z26, Z0, Z0
 	VAESDEC       Z26, Z1, Z1
-	VPSHUFD       $0x4e, Z13, Z15
+	VPSHUFD       $0x4e, Z12, Z14
 	VAESDEC       Z26, Z2, Z2
-	VPXORQ        Z12, Z14, Z14
+	VPSHUFD       $0x4e, Z13, Z15
 	VAESDEC       Z26, Z3, Z3
-	VPXORQ        Z13, Z15, Z15
+	VPXORQ        Z12, Z14, Z14
 	VAESDEC       Z27, Z0, Z0
+	VPXORQ        Z13, Z15, Z15
 	VAESDEC       Z27, Z1, Z1
-	VPCLMULQDQ    $0x11, 128(DX), Z12, Z12
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
 	VAESDEC       Z27, Z2, Z2
-	VPCLMULQDQ    $0x11, 192(DX), Z13, Z13
 	VAESDEC       Z27, Z3, Z3
-	VPTERNLOGQ    $0x96, Z12, Z13, Z10
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
 	VAESDECLAST   Z28, Z0, Z0
+	VPTERNLOGQ    $0x96, Z12, Z13, Z10
 	VAESDECLAST   Z28, Z1, Z1
 	VPCLMULQDQ    $0x00, 2880(DX), Z14, Z14
 	VAESDECLAST   Z28, Z2, Z2
 	VPCLMULQDQ    $0x00, 2944(DX), Z15, Z15
 	VAESDECLAST   Z28, Z3, Z3
 	VPTERNLOGQ    $0x96, Z14, Z15, Z9
-	VPXORQ        Z4, Z0, Z0
-	VPXORQ        Z5, Z1, Z1
-	VPXORQ        Z6, Z2, Z2
-	VPXORQ        Z7, Z3, Z3
+	VPXORQ        Z7, Z0, Z0
+	VPXORQ        48(BX), Z1, Z1
+	VPXORQ        112(BX), Z2, Z2
+	VPXORQ        176(BX), Z3, Z3
 	VMOVDQU64     Z0, (R8)
 	VMOVDQU64     Z1, 64(R8)
 	VMOVDQU64     Z2, 128(R8)
@@ -3754,10 +4971,7 @@ unit:
 	PREFETCHT0    1408(BX)
 	VMOVDQU64     448(BX), Z3
 	PREFETCHT0    1472(BX)
-	VALIGNQ       $0x06, Z31, Z0, Z4
-	VMOVDQU64     304(BX), Z5
-	VMOVDQU64     368(BX), Z6
-	VMOVDQU64     432(BX), Z7
+	VALIGNQ       $0x06, Z31, Z0, Z7
 	VMOVDQA64     Z3, Z31
 	VPXORQ        Z16, Z0, Z0
 	VPXORQ        Z16, Z1, Z1
@@ -3769,35 +4983,37 @@ unit:
 	VAESDEC       Z17, Z2, Z2
 	VMOVDQU64     320(BX), Z13
 	VAESDEC       Z17, Z3, Z3
+	VPSHUFB       Z6, Z12, Z12
 	VAESDEC       Z18, Z0, Z0
-	VPSHUFB       (AX), Z12, Z12
 	VAESDEC       Z18, Z1, Z1
-	VPSHUFB       (AX), Z13, Z13
+	VPSHUFB       Z6, Z13, Z13
 	VAESDEC       Z18, Z2, Z2
+	VMOVDQU64     256(DX), Z4
 	VAESDEC       Z18, Z3, Z3
-	VPCLMULQDQ    $0x00, 256(DX), Z12, Z14
+	VMOVDQU64     320(DX), Z5
 	VAESDEC       Z19, Z0, Z0
-	VPCLMULQDQ    $0x00, 320(DX), Z13, Z15
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
 	VAESDEC       Z19, Z1, Z1
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	VAESDEC       Z19, Z2, Z2
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
 	VAESDEC       Z19, Z3, Z3
-	VPSHUFD       $0x4e, Z12, Z14
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	VAESDEC       Z20, Z0, Z0
-	VPSHUFD       $0x4e, Z13, Z15
+	VPSHUFD       $0x4e, Z12, Z14
 	VAESDEC       Z20, Z1, Z1
+	VPSHUFD       $0x4e, Z13, Z15
 	VAESDEC       Z20, Z2, Z2
-	VPXORQ        Z12, Z14, Z14
 	VAESDEC       Z20, Z3, Z3
-	VPXORQ        Z13, Z15, Z15
+	VPXORQ        Z12, Z14, Z14
 	VAESDEC       Z21, Z0, Z0
-	VPCLMULQDQ    $0x11, 256(DX), Z12, Z12
+	VPXORQ        Z13, Z15, Z15
 	VAESDEC       Z21, Z1, Z1
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
 	VAESDEC       Z21, Z2, Z2
-	VPCLMULQDQ    $0x11, 320(DX), Z13, Z13
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
 	VAESDEC       Z21, Z3, Z3
-	VPTERNLOGQ    $0x96, Z12, Z13, Z10
 	VAESDEC       Z22, Z0, Z0
+	VPTERNLOGQ    $0x96, Z12, Z13, Z10
 	VAESDEC       Z22, Z1, Z1
 	VPCLMULQDQ    $0x00, 3008(DX), Z14, Z14
 	VAESDEC       Z22, Z2, Z2
@@ -3810,45 +5026,47 @@ unit:
 	VAESDEC       Z23, Z2, Z2
 	VMOVDQU64     448(BX), Z13
 	VAESDEC       Z23, Z3, Z3
+	VPSHUFB       Z6, Z12, Z12
 	VAESDEC       Z24, Z0, Z0
-	VPSHUFB       (AX), Z12, Z12
 	VAESDEC       Z24, Z1, Z1
-	VPSHUFB       (AX), Z13, Z13
+	VPSHUFB       Z6, Z13, Z13
 	VAESDEC       Z24, Z2, Z2
+	VMOVDQU64     384(DX), Z4
 	VAESDEC       Z24, Z3, Z3
-	VPCLMULQDQ    $0x00, 384(DX), Z12, Z14
+	VMOVDQU64     448(DX), Z5
 	VAESDEC       Z25, Z0, Z0
-	VPCLMULQDQ    $0x00, 448(DX), Z13, Z15
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
 	VAESDEC       Z25, Z1, Z1
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	VAESDEC       Z25, Z2, Z2
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
 	VAESDEC       Z25, Z3, Z3
-	VPSHUFD       $0x4e, Z12, Z14
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	VAESDEC       Z26, Z0, Z0
-	VPSHUFD       $0x4e, Z13, Z15
+	VPSHUFD       $0x4e, Z12, Z14
 	VAESDEC       Z26, Z1, Z1
+	VPSHUFD       $0x4e, Z13, Z15
 	VAESDEC       Z26, Z2, Z2
-	VPXORQ        Z12, Z14, Z14
 	VAESDEC       Z26, Z3, Z3
-	VPXORQ        Z13, Z15, Z15
+	VPXORQ        Z12, Z14, Z14
 	VAESDEC       Z27, Z0, Z0
-	VPCLMULQDQ    $0x11, 384(DX), Z12, Z12
+	VPXORQ        Z13, Z15, Z15
 	VAESDEC       Z27, Z1, Z1
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
 	VAESDEC       Z27, Z2, Z2
-	VPCLMULQDQ    $0x11, 448(DX), Z13, Z13
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
 	VAESDEC       Z27, Z3, Z3
-	VPTERNLOGQ    $0x96, Z12, Z13, Z10
 	VAESDECLAST   Z28, Z0, Z0
+	VPTERNLOGQ    $0x96, Z12, Z13, Z10
 	VAESDECLAST   Z28, Z1, Z1
 	VPCLMULQDQ    $0x00, 3136(DX), Z14, Z14
 	VAESDECLAST   Z28, Z2, Z2
 	VPCLMULQDQ    $0x00, 3200(DX), Z15, Z15
 	VAESDECLAST   Z28, Z3, Z3
 	VPTERNLOGQ    $0x96, Z14, Z15, Z9
-	VPXORQ        Z4, Z0, Z0
-	VPXORQ        Z5, Z1, Z1
-	VPXORQ        Z6, Z2, Z2
-	VPXORQ        Z7, Z3, Z3
+	VPXORQ        Z7, Z0, Z0
+	VPXORQ        304(BX), Z1, Z1
+	VPXORQ        368(BX), Z2, Z2
+	VPXORQ        432(BX), Z3, Z3
 	VMOVDQU64     Z0, 256(R8)
 	VMOVDQU64     Z1, 320(R8)
 	VMOVDQU64     Z2, 384(R8)
@@ -3897,10 +5115,13 @@ unit:
 group1:
 	TESTQ SI, SI
 	JNE   unit
+	CMPQ  24(SP), $0x00
+	JEQ   lengths
 
 rest:
+	MOVQ  24(SP), DI
 	TESTQ DI, DI
-	JEQ   lengths
+	JEQ   restDone
 
 part:
 	MOVQ        $0x00000040, SI
@@ -3913,7 +5134,7 @@ part:
 	KMOVQ       R9, K1
 	VMOVDQU8.Z  (BX), K1, Z0
 	VMOVDQA64   Z0, Z12
-	VALIGNQ     $0x06, Z31, Z0, Z4
+	VALIGNQ     $0x06, Z31, Z0, Z7
 	VMOVDQA64   Z0, Z31
 	VPXORQ      Z16, Z0, Z0
 	VAESDEC     Z17, Z0, Z0
@@ -3928,9 +5149,9 @@ part:
 	VAESDEC     Z26, Z0, Z0
 	VAESDEC     Z27, Z0, Z0
 	VAESDECLAST Z28, Z0, Z0
-	VPXORQ      Z4, Z0, Z0
+	VPXORQ      Z7, Z0, Z0
 	VMOVDQU8    Z0, K1, (R8)
-	VPSHUFB     (AX), Z12, Z12
+	VPSHUFB     Z6, Z12, Z12
 	VPXORQ      Z11, Z12, Z12
 	VPXORQ      Z11, Z11, Z11
 	VPCLMULQDQ  $0x00, (DX), Z12, Z13
@@ -3947,8 +5168,9 @@ part:
 	SUBQ        $0x40, DI
 	JGT         part
 
+restDone:
 lengths:
-	MOVQ          jobs+32(FP), DX
+	MOVQ          jobs+40(FP), DX
 	MOVQ          32(DX), CX
 	MOVQ          56(DX), DX
 	ADDQ          CX, DX
@@ -3993,13 +5215,13 @@ lengths:
 	VPXORQ        Z10, Z10, Z10
 	VPSHUFB       (AX), X11, X11
 	VPXORQ        (SP), X11, X11
-	MOVQ          tags+48(FP), CX
+	MOVQ          tags+56(FP), CX
 	VMOVDQU64     X11, (CX)
-	MOVQ          stride+56(FP), DX
+	MOVQ          stride+64(FP), DX
 	ADDQ          DX, CX
-	MOVQ          CX, tags+48(FP)
-	ADDQ          $0x00000080, jobs+32(FP)
-	DECQ          n+40(FP)
+	MOVQ          CX, tags+56(FP)
+	ADDQ          $0x00000080, jobs+40(FP)
+	DECQ          n+48(FP)
 	JNE           job
 	VPXORQ        Z0, Z0, Z0
 	VMOVDQU64     X0, (SP)
@@ -4022,9 +5244,9 @@ lengths:
 	VZEROALL
 	RET
 
-// func cbcGMACOpenVAES512r14(keys *byte, ivs *byte, mac *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+// func cbcGMACOpenVAES512r14(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
 // Requires: AES, AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VL, CMOV, MMX+, PCLMULQDQ, VAES, VPCLMULQDQ
-TEXT ·cbcGMACOpenVAES512r14(SB), NOSPLIT, $24-64
+TEXT ·cbcGMACOpenVAES512r14(SB), NOSPLIT, $32-72
 	MOVQ            keys+0(FP), CX
 	MOVQ            tab+24(FP), AX
 	VBROADCASTI32X4 (CX), Z16
@@ -4042,13 +5264,14 @@ TEXT ·cbcGMACOpenVAES512r14(SB), NOSPLIT, $24-64
 	VBROADCASTI32X4 192(CX), Z28
 	VBROADCASTI32X4 208(CX), Z29
 	VBROADCASTI32X4 224(CX), Z30
+	VMOVDQU64       (AX), Z6
 
 job:
 	VPXORQ          Z8, Z8, Z8
 	VPXORQ          Z9, Z9, Z9
 	VPXORQ          Z10, Z10, Z10
 	VPXORQ          Z11, Z11, Z11
-	MOVQ            jobs+32(FP), CX
+	MOVQ            jobs+40(FP), CX
 	MOVQ            24(CX), BX
 	MOVQ            (CX), R8
 	MOVQ            32(CX), DI
@@ -4066,13 +5289,14 @@ job:
 	LEAQ            1280(AX), DX
 	CMPQ            SI, $0x04
 	CMOVQLE         CX, DX
+	MOVQ            DI, 24(SP)
 	MOVQ            mac+16(FP), CX
-	MOVQ            jobs+32(FP), R9
-	MOVQ            72(R9), R10
-	MOVL            80(R9), R9
-	BTSQ            $0x38, R9
-	VMOVQ           R10, X12
-	VPINSRQ         $0x01, R9, X12, X12
+	MOVQ            jobs+40(FP), DI
+	MOVQ            72(DI), R9
+	MOVL            80(DI), DI
+	BTSQ            $0x38, DI
+	VMOVQ           R9, X12
+	VPINSRQ         $0x01, DI, X12, X12
 	VPXORQ          (CX), X12, X12
 	VAESENC         16(CX), X12, X12
 	VAESENC         32(CX), X12, X12
@@ -4093,15 +5317,15 @@ job:
 	VBROADCASTI64X2 (CX), Z31
 	ADDQ            $0x10, CX
 	MOVQ            CX, ivs+8(FP)
-	MOVQ            jobs+32(FP), CX
-	MOVQ            48(CX), R9
-	MOVQ            56(CX), R10
+	MOVQ            jobs+40(FP), CX
+	MOVQ            48(CX), DI
+	MOVQ            56(CX), R9
 
 ad:
-	CMPQ          R10, $0x40
+	CMPQ          R9, $0x40
 	JLE           adLast
-	VMOVDQU64     (R9), Z12
-	VPSHUFB       (AX), Z12, Z12
+	VMOVDQU64     (DI), Z12
+	VPSHUFB       Z6, Z12, Z12
 	VPXORQ        Z11, Z12, Z12
 	VPXORQ        Z11, Z11, Z11
 	VPCLMULQDQ    $0x00, 3264(AX), Z12, Z13
@@ -4137,33 +5361,33 @@ ad:
 	VPXORQ        Z8, Z8, Z8
 	VPXORQ        Z9, Z9, Z9
 	VPXORQ        Z10, Z10, Z10
-	ADDQ          $0x40, R9
-	SUBQ          $0x40, R10
+	ADDQ          $0x40, DI
+	SUBQ          $0x40, R9
 	JMP           ad
 
 adLast:
-	TESTQ      R10, R10
+	TESTQ      R9, R9
 	JEQ        adDone
-	LEAQ       15(R10), R11
-	ANDQ       $-16, R11
-	NEGQ       R11
-	ADDQ       DX, R11
-	MOVQ       $-1, R12
+	LEAQ       15(R9), R10
+	ANDQ       $-16, R10
+	NEGQ       R10
+	ADDQ       DX, R10
+	MOVQ       $-1, R11
 	MOVQ       $0x00000040, CX
-	SUBQ       R10, CX
-	SHRQ       CL, R12
-	KMOVQ      R12, K1
-	VMOVDQU8.Z (R9), K1, Z12
-	VPSHUFB    (AX), Z12, Z12
+	SUBQ       R9, CX
+	SHRQ       CL, R11
+	KMOVQ      R11, K1
+	VMOVDQU8.Z (DI), K1, Z12
+	VPSHUFB    Z6, Z12, Z12
 	VPXORQ     Z11, Z12, Z12
 	VPXORQ     Z11, Z11, Z11
-	VPCLMULQDQ $0x00, (R11), Z12, Z13
+	VPCLMULQDQ $0x00, (R10), Z12, Z13
 	VPXORQ     Z13, Z8, Z8
 	VPSHUFD    $0x4e, Z12, Z13
 	VPXORQ     Z12, Z13, Z13
-	VPCLMULQDQ $0x11, (R11), Z12, Z12
+	VPCLMULQDQ $0x11, (R10), Z12, Z12
 	VPXORQ     Z12, Z10, Z10
-	VPCLMULQDQ $0x00, 2752(R11), Z13, Z13
+	VPCLMULQDQ $0x00, 2752(R10), Z13, Z13
 	VPXORQ     Z13, Z9, Z9
 
 adDone:
@@ -4179,10 +5403,7 @@ unit:
 	PREFETCHT0    1152(BX)
 	VMOVDQU64     192(BX), Z3
 	PREFETCHT0    1216(BX)
-	VALIGNQ       $0x06, Z31, Z0, Z4
-	VMOVDQU64     48(BX), Z5
-	VMOVDQU64     112(BX), Z6
-	VMOVDQU64     176(BX), Z7
+	VALIGNQ       $0x06, Z31, Z0, Z7
 	VMOVDQA64     Z3, Z31
 	VPXORQ        Z16, Z0, Z0
 	VPXORQ        Z16, Z1, Z1
@@ -4192,44 +5413,46 @@ unit:
 	VAESDEC       Z17, Z1, Z1
 	VMOVDQU64     (BX), Z12
 	VAESDEC       Z17, Z2, Z2
-	VAESDEC       Z17, Z3, Z3
 	VMOVDQU64     64(BX), Z13
+	VAESDEC       Z17, Z3, Z3
 	VAESDEC       Z18, Z0, Z0
-	VPSHUFB       (AX), Z12, Z12
+	VPSHUFB       Z6, Z12, Z12
 	VAESDEC       Z18, Z1, Z1
+	VPSHUFB       Z6, Z13, Z13
 	VAESDEC       Z18, Z2, Z2
-	VPSHUFB       (AX), Z13, Z13
-	VAESDEC       Z18, Z3, Z3
 	VPXORQ        Z11, Z12, Z12
+	VAESDEC       Z18, Z3, Z3
 	VAESDEC       Z19, Z0, Z0
-	VAESDEC       Z19, Z1, Z1
 	VPXORQ        Z11, Z11, Z11
+	VAESDEC       Z19, Z1, Z1
+	VMOVDQU64     (DX), Z4
 	VAESDEC       Z19, Z2, Z2
-	VPCLMULQDQ    $0x00, (DX), Z12, Z14
 	VAESDEC       Z19, Z3, Z3
+	VMOVDQU64     64(DX), Z5
 	VAESDEC       Z20, Z0, Z0
-	VPCLMULQDQ    $0x00, 64(DX), Z13, Z15
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
 	VAESDEC       Z20, Z1, Z1
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
 	VAESDEC       Z20, Z2, Z2
 	VAESDEC       Z20, Z3, Z3
-	VPSHUFD       $0x4e, Z12, Z14
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	VAESDEC       Z21, Z0, Z0
+	VPSHUFD       $0x4e, Z12, Z14
 	VAESDEC       Z21, Z1, Z1
-	VPSHUFD       $0x4e, Z13, Z15
 	VAESDEC       Z21, Z2, Z2
-	VPXORQ        Z12, Z14, Z14
+	VPSHUFD       $0x4e, Z13, Z15
 	VAESDEC       Z21, Z3, Z3
+	VPXORQ        Z12, Z14, Z14
 	VAESDEC       Z22, Z0, Z0
 	VPXORQ        Z13, Z15, Z15
 	VAESDEC       Z22, Z1, Z1
-	VPCLMULQDQ    $0x11, (DX), Z12, Z12
 	VAESDEC       Z22, Z2, Z2
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
 	VAESDEC       Z22, Z3, Z3
-	VPCLMULQDQ    $0x11, 64(DX), Z13, Z13
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
 	VAESDEC       Z23, Z0, Z0
-	VPTERNLOGQ    $0x96, Z12, Z13, Z10
 	VAESDEC       Z23, Z1, Z1
+	VPTERNLOGQ    $0x96, Z12, Z13, Z10
 	VAESDEC       Z23, Z2, Z2
 	VPCLMULQDQ    $0x00, 2752(DX), Z14, Z14
 	VAESDEC       Z23, Z3, Z3
@@ -4238,52 +5461,54 @@ unit:
 	VAESDEC       Z24, Z1, Z1
 	VPTERNLOGQ    $0x96, Z14, Z15, Z9
 	VAESDEC       Z24, Z2, Z2
-	VAESDEC       Z24, Z3, Z3
 	VMOVDQU64     128(BX), Z12
+	VAESDEC       Z24, Z3, Z3
 	VAESDEC       Z25, Z0, Z0
 	VMOVDQU64     192(BX), Z13
 	VAESDEC       Z25, Z1, Z1
+	VPSHUFB       Z6, Z12, Z12
 	VAESDEC       Z25, Z2, Z2
-	VPSHUFB       (AX), Z12, Z12
+	VPSHUFB       Z6, Z13, Z13
 	VAESDEC       Z25, Z3, Z3
-	VPSHUFB       (AX), Z13, Z13
 	VAESDEC       Z26, Z0, Z0
+	VMOVDQU64     128(DX), Z4
 	VAESDEC       Z26, Z1, Z1
-	VPCLMULQDQ    $0x00, 128(DX), Z12, Z14
+	VMOVDQU64     192(DX), Z5
 	VAESDEC       Z26, Z2, Z2
-	VPCLMULQDQ    $0x00, 192(DX), Z13, Z15
 	VAESDEC       Z26, Z3, Z3
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
 	VAESDEC       Z27, Z0, Z0
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
 	VAESDEC       Z27, Z1, Z1
-	VPSHUFD       $0x4e, Z12, Z14
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	VAESDEC       Z27, Z2, Z2
 	VAESDEC       Z27, Z3, Z3
-	VPSHUFD       $0x4e, Z13, Z15
+	VPSHUFD       $0x4e, Z12, Z14
 	VAESDEC       Z28, Z0, Z0
+	VPSHUFD       $0x4e, Z13, Z15
 	VAESDEC       Z28, Z1, Z1
-	VPXORQ        Z12, Z14, Z14
 	VAESDEC       Z28, Z2, Z2
-	VPXORQ        Z13, Z15, Z15
+	VPXORQ        Z12, Z14, Z14
 	VAESDEC       Z28, Z3, Z3
+	VPXORQ        Z13, Z15, Z15
 	VAESDEC       Z29, Z0, Z0
-	VPCLMULQDQ    $0x11, 128(DX), Z12, Z12
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
 	VAESDEC       Z29, Z1, Z1
-	VPCLMULQDQ    $0x11, 192(DX), Z13, Z13
 	VAESDEC       Z29, Z2, Z2
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
 	VAESDEC       Z29, Z3, Z3
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
 	VAESDECLAST   Z30, Z0, Z0
-	VPCLMULQDQ    $0x00, 2880(DX), Z14, Z14
 	VAESDECLAST   Z30, Z1, Z1
+	VPCLMULQDQ    $0x00, 2880(DX), Z14, Z14
 	VAESDECLAST   Z30, Z2, Z2
 	VPCLMULQDQ    $0x00, 2944(DX), Z15, Z15
 	VAESDECLAST   Z30, Z3, Z3
 	VPTERNLOGQ    $0x96, Z14, Z15, Z9
-	VPXORQ        Z4, Z0, Z0
-	VPXORQ        Z5, Z1, Z1
-	VPXORQ        Z6, Z2, Z2
-	VPXORQ        Z7, Z3, Z3
+	VPXORQ        Z7, Z0, Z0
+	VPXORQ        48(BX), Z1, Z1
+	VPXORQ        112(BX), Z2, Z2
+	VPXORQ        176(BX), Z3, Z3
 	VMOVDQU64     Z0, (R8)
 	VMOVDQU64     Z1, 64(R8)
 	VMOVDQU64     Z2, 128(R8)
@@ -4296,10 +5521,7 @@ unit:
 	PREFETCHT0    1408(BX)
 	VMOVDQU64     448(BX), Z3
 	PREFETCHT0    1472(BX)
-	VALIGNQ       $0x06, Z31, Z0, Z4
-	VMOVDQU64     304(BX), Z5
-	VMOVDQU64     368(BX), Z6
-	VMOVDQU64     432(BX), Z7
+	VALIGNQ       $0x06, Z31, Z0, Z7
 	VMOVDQA64     Z3, Z31
 	VPXORQ        Z16, Z0, Z0
 	VPXORQ        Z16, Z1, Z1
@@ -4309,43 +5531,45 @@ unit:
 	VAESDEC       Z17, Z1, Z1
 	VMOVDQU64     256(BX), Z12
 	VAESDEC       Z17, Z2, Z2
-	VAESDEC       Z17, Z3, Z3
 	VMOVDQU64     320(BX), Z13
+	VAESDEC       Z17, Z3, Z3
 	VAESDEC       Z18, Z0, Z0
-	VPSHUFB       (AX), Z12, Z12
+	VPSHUFB       Z6, Z12, Z12
 	VAESDEC       Z18, Z1, Z1
+	VPSHUFB       Z6, Z13, Z13
 	VAESDEC       Z18, Z2, Z2
-	VPSHUFB       (AX), Z13, Z13
 	VAESDEC       Z18, Z3, Z3
+	VMOVDQU64     256(DX), Z4
 	VAESDEC       Z19, Z0, Z0
-	VPCLMULQDQ    $0x00, 256(DX), Z12, Z14
+	VMOVDQU64     320(DX), Z5
 	VAESDEC       Z19, Z1, Z1
-	VPCLMULQDQ    $0x00, 320(DX), Z13, Z15
 	VAESDEC       Z19, Z2, Z2
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
 	VAESDEC       Z19, Z3, Z3
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
 	VAESDEC       Z20, Z0, Z0
 	VAESDEC       Z20, Z1, Z1
-	VPSHUFD       $0x4e, Z12, Z14
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	VAESDEC       Z20, Z2, Z2
-	VPSHUFD       $0x4e, Z13, Z15
+	VPSHUFD       $0x4e, Z12, Z14
 	VAESDEC       Z20, Z3, Z3
 	VAESDEC       Z21, Z0, Z0
-	VPXORQ        Z12, Z14, Z14
+	VPSHUFD       $0x4e, Z13, Z15
 	VAESDEC       Z21, Z1, Z1
+	VPXORQ        Z12, Z14, Z14
 	VAESDEC       Z21, Z2, Z2
-	VPXORQ        Z13, Z15, Z15
 	VAESDEC       Z21, Z3, Z3
-	VPCLMULQDQ    $0x11, 256(DX), Z12, Z12
+	VPXORQ        Z13, Z15, Z15
 	VAESDEC       Z22, Z0, Z0
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
 	VAESDEC       Z22, Z1, Z1
-	VPCLMULQDQ    $0x11, 320(DX), Z13, Z13
 	VAESDEC       Z22, Z2, Z2
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
 	VAESDEC       Z22, Z3, Z3
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
 	VAESDEC       Z23, Z0, Z0
-	VPCLMULQDQ    $0x00, 3008(DX), Z14, Z14
 	VAESDEC       Z23, Z1, Z1
+	VPCLMULQDQ    $0x00, 3008(DX), Z14, Z14
 	VAESDEC       Z23, Z2, Z2
 	VPCLMULQDQ    $0x00, 3072(DX), Z15, Z15
 	VAESDEC       Z23, Z3, Z3
@@ -4354,51 +5578,53 @@ unit:
 	VAESDEC       Z24, Z1, Z1
 	VMOVDQU64     384(BX), Z12
 	VAESDEC       Z24, Z2, Z2
-	VAESDEC       Z24, Z3, Z3
 	VMOVDQU64     448(BX), Z13
+	VAESDEC       Z24, Z3, Z3
 	VAESDEC       Z25, Z0, Z0
-	VPSHUFB       (AX), Z12, Z12
+	VPSHUFB       Z6, Z12, Z12
 	VAESDEC       Z25, Z1, Z1
+	VPSHUFB       Z6, Z13, Z13
 	VAESDEC       Z25, Z2, Z2
-	VPSHUFB       (AX), Z13, Z13
 	VAESDEC       Z25, Z3, Z3
+	VMOVDQU64     384(DX), Z4
 	VAESDEC       Z26, Z0, Z0
-	VPCLMULQDQ    $0x00, 384(DX), Z12, Z14
+	VMOVDQU64     448(DX), Z5
 	VAESDEC       Z26, Z1, Z1
-	VPCLMULQDQ    $0x00, 448(DX), Z13, Z15
 	VAESDEC       Z26, Z2, Z2
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
 	VAESDEC       Z26, Z3, Z3
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
 	VAESDEC       Z27, Z0, Z0
 	VAESDEC       Z27, Z1, Z1
-	VPSHUFD       $0x4e, Z12, Z14
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	VAESDEC       Z27, Z2, Z2
-	VPSHUFD       $0x4e, Z13, Z15
+	VPSHUFD       $0x4e, Z12, Z14
 	VAESDEC       Z27, Z3, Z3
 	VAESDEC       Z28, Z0, Z0
-	VPXORQ        Z12, Z14, Z14
+	VPSHUFD       $0x4e, Z13, Z15
 	VAESDEC       Z28, Z1, Z1
+	VPXORQ        Z12, Z14, Z14
 	VAESDEC       Z28, Z2, Z2
-	VPXORQ        Z13, Z15, Z15
 	VAESDEC       Z28, Z3, Z3
-	VPCLMULQDQ    $0x11, 384(DX), Z12, Z12
+	VPXORQ        Z13, Z15, Z15
 	VAESDEC       Z29, Z0, Z0
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
 	VAESDEC       Z29, Z1, Z1
-	VPCLMULQDQ    $0x11, 448(DX), Z13, Z13
 	VAESDEC       Z29, Z2, Z2
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
 	VAESDEC       Z29, Z3, Z3
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
 	VAESDECLAST   Z30, Z0, Z0
-	VPCLMULQDQ    $0x00, 3136(DX), Z14, Z14
 	VAESDECLAST   Z30, Z1, Z1
+	VPCLMULQDQ    $0x00, 3136(DX), Z14, Z14
 	VAESDECLAST   Z30, Z2, Z2
 	VPCLMULQDQ    $0x00, 3200(DX), Z15, Z15
 	VAESDECLAST   Z30, Z3, Z3
 	VPTERNLOGQ    $0x96, Z14, Z15, Z9
-	VPXORQ        Z4, Z0, Z0
-	VPXORQ        Z5, Z1, Z1
-	VPXORQ        Z6, Z2, Z2
-	VPXORQ        Z7, Z3, Z3
+	VPXORQ        Z7, Z0, Z0
+	VPXORQ        304(BX), Z1, Z1
+	VPXORQ        368(BX), Z2, Z2
+	VPXORQ        432(BX), Z3, Z3
 	VMOVDQU64     Z0, 256(R8)
 	VMOVDQU64     Z1, 320(R8)
 	VMOVDQU64     Z2, 384(R8)
@@ -4447,10 +5673,13 @@ unit:
 group1:
 	TESTQ SI, SI
 	JNE   unit
+	CMPQ  24(SP), $0x00
+	JEQ   lengths
 
 rest:
+	MOVQ  24(SP), DI
 	TESTQ DI, DI
-	JEQ   lengths
+	JEQ   restDone
 
 part:
 	MOVQ        $0x00000040, SI
@@ -4463,7 +5692,7 @@ part:
 	KMOVQ       R9, K1
 	VMOVDQU8.Z  (BX), K1, Z0
 	VMOVDQA64   Z0, Z12
-	VALIGNQ     $0x06, Z31, Z0, Z4
+	VALIGNQ     $0x06, Z31, Z0, Z7
 	VMOVDQA64   Z0, Z31
 	VPXORQ      Z16, Z0, Z0
 	VAESDEC     Z17, Z0, Z0
@@ -4480,9 +5709,9 @@ part:
 	VAESDEC     Z28, Z0, Z0
 	VAESDEC     Z29, Z0, Z0
 	VAESDECLAST Z30, Z0, Z0
-	VPXORQ      Z4, Z0, Z0
+	VPXORQ      Z7, Z0, Z0
 	VMOVDQU8    Z0, K1, (R8)
-	VPSHUFB     (AX), Z12, Z12
+	VPSHUFB     Z6, Z12, Z12
 	VPXORQ      Z11, Z12, Z12
 	VPXORQ      Z11, Z11, Z11
 	VPCLMULQDQ  $0x00, (DX), Z12, Z13
@@ -4499,8 +5728,9 @@ part:
 	SUBQ        $0x40, DI
 	JGT         part
 
+restDone:
 lengths:
-	MOVQ          jobs+32(FP), DX
+	MOVQ          jobs+40(FP), DX
 	MOVQ          32(DX), CX
 	MOVQ          56(DX), DX
 	ADDQ          CX, DX
@@ -4545,13 +5775,13 @@ lengths:
 	VPXORQ        Z10, Z10, Z10
 	VPSHUFB       (AX), X11, X11
 	VPXORQ        (SP), X11, X11
-	MOVQ          tags+48(FP), CX
+	MOVQ          tags+56(FP), CX
 	VMOVDQU64     X11, (CX)
-	MOVQ          stride+56(FP), DX
+	MOVQ          stride+64(FP), DX
 	ADDQ          DX, CX
-	MOVQ          CX, tags+48(FP)
-	ADDQ          $0x00000080, jobs+32(FP)
-	DECQ          n+40(FP)
+	MOVQ          CX, tags+56(FP)
+	ADDQ          $0x00000080, jobs+40(FP)
+	DECQ          n+48(FP)
 	JNE           job
 	VPXORQ        Z0, Z0, Z0
 	VMOVDQU64     X0, (SP)

@@ -7,34 +7,34 @@ package aes
 // xtsGMACSealVAES512r10 encrypts n > 0 jobs, sums them and writes their tags, stride bytes apart.
 //
 //go:noescape
-func xtsGMACSealVAES512r10(keys *byte, ivs *byte, mac *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+func xtsGMACSealVAES512r10(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
 
 // xtsGMACOpenVAES512r10 decrypts n > 0 jobs and writes the tags they should have, stride bytes apart.
 //
 //go:noescape
-func xtsGMACOpenVAES512r10(keys *byte, ivs *byte, mac *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+func xtsGMACOpenVAES512r10(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
 
 // xtsGMACSealVAES512r14 encrypts n > 0 jobs, sums them and writes their tags, stride bytes apart.
 //
 //go:noescape
-func xtsGMACSealVAES512r14(keys *byte, ivs *byte, mac *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+func xtsGMACSealVAES512r14(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
 
 // xtsGMACOpenVAES512r14 decrypts n > 0 jobs and writes the tags they should have, stride bytes apart.
 //
 //go:noescape
-func xtsGMACOpenVAES512r14(keys *byte, ivs *byte, mac *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+func xtsGMACOpenVAES512r14(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
 
 // cbcGMACOpenVAES512r10 decrypts n > 0 jobs and writes the tags they should have, stride bytes apart.
 //
 //go:noescape
-func cbcGMACOpenVAES512r10(keys *byte, ivs *byte, mac *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+func cbcGMACOpenVAES512r10(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
 
 // cbcGMACOpenVAES512r12 decrypts n > 0 jobs and writes the tags they should have, stride bytes apart.
 //
 //go:noescape
-func cbcGMACOpenVAES512r12(keys *byte, ivs *byte, mac *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+func cbcGMACOpenVAES512r12(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
 
 // cbcGMACOpenVAES512r14 decrypts n > 0 jobs and writes the tags they should have, stride bytes apart.
 //
 //go:noescape
-func cbcGMACOpenVAES512r14(keys *byte, ivs *byte, mac *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+func cbcGMACOpenVAES512r14(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)

@@ -14,6 +14,6 @@ func (k *Key) ctrAsm(*Job)                         { panic(unreachable) }
 func limitAsm(_ Tier, _, _ int) (bytes int)        { return 0 }
 func fused(Tier) bool                              { return false }
 
-func (*XTSGMAC) sealAsm([]MACJob, *byte)        { panic(unreachable) }
-func (*XTSGMAC) openAsm(_ []MACJob, _, _ *byte) { panic(unreachable) }
-func (*CBCGMAC) openAsm(_ []MACJob, _, _ *byte) { panic(unreachable) }
+func (*XTSGMAC) sealAsm(_ []MACJob, _, _ *byte)    { panic(unreachable) }
+func (*XTSGMAC) openAsm(_ []MACJob, _, _, _ *byte) { panic(unreachable) }
+func (*CBCGMAC) openAsm(_ []MACJob, _, _ *byte)    { panic(unreachable) }

@@ -17,55 +17,67 @@ import (
 // etmLayout is MACJob's; internal/aes checks it. IVs lie apart, 16 bytes each.
 var etmLayout = jobLayout{dst: 0, src: 24, ad: 48, nonce: 72, crc: 84, size: 128}
 
-const etmSig = "func(keys, ivs, mac, tab, jobs *byte, n int, tags *byte, stride int)"
+// A mode's own constant and scratch memory is work, of etmWork bytes; kernels leave secrets there.
+const etmSig = "func(keys, ivs, mac, tab, work, jobs *byte, n int, tags *byte, stride int)"
 
 func etm(c *gen) {
-	shifts, poly := c.xtsShifts(), c.lanes128("xtsPoly", 0x87, 0)
 	for _, r := range []int{10, 14} {
-		etmWide(c, &xtsWide{shifts: shifts, poly: poly}, false, r)
-		etmWide(c, &xtsWide{shifts: shifts, poly: poly, decrypt: true}, true, r)
+		etmWide(c, &xtsWide{}, r)
+		etmWide(c, &xtsWide{decrypt: true}, r)
 	}
 	for _, r := range rounds {
-		etmWide(c, &cbcWide{}, true, r)
+		etmWide(c, &cbcWide{}, r)
 	}
 }
 
 // etmMode is a mode on half a unit, four registers.
 type etmMode interface {
 	name() string
-	// begin prepares for the job whose IV is at iv.
-	begin(e *etmKernel, iv reg.Register)
+	opens() bool
+	// begin comes before the first job.
+	begin(e *etmKernel)
+	// beginJob comes before a job.
+	beginJob(e *etmKernel)
+	// beginUnit comes before a unit, and endUnit after it.
+	beginUnit(e *etmKernel)
+	endUnit(e *etmKernel)
 	// start takes what was loaded into the first n registers of a, from src+disp, to the first round.
 	start(e *etmKernel, n, disp int)
+	// steps are to be done beside the rounds of a half unit.
+	steps(e *etmKernel, disp int) []func()
 	// finish ends what start began, after the last round.
-	finish(e *etmKernel, n int) []func()
-	// advance goes on to the next half unit, or with one register to the next four blocks.
-	advance(e *etmKernel, n int)
+	finish(e *etmKernel, n, disp int)
+	// endRest comes after what follows the units, or if nothing does after a job without units.
+	endRest(e *etmKernel)
 }
 
-// An etmKernel is one function being made. Its states are the bank a; b is the mode's,
-// and so is spare.
+// An etmKernel is one function being made. Its states are the bank a.
 type etmKernel struct {
 	gcmKernel
 	mode  etmMode
 	k     []reg.VecPhysical
-	spare reg.VecPhysical
+	spare [2]reg.VecPhysical // the mode's
+	more  [2]reg.VecPhysical // scratch of the hash
+	saved operand.Mem        // rem, while there are units
 }
 
-func etmWide(c *gen, mode etmMode, open bool, r int) {
-	e := &etmKernel{mode: mode, k: z[16 : 16+r+1], spare: z[31],
-		gcmKernel: gcmKernel{open: open, macOnly: true, rounds: r, a: z[:4], b: z[4:8], hasher: hasher{c: c, wide: true,
+func etmWide(c *gen, mode etmMode, r int) {
+	e := &etmKernel{mode: mode, k: z[16 : 16+r+1], spare: [2]reg.VecPhysical{z[7], z[31]}, more: [2]reg.VecPhysical{z[4], z[5]},
+		gcmKernel: gcmKernel{open: mode.opens(), macOnly: true, rounds: r, a: z[:4], hasher: hasher{c: c, wide: true,
 			lo: z[8], mid: z[9], hi: z[10], y: z[11], t: [4]reg.VecPhysical{z[12], z[13], z[14], z[15]}}}}
 	e.ops = &gcmWideOps{gcmKernel: &e.gcmKernel, k: e.k}
 	name, doc := "Seal", "encrypts n > 0 jobs, sums them and writes their tags, stride bytes apart."
-	if open {
+	if e.open {
 		name, doc = "Open", "decrypts n > 0 jobs and writes the tags they should have, stride bytes apart."
 	}
 	c.fn(fmt.Sprintf("%s%sVAES512r%d", mode.name(), name, r), etmSig, doc)
 	e.layout = etmLayout
 	e.registers()
-	e.dst, e.sum, e.part = c.GP64(), c.GP64(), [2]reg.GPVirtual{c.GP64(), c.GP64()}
+	e.dst, e.sum, e.part, e.saved = c.GP64(), c.GP64(), [2]reg.GPVirtual{c.GP64(), c.GP64()}, c.AllocLocal(8)
 	c.broadcastKeys(e.keys, e.k)
+	e.load(e.mask, z[6])
+	e.mask = z[6]
+	mode.begin(e)
 	e.jobs()
 	e.zero(z[0])
 	e.load(z[0].AsX(), e.ej0)
@@ -82,11 +94,9 @@ func (e *etmKernel) jobs() {
 		c.MOVL(operand.U32(0xffffffff), e.sum.As32())
 	}
 	e.lengths()
+	c.MOVQ(e.rem, e.saved)
 	e.maskOfTag()
-	iv := c.arg("ivs")
-	e.mode.begin(e, iv)
-	c.ADDQ(operand.Imm(16), iv)
-	c.MOVQ(iv, c.argAt("ivs"))
+	e.mode.beginJob(e)
 	e.ops.additional()
 	c.TESTQ(e.units, e.units)
 	c.JEQ(operand.LabelRef("rest"))
@@ -95,10 +105,12 @@ func (e *etmKernel) jobs() {
 	} else {
 		e.sealUnits()
 	}
-	c.Label("rest")
-	c.TESTQ(e.rem, e.rem)
+	c.CMPQ(e.saved, operand.Imm(0))
 	c.JEQ(operand.LabelRef("lengths"))
+	c.Label("rest")
+	c.MOVQ(e.saved, e.rem)
 	e.rest()
+	e.mode.endRest(e)
 	c.Label("lengths")
 	if !e.open {
 		e.endSum()
@@ -129,55 +141,57 @@ func (e *etmKernel) half(disp int, steps []func()) {
 		c.PREFETCHT0(at(e.src, ahead+disp+64*i))
 	}
 	e.mode.start(e, 4, disp)
+	if own := e.mode.steps(e, disp); len(own) > 0 {
+		steps = mixed(own, steps)
+	}
 	mixIn(e.cipher(4), steps)
-	emit(e.mode.finish(e, 4))
+	e.mode.finish(e, 4, disp)
 	for i, v := range e.a {
 		e.load(v, at(e.dst, disp+64*i))
 	}
-	e.mode.advance(e, 4)
 }
 
 // cipher returns all rounds on the first n states.
 func (e *etmKernel) cipher(n int) []func() {
-	_, decrypt := e.mode.(*cbcWide)
-	if m, ok := e.mode.(*xtsWide); ok {
-		decrypt = m.decrypt
-	}
 	last := make([]reg.VecPhysical, n)
 	for i := range last {
 		last[i] = e.k[e.rounds]
 	}
-	return e.c.xtsRounds(e.a[:n], e.k, last, decrypt)
+	return e.c.xtsRounds(e.a[:n], e.k, last, e.open)
 }
 
 // next moves on by a unit.
 func (e *etmKernel) next() {
 	e.c.ADDQ(operand.U32(e.unitBytes()), e.src)
 	e.c.ADDQ(operand.U32(e.unitBytes()), e.dst)
+	e.mode.endUnit(e)
 }
 
 func (e *etmKernel) sealUnits() {
 	c, n := e.c, e.unitBytes()/2
+	e.mode.beginUnit(e)
 	e.half(0, nil)
 	c.JMP(operand.LabelRef("second"))
 	c.Label("unit")
-	e.half(0, e.hashAndSum(e.dst, -n, 0, false))
+	e.mode.beginUnit(e)
+	e.half(0, e.hashAndSum(e.quad(e.dst, -n, 0, false), e.dst, -n))
 	e.hashed(n)
 	c.Label("second")
-	e.half(n, e.hashAndSum(e.dst, 0, 0, true))
+	e.half(n, e.hashAndSum(e.quad(e.dst, 0, 0, true), e.dst, 0))
 	e.next()
 	c.ADDQ(operand.U32(n), e.pp)
 	c.DECQ(e.units)
 	c.JNE(operand.LabelRef("unit"))
-	emit(e.hashAndSum(e.dst, -n, 0, false))
+	emit(e.hashAndSum(e.quad(e.dst, -n, 0, false), e.dst, -n))
 	c.ADDQ(operand.U32(n), e.pp)
 }
 
 func (e *etmKernel) openUnits() {
 	c, n := e.c, e.unitBytes()/2
 	c.Label("unit")
-	e.half(0, e.ops.quad(e.src, 0, 0, true))
-	e.half(n, e.ops.quad(e.src, n, n, false))
+	e.mode.beginUnit(e)
+	e.half(0, e.quad(e.src, 0, 0, true))
+	e.half(n, e.quad(e.src, n, n, false))
 	e.next()
 	c.DECQ(e.units)
 	e.hashed(2 * n)
@@ -185,108 +199,71 @@ func (e *etmKernel) openUnits() {
 	c.JNE(operand.LabelRef("unit"))
 }
 
+// quad is gcmWideOps' with fewer loads.
+func (e *etmKernel) quad(from reg.Register, disp, off int, first bool) []func() {
+	return append(e.pairOf(from, disp, off, first), e.pairOf(from, disp+128, off+128, false)...)
+}
+
+// pairOf is pair with each power loaded once, to registers.
+func (e *etmKernel) pairOf(from reg.Register, disp, off int, first bool) []func() {
+	v, w, p, q, hv, hw := e.t[0], e.t[1], e.t[2], e.t[3], e.more[0], e.more[1]
+	add := func(a, b, sum reg.VecPhysical) func() {
+		return func() { e.c.VPTERNLOGQ(operand.Imm(0x96), a, b, sum) }
+	}
+	steps := []func(){
+		func() { e.load(at(from, disp), v) },
+		func() { e.load(at(from, disp+64), w) },
+		func() { e.reverse(v) },
+		func() { e.reverse(w) },
+	}
+	if first {
+		steps = append(steps, func() { e.xor(e.y, v) }, func() { e.zero(e.y) })
+	}
+	return append(steps,
+		func() { e.load(at(e.pp, off), hv) },
+		func() { e.load(at(e.pp, off+64), hw) },
+		func() { e.mul(false, hv, v, p) },
+		func() { e.mul(false, hw, w, q) },
+		add(p, q, e.lo),
+		func() { e.swap(v, p) },
+		func() { e.swap(w, q) },
+		func() { e.xor(v, p) },
+		func() { e.xor(w, q) },
+		func() { e.mul(true, hv, v, v) },
+		func() { e.mul(true, hw, w, w) },
+		add(v, w, e.hi),
+		func() { e.mul(false, at(e.pp, off+tabMids), p, p) },
+		func() { e.mul(false, at(e.pp, off+64+tabMids), q, q) },
+		add(p, q, e.mid),
+	)
+}
+
 // rest handles what follows the units, whole blocks, 64 bytes at a time under a mask.
 func (e *etmKernel) rest() {
 	c, v, n := e.c, e.a[0], e.c.GP64()
+	c.TESTQ(e.rem, e.rem)
+	c.JEQ(operand.LabelRef("restDone"))
 	c.Label("part")
 	c.MOVQ(operand.U32(64), n)
 	c.CMPQ(e.rem, n)
 	c.CMOVQLT(e.rem, n)
-	e.ops.(*gcmWideOps).byteMask(n)
+	e.byteMask(n)
 	c.VMOVDQU8_Z(at(e.src, 0), reg.K1, v)
 	if e.open {
 		c.VMOVDQA64(v, e.t[0])
 	}
 	e.mode.start(e, 1, 0)
 	emit(e.cipher(1))
-	emit(e.mode.finish(e, 1))
+	e.mode.finish(e, 1, 0)
 	c.VMOVDQU8(v, reg.K1, at(e.dst, 0))
 	if !e.open {
 		c.VMOVDQU8_Z(v, reg.K1, e.t[0])
 	}
 	emit(e.absorb(0, true))
-	e.mode.advance(e, 1)
 	for _, p := range []reg.Register{e.src, e.dst, e.pp} {
 		c.ADDQ(operand.Imm(64), p)
 	}
 	c.SUBQ(operand.Imm(64), e.rem)
 	c.JGT(operand.LabelRef("part"))
+	c.Label("restDone")
 }
-
-// xtsWide is XTS. In b are the tweaks of the next sixteen blocks.
-type xtsWide struct {
-	shifts, poly operand.Mem
-	decrypt      bool
-}
-
-var _ etmMode = (*xtsWide)(nil)
-
-func (*xtsWide) name() string { return "xtsGMAC" }
-
-func (m *xtsWide) begin(e *etmKernel, iv reg.Register) {
-	e.load(m.poly, e.spare)
-	e.c.firstTweaks(iv, m.shifts, e.spare, e.b)
-}
-
-func (m *xtsWide) start(e *etmKernel, n, _ int) {
-	for i, v := range e.a[:n] {
-		e.c.VPTERNLOGQ(operand.Imm(0x96), e.b[i], e.k[0], v)
-	}
-}
-
-func (m *xtsWide) finish(e *etmKernel, n int) (steps []func()) {
-	for i, v := range e.a[:n] {
-		steps = append(steps, func() { e.xor(e.b[i], v) })
-	}
-	return steps
-}
-
-func (m *xtsWide) advance(e *etmKernel, n int) {
-	c, t := e.c, e.spare
-	for i, v := range e.b[:n] { // times x^16: two bytes up, what falls out times the polynomial
-		c.VPSRLDQ(operand.Imm(14), v, t)
-		c.VPSLLDQ(operand.Imm(2), v, v)
-		c.VPCLMULQDQ(operand.Imm(0), m.poly, t, t)
-		c.VPXORQ(t, v, v)
-		if n == 1 && i == 0 {
-			c.VMOVDQA64(v, t)
-			for j := 1; j < len(e.b); j++ {
-				c.VMOVDQA64(e.b[j], e.b[j-1])
-			}
-			c.VMOVDQA64(t, e.b[len(e.b)-1])
-		}
-	}
-}
-
-// cbcWide is CBC's decryption. In b is the ciphertext one block earlier; in spare the last of
-// what came before.
-type cbcWide struct{}
-
-var _ etmMode = (*cbcWide)(nil)
-
-func (*cbcWide) name() string { return "cbcGMAC" }
-
-func (*cbcWide) begin(e *etmKernel, iv reg.Register) {
-	e.c.VBROADCASTI64X2(at(iv, 0), e.spare)
-}
-
-func (*cbcWide) start(e *etmKernel, n, disp int) {
-	c := e.c
-	c.VALIGNQ(operand.Imm(6), e.spare, e.a[0], e.b[0])
-	for i := 1; i < n; i++ {
-		e.load(at(e.src, disp+64*i-16), e.b[i])
-	}
-	c.VMOVDQA64(e.a[n-1], e.spare)
-	for _, v := range e.a[:n] {
-		e.xor(e.k[0], v)
-	}
-}
-
-func (*cbcWide) finish(e *etmKernel, n int) (steps []func()) {
-	for i, v := range e.a[:n] {
-		steps = append(steps, func() { e.xor(e.b[i], v) })
-	}
-	return steps
-}
-
-func (*cbcWide) advance(*etmKernel, int) {}

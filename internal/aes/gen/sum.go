@@ -56,10 +56,10 @@ func (g *gcmKernel) sums(from reg.Register, disp, n int) (words, last []func()) 
 	}
 }
 
-// hashAndSum returns the steps of quad, which it is like, with those of the sum among them.
-func (g *gcmKernel) hashAndSum(from reg.Register, disp, off int, first bool) []func() {
+// hashAndSum returns the steps of a hash with those of the sum of the same half unit among them.
+func (g *gcmKernel) hashAndSum(hash []func(), from reg.Register, disp int) []func() {
 	words, last := g.sums(from, disp, g.unitBytes()/2)
-	return append(mixed(g.ops.quad(from, disp, off, first), words), last...)
+	return append(mixed(hash, words), last...)
 }
 
 // endSum takes what follows the units into the sum and stores it in the job.
