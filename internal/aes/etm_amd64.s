@@ -188,168 +188,168 @@ same2:
 	VPTERNLOGQ  $0x96, 128(R12), Z16, Z2
 	VPTERNLOGQ  $0x96, 192(R12), Z16, Z3
 	VAESENC     Z17, Z0, Z0
+	VAESENC     Z17, Z1, Z1
+	VAESENC     Z17, Z2, Z2
+	VAESENC     Z17, Z3, Z3
+	VAESENC     Z18, Z0, Z0
+	VAESENC     Z18, Z1, Z1
+	VAESENC     Z18, Z2, Z2
+	VAESENC     Z18, Z3, Z3
+	VAESENC     Z19, Z0, Z0
+	VAESENC     Z19, Z1, Z1
+	VAESENC     Z19, Z2, Z2
+	VAESENC     Z19, Z3, Z3
+	VAESENC     Z20, Z0, Z0
+	VAESENC     Z20, Z1, Z1
+	VAESENC     Z20, Z2, Z2
+	VAESENC     Z20, Z3, Z3
+	VAESENC     Z21, Z0, Z0
+	VAESENC     Z21, Z1, Z1
+	VAESENC     Z21, Z2, Z2
+	VAESENC     Z21, Z3, Z3
+	VAESENC     Z22, Z0, Z0
+	VAESENC     Z22, Z1, Z1
+	VAESENC     Z22, Z2, Z2
+	VAESENC     Z22, Z3, Z3
+	VAESENC     Z23, Z0, Z0
+	VAESENC     Z23, Z1, Z1
+	VAESENC     Z23, Z2, Z2
+	VAESENC     Z23, Z3, Z3
+	VAESENC     Z24, Z0, Z0
 	MOVQ        R10, (R13)
 	MOVQ        R11, 8(R13)
-	VAESENC     Z17, Z1, Z1
 	MOVQ        R11, CX
 	SARQ        $0x3f, CX
-	VAESENC     Z17, Z2, Z2
 	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
 	MOVQ        R10, 16(R13)
-	VAESENC     Z17, Z3, Z3
 	MOVQ        R11, 24(R13)
+	VAESENC     Z24, Z1, Z1
 	MOVQ        R11, CX
-	VAESENC     Z18, Z0, Z0
 	SARQ        $0x3f, CX
 	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	VAESENC     Z18, Z1, Z1
 	MOVQ        R10, 32(R13)
 	MOVQ        R11, 40(R13)
-	VAESENC     Z18, Z2, Z2
 	MOVQ        R11, CX
 	SARQ        $0x3f, CX
-	VAESENC     Z18, Z3, Z3
+	VAESENC     Z24, Z2, Z2
 	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
 	MOVQ        R10, 48(R13)
-	VAESENC     Z19, Z0, Z0
 	MOVQ        R11, 56(R13)
 	MOVQ        R11, CX
-	VAESENC     Z19, Z1, Z1
 	SARQ        $0x3f, CX
 	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	VAESENC     Z19, Z2, Z2
+	VAESENC     Z24, Z3, Z3
 	MOVQ        R10, 64(R13)
 	MOVQ        R11, 72(R13)
-	VAESENC     Z19, Z3, Z3
 	MOVQ        R11, CX
 	SARQ        $0x3f, CX
-	VAESENC     Z20, Z0, Z0
 	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
 	MOVQ        R10, 80(R13)
-	VAESENC     Z20, Z1, Z1
 	MOVQ        R11, 88(R13)
+	VAESENC     Z25, Z0, Z0
 	MOVQ        R11, CX
-	VAESENC     Z20, Z2, Z2
 	SARQ        $0x3f, CX
 	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	VAESENC     Z20, Z3, Z3
 	MOVQ        R10, 96(R13)
 	MOVQ        R11, 104(R13)
-	VAESENC     Z21, Z0, Z0
 	MOVQ        R11, CX
 	SARQ        $0x3f, CX
-	VAESENC     Z21, Z1, Z1
+	VAESENC     Z25, Z1, Z1
 	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
 	MOVQ        R10, 112(R13)
-	VAESENC     Z21, Z2, Z2
 	MOVQ        R11, 120(R13)
 	MOVQ        R11, CX
-	VAESENC     Z21, Z3, Z3
 	SARQ        $0x3f, CX
 	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	VAESENC     Z22, Z0, Z0
+	VAESENC     Z25, Z2, Z2
 	MOVQ        R10, 128(R13)
 	MOVQ        R11, 136(R13)
-	VAESENC     Z22, Z1, Z1
 	MOVQ        R11, CX
 	SARQ        $0x3f, CX
-	VAESENC     Z22, Z2, Z2
 	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
 	MOVQ        R10, 144(R13)
-	VAESENC     Z22, Z3, Z3
 	MOVQ        R11, 152(R13)
+	VAESENC     Z25, Z3, Z3
 	MOVQ        R11, CX
-	VAESENC     Z23, Z0, Z0
 	SARQ        $0x3f, CX
 	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	VAESENC     Z23, Z1, Z1
 	MOVQ        R10, 160(R13)
 	MOVQ        R11, 168(R13)
-	VAESENC     Z23, Z2, Z2
 	MOVQ        R11, CX
 	SARQ        $0x3f, CX
-	VAESENC     Z23, Z3, Z3
+	VAESENCLAST Z26, Z0, Z0
 	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
 	MOVQ        R10, 176(R13)
-	VAESENC     Z24, Z0, Z0
 	MOVQ        R11, 184(R13)
 	MOVQ        R11, CX
-	VAESENC     Z24, Z1, Z1
 	SARQ        $0x3f, CX
 	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	VAESENC     Z24, Z2, Z2
+	VAESENCLAST Z26, Z1, Z1
 	MOVQ        R10, 192(R13)
 	MOVQ        R11, 200(R13)
-	VAESENC     Z24, Z3, Z3
 	MOVQ        R11, CX
 	SARQ        $0x3f, CX
-	VAESENC     Z25, Z0, Z0
 	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
 	MOVQ        R10, 208(R13)
-	VAESENC     Z25, Z1, Z1
 	MOVQ        R11, 216(R13)
+	VAESENCLAST Z26, Z2, Z2
 	MOVQ        R11, CX
-	VAESENC     Z25, Z2, Z2
 	SARQ        $0x3f, CX
 	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	VAESENC     Z25, Z3, Z3
 	MOVQ        R10, 224(R13)
 	MOVQ        R11, 232(R13)
-	VAESENCLAST Z26, Z0, Z0
 	MOVQ        R11, CX
 	SARQ        $0x3f, CX
-	VAESENCLAST Z26, Z1, Z1
+	VAESENCLAST Z26, Z3, Z3
 	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
 	MOVQ        R10, 240(R13)
-	VAESENCLAST Z26, Z2, Z2
 	MOVQ        R11, 248(R13)
 	MOVQ        R11, CX
-	VAESENCLAST Z26, Z3, Z3
 	SARQ        $0x3f, CX
 	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
@@ -390,253 +390,249 @@ same3:
 	VPTERNLOGQ    $0x96, 128(R12), Z16, Z2
 	VPTERNLOGQ    $0x96, 192(R12), Z16, Z3
 	VAESENC       Z17, Z0, Z0
+	VAESENC       Z17, Z1, Z1
+	VAESENC       Z17, Z2, Z2
+	VAESENC       Z17, Z3, Z3
+	VAESENC       Z18, Z0, Z0
+	VAESENC       Z18, Z1, Z1
+	VAESENC       Z18, Z2, Z2
+	VAESENC       Z18, Z3, Z3
+	VAESENC       Z19, Z0, Z0
+	VAESENC       Z19, Z1, Z1
+	VAESENC       Z19, Z2, Z2
+	VAESENC       Z19, Z3, Z3
+	VAESENC       Z20, Z0, Z0
+	VAESENC       Z20, Z1, Z1
+	VAESENC       Z20, Z2, Z2
+	VAESENC       Z20, Z3, Z3
+	VAESENC       Z21, Z0, Z0
+	VAESENC       Z21, Z1, Z1
+	VAESENC       Z21, Z2, Z2
+	VAESENC       Z21, Z3, Z3
+	VAESENC       Z22, Z0, Z0
+	VAESENC       Z22, Z1, Z1
+	VAESENC       Z22, Z2, Z2
+	VAESENC       Z22, Z3, Z3
+	VAESENC       Z23, Z0, Z0
+	VAESENC       Z23, Z1, Z1
+	VAESENC       Z23, Z2, Z2
+	VAESENC       Z23, Z3, Z3
+	VAESENC       Z24, Z0, Z0
 	MOVQ          R10, (R13)
 	MOVQ          R11, 8(R13)
 	VMOVDQU64     -256(R8), Z12
 	MOVQ          R11, DI
-	VAESENC       Z17, Z1, Z1
 	VMOVDQU64     -192(R8), Z13
 	SARQ          $0x3f, DI
 	XORL          CX, CX
 	ANDL          $0x00000087, DI
-	VAESENC       Z17, Z2, Z2
-	VPSHUFB       Z6, Z12, Z12
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	XORL          DI, DI
+	VPSHUFB       Z6, Z12, Z12
 	MOVQ          R10, 16(R13)
+	CRC32Q        -144(R8), CX
 	MOVQ          R11, 24(R13)
-	VAESENC       Z17, Z3, Z3
 	VPSHUFB       Z6, Z13, Z13
-	MOVQ          R11, R14
+	VAESENC       Z24, Z1, Z1
+	MOVQ          R11, DI
 	CRC32Q        -256(R8), R9
-	SARQ          $0x3f, R14
-	VAESENC       Z18, Z0, Z0
+	SARQ          $0x3f, DI
+	ANDL          $0x00000087, DI
 	VMOVDQU64     (DX), Z4
-	ANDL          $0x00000087, R14
-	CRC32Q        -184(R8), CX
 	ADDQ          R10, R10
 	ADCQ          R11, R11
-	XORQ          R14, R10
-	VMOVDQU64     64(DX), Z5
-	VAESENC       Z18, Z1, Z1
+	XORQ          DI, R10
+	CRC32Q        -136(R8), CX
 	MOVQ          R10, 32(R13)
+	VMOVDQU64     64(DX), Z5
 	MOVQ          R11, 40(R13)
-	CRC32Q        -96(R8), DI
-	MOVQ          R11, R14
-	VAESENC       Z18, Z2, Z2
-	VPCLMULQDQ    $0x00, Z4, Z12, Z14
-	SARQ          $0x3f, R14
 	CRC32Q        -248(R8), R9
-	ANDL          $0x00000087, R14
-	VAESENC       Z18, Z3, Z3
+	MOVQ          R11, DI
+	SARQ          $0x3f, DI
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	VAESENC       Z24, Z2, Z2
+	ANDL          $0x00000087, DI
 	VPCLMULQDQ    $0x00, Z5, Z13, Z15
 	ADDQ          R10, R10
 	ADCQ          R11, R11
-	XORQ          R14, R10
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	XORQ          DI, R10
+	CRC32Q        -128(R8), CX
 	MOVQ          R10, 48(R13)
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	MOVQ          R11, 56(R13)
-	VAESENC       Z19, Z0, Z0
-	CRC32Q        -176(R8), CX
-	MOVQ          R11, R14
+	MOVQ          R11, DI
+	CRC32Q        -240(R8), R9
+	SARQ          $0x3f, DI
 	VPSHUFD       $0x4e, Z12, Z14
-	SARQ          $0x3f, R14
-	VAESENC       Z19, Z1, Z1
-	CRC32Q        -88(R8), DI
-	ANDL          $0x00000087, R14
-	VPSHUFD       $0x4e, Z13, Z15
+	ANDL          $0x00000087, DI
+	CRC32Q        -120(R8), CX
 	ADDQ          R10, R10
 	ADCQ          R11, R11
-	XORQ          R14, R10
-	CRC32Q        -240(R8), R9
-	VAESENC       Z19, Z2, Z2
+	XORQ          DI, R10
+	VPSHUFD       $0x4e, Z13, Z15
+	VAESENC       Z24, Z3, Z3
 	MOVQ          R10, 64(R13)
 	MOVQ          R11, 72(R13)
-	VPXORQ        Z12, Z14, Z14
-	MOVQ          R11, R14
-	VAESENC       Z19, Z3, Z3
-	CRC32Q        -168(R8), CX
-	SARQ          $0x3f, R14
-	VPXORQ        Z13, Z15, Z15
-	ANDL          $0x00000087, R14
-	VAESENC       Z20, Z0, Z0
-	CRC32Q        -80(R8), DI
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          R14, R10
-	VPCLMULQDQ    $0x11, Z4, Z12, Z12
-	MOVQ          R10, 80(R13)
-	MOVQ          R11, 88(R13)
-	VAESENC       Z20, Z1, Z1
 	CRC32Q        -232(R8), R9
-	MOVQ          R11, R14
-	VPCLMULQDQ    $0x11, Z5, Z13, Z13
-	SARQ          $0x3f, R14
-	VAESENC       Z20, Z2, Z2
-	CRC32Q        -160(R8), CX
-	ANDL          $0x00000087, R14
-	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          R14, R10
-	VPCLMULQDQ    $0x00, 2752(DX), Z14, Z14
-	VAESENC       Z20, Z3, Z3
-	MOVQ          R10, 96(R13)
-	MOVQ          R11, 104(R13)
-	CRC32Q        -72(R8), DI
-	MOVQ          R11, R14
-	VAESENC       Z21, Z0, Z0
-	VPCLMULQDQ    $0x00, 2816(DX), Z15, Z15
-	SARQ          $0x3f, R14
-	CRC32Q        -224(R8), R9
-	ANDL          $0x00000087, R14
-	VAESENC       Z21, Z1, Z1
-	VPTERNLOGQ    $0x96, Z14, Z15, Z9
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          R14, R10
-	CRC32Q        -152(R8), CX
-	MOVQ          R10, 112(R13)
-	MOVQ          R11, 120(R13)
-	VAESENC       Z21, Z2, Z2
-	VMOVDQU64     -128(R8), Z12
-	MOVQ          R11, R14
-	CRC32Q        -64(R8), DI
-	SARQ          $0x3f, R14
-	VAESENC       Z21, Z3, Z3
-	VMOVDQU64     -64(R8), Z13
-	ANDL          $0x00000087, R14
-	CRC32Q        -216(R8), R9
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          R14, R10
-	VPSHUFB       Z6, Z12, Z12
-	VAESENC       Z22, Z0, Z0
-	MOVQ          R10, 128(R13)
-	MOVQ          R11, 136(R13)
-	CRC32Q        -144(R8), CX
-	MOVQ          R11, R14
-	VAESENC       Z22, Z1, Z1
-	VPSHUFB       Z6, Z13, Z13
-	SARQ          $0x3f, R14
-	VMOVDQU64     128(DX), Z4
-	ANDL          $0x00000087, R14
-	VAESENC       Z22, Z2, Z2
-	CRC32Q        -56(R8), DI
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          R14, R10
-	VMOVDQU64     192(DX), Z5
-	MOVQ          R10, 144(R13)
-	MOVQ          R11, 152(R13)
-	VAESENC       Z22, Z3, Z3
-	CRC32Q        -208(R8), R9
-	MOVQ          R11, R14
-	VPCLMULQDQ    $0x00, Z4, Z12, Z14
-	SARQ          $0x3f, R14
-	VAESENC       Z23, Z0, Z0
-	CRC32Q        -136(R8), CX
-	ANDL          $0x00000087, R14
-	VPCLMULQDQ    $0x00, Z5, Z13, Z15
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          R14, R10
-	CRC32Q        -48(R8), DI
-	VAESENC       Z23, Z1, Z1
-	MOVQ          R10, 160(R13)
-	MOVQ          R11, 168(R13)
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
-	MOVQ          R11, R14
-	VAESENC       Z23, Z2, Z2
-	CRC32Q        -200(R8), R9
-	SARQ          $0x3f, R14
-	VPSHUFD       $0x4e, Z12, Z14
-	ANDL          $0x00000087, R14
-	VAESENC       Z23, Z3, Z3
-	CRC32Q        -128(R8), CX
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          R14, R10
-	VPSHUFD       $0x4e, Z13, Z15
-	MOVQ          R10, 176(R13)
-	MOVQ          R11, 184(R13)
-	VAESENC       Z24, Z0, Z0
-	CRC32Q        -40(R8), DI
-	MOVQ          R11, R14
+	MOVQ          R11, DI
 	VPXORQ        Z12, Z14, Z14
-	SARQ          $0x3f, R14
-	VAESENC       Z24, Z1, Z1
-	VPXORQ        Z13, Z15, Z15
-	ANDL          $0x00000087, R14
-	CRC32Q        -192(R8), R9
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          R14, R10
-	VPCLMULQDQ    $0x11, Z4, Z12, Z12
-	VAESENC       Z24, Z2, Z2
-	MOVQ          R10, 192(R13)
-	MOVQ          R11, 200(R13)
-	CRC32Q        -120(R8), CX
-	MOVQ          R11, R14
-	VAESENC       Z24, Z3, Z3
-	VPCLMULQDQ    $0x11, Z5, Z13, Z13
-	SARQ          $0x3f, R14
-	CRC32Q        -32(R8), DI
-	ANDL          $0x00000087, R14
-	VAESENC       Z25, Z0, Z0
-	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          R14, R10
+	SARQ          $0x3f, DI
 	CRC32Q        -112(R8), CX
-	MOVQ          R10, 208(R13)
-	MOVQ          R11, 216(R13)
-	VAESENC       Z25, Z1, Z1
-	VPCLMULQDQ    $0x00, 2880(DX), Z14, Z14
-	MOVQ          R11, R14
-	CRC32Q        -24(R8), DI
-	SARQ          $0x3f, R14
-	VAESENC       Z25, Z2, Z2
-	VPCLMULQDQ    $0x00, 2944(DX), Z15, Z15
-	ANDL          $0x00000087, R14
+	ANDL          $0x00000087, DI
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VPXORQ        Z13, Z15, Z15
+	MOVQ          R10, 80(R13)
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
+	MOVQ          R11, 88(R13)
+	CRC32Q        -224(R8), R9
+	VAESENC       Z25, Z0, Z0
+	MOVQ          R11, DI
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
+	SARQ          $0x3f, DI
+	ANDL          $0x00000087, DI
 	CRC32Q        -104(R8), CX
 	ADDQ          R10, R10
 	ADCQ          R11, R11
-	XORQ          R14, R10
+	XORQ          DI, R10
+	VPTERNLOGQ    $0x96, Z12, Z13, Z10
+	MOVQ          R10, 96(R13)
+	CRC32Q        -216(R8), R9
+	MOVQ          R11, 104(R13)
+	VPCLMULQDQ    $0x00, 2752(DX), Z14, Z14
+	MOVQ          R11, DI
+	SARQ          $0x3f, DI
+	CRC32Q        -96(R8), CX
+	VAESENC       Z25, Z1, Z1
+	ANDL          $0x00000087, DI
+	VPCLMULQDQ    $0x00, 2816(DX), Z15, Z15
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	CRC32Q        -208(R8), R9
+	MOVQ          R10, 112(R13)
 	VPTERNLOGQ    $0x96, Z14, Z15, Z9
+	MOVQ          R11, 120(R13)
+	MOVQ          R11, DI
+	CRC32Q        -88(R8), CX
+	SARQ          $0x3f, DI
+	VMOVDQU64     -128(R8), Z12
+	ANDL          $0x00000087, DI
+	VMOVDQU64     -64(R8), Z13
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	CRC32Q        -200(R8), R9
+	VAESENC       Z25, Z2, Z2
+	MOVQ          R10, 128(R13)
+	MOVQ          R11, 136(R13)
+	VPSHUFB       Z6, Z12, Z12
+	MOVQ          R11, DI
+	CRC32Q        -80(R8), CX
+	SARQ          $0x3f, DI
+	VPSHUFB       Z6, Z13, Z13
+	ANDL          $0x00000087, DI
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	CRC32Q        -192(R8), R9
+	MOVQ          R10, 144(R13)
+	VMOVDQU64     128(DX), Z4
+	MOVQ          R11, 152(R13)
+	CRC32Q        -72(R8), CX
 	VAESENC       Z25, Z3, Z3
-	MOVQ          R10, 224(R13)
-	MOVQ          R11, 232(R13)
-	CRC32Q        -16(R8), DI
-	MOVQ          R11, R14
+	MOVQ          R11, DI
+	VMOVDQU64     192(DX), Z5
+	SARQ          $0x3f, DI
+	ANDL          $0x00000087, DI
+	CRC32Q        -184(R8), R9
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	MOVQ          R10, 160(R13)
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
+	MOVQ          R11, 168(R13)
+	CRC32Q        -64(R8), CX
+	MOVQ          R11, DI
+	SARQ          $0x3f, DI
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	VAESENCLAST   Z26, Z0, Z0
-	VMOVQ         R9, X12
-	SARQ          $0x3f, R14
-	VMOVQ         CX, X13
-	ANDL          $0x00000087, R14
+	ANDL          $0x00000087, DI
+	CRC32Q        -176(R8), R9
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VPSHUFD       $0x4e, Z12, Z14
+	MOVQ          R10, 176(R13)
+	CRC32Q        -56(R8), CX
+	MOVQ          R11, 184(R13)
+	MOVQ          R11, DI
+	VPSHUFD       $0x4e, Z13, Z15
+	SARQ          $0x3f, DI
+	CRC32Q        -168(R8), R9
+	ANDL          $0x00000087, DI
+	VPXORQ        Z12, Z14, Z14
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	CRC32Q        -48(R8), CX
 	VAESENCLAST   Z26, Z1, Z1
-	VPCLMULQDQ    $0x00, 592(AX), X12, X12
+	MOVQ          R10, 192(R13)
+	MOVQ          R11, 200(R13)
+	VPXORQ        Z13, Z15, Z15
+	MOVQ          R11, DI
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
+	SARQ          $0x3f, DI
+	CRC32Q        -160(R8), R9
+	ANDL          $0x00000087, DI
 	ADDQ          R10, R10
 	ADCQ          R11, R11
-	XORQ          R14, R10
-	VPCLMULQDQ    $0x10, 592(AX), X13, X13
-	MOVQ          R10, 240(R13)
-	MOVQ          R11, 248(R13)
+	XORQ          DI, R10
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
+	MOVQ          R10, 208(R13)
+	CRC32Q        -40(R8), CX
+	MOVQ          R11, 216(R13)
+	VPTERNLOGQ    $0x96, Z12, Z13, Z10
 	VAESENCLAST   Z26, Z2, Z2
-	VPXOR         X12, X13, X12
-	MOVQ          R11, CX
-	VMOVQ         X12, R9
-	SARQ          $0x3f, CX
-	VAESENCLAST   Z26, Z3, Z3
-	XORQ          -8(R8), R9
-	ANDL          $0x00000087, CX
-	CRC32Q        R9, DI
+	MOVQ          R11, DI
+	CRC32Q        -152(R8), R9
+	SARQ          $0x3f, DI
+	ANDL          $0x00000087, DI
+	VPCLMULQDQ    $0x00, 2880(DX), Z14, Z14
 	ADDQ          R10, R10
 	ADCQ          R11, R11
-	XORQ          CX, R10
-	MOVQ          DI, R9
+	XORQ          DI, R10
+	CRC32Q        -32(R8), CX
+	MOVQ          R10, 224(R13)
+	VPCLMULQDQ    $0x00, 2944(DX), Z15, Z15
+	MOVQ          R11, 232(R13)
+	CRC32Q        -24(R8), CX
+	MOVQ          R11, DI
+	SARQ          $0x3f, DI
+	VPTERNLOGQ    $0x96, Z14, Z15, Z9
+	VAESENCLAST   Z26, Z3, Z3
+	ANDL          $0x00000087, DI
+	CRC32Q        -16(R8), CX
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VMOVQ         R9, X12
+	MOVQ          R10, 240(R13)
+	VPCLMULQDQ    $0x00, 592(AX), X12, X12
+	MOVQ          R11, 248(R13)
+	MOVQ          R11, DI
+	VMOVQ         X12, R9
+	SARQ          $0x3f, DI
+	XORQ          -8(R8), R9
+	ANDL          $0x00000087, DI
+	CRC32Q        R9, CX
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	MOVQ          CX, R9
 	VPXORQ        (R12), Z0, Z0
 	VPXORQ        64(R12), Z1, Z1
 	VPXORQ        128(R12), Z2, Z2
@@ -698,255 +694,251 @@ second:
 	VPTERNLOGQ  $0x96, 384(R12), Z16, Z2
 	VPTERNLOGQ  $0x96, 448(R12), Z16, Z3
 	VAESENC     Z17, Z0, Z0
+	VAESENC     Z17, Z1, Z1
+	VAESENC     Z17, Z2, Z2
+	VAESENC     Z17, Z3, Z3
+	VAESENC     Z18, Z0, Z0
+	VAESENC     Z18, Z1, Z1
+	VAESENC     Z18, Z2, Z2
+	VAESENC     Z18, Z3, Z3
+	VAESENC     Z19, Z0, Z0
+	VAESENC     Z19, Z1, Z1
+	VAESENC     Z19, Z2, Z2
+	VAESENC     Z19, Z3, Z3
+	VAESENC     Z20, Z0, Z0
+	VAESENC     Z20, Z1, Z1
+	VAESENC     Z20, Z2, Z2
+	VAESENC     Z20, Z3, Z3
+	VAESENC     Z21, Z0, Z0
+	VAESENC     Z21, Z1, Z1
+	VAESENC     Z21, Z2, Z2
+	VAESENC     Z21, Z3, Z3
+	VAESENC     Z22, Z0, Z0
+	VAESENC     Z22, Z1, Z1
+	VAESENC     Z22, Z2, Z2
+	VAESENC     Z22, Z3, Z3
+	VAESENC     Z23, Z0, Z0
+	VAESENC     Z23, Z1, Z1
+	VAESENC     Z23, Z2, Z2
+	VAESENC     Z23, Z3, Z3
+	VAESENC     Z24, Z0, Z0
 	MOVQ        R10, 256(R13)
 	MOVQ        R11, 264(R13)
 	VMOVDQU64   (R8), Z12
 	MOVQ        R11, DI
-	VAESENC     Z17, Z1, Z1
 	VMOVDQU64   64(R8), Z13
 	SARQ        $0x3f, DI
 	XORL        CX, CX
 	ANDL        $0x00000087, DI
-	VAESENC     Z17, Z2, Z2
 	VPSHUFB     Z6, Z12, Z12
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	XORL        DI, DI
 	MOVQ        R10, 272(R13)
+	CRC32Q      112(R8), CX
 	MOVQ        R11, 280(R13)
-	VAESENC     Z17, Z3, Z3
 	VPSHUFB     Z6, Z13, Z13
-	MOVQ        R11, R14
+	VAESENC     Z24, Z1, Z1
+	MOVQ        R11, DI
 	CRC32Q      (R8), R9
-	SARQ        $0x3f, R14
-	VAESENC     Z18, Z0, Z0
+	SARQ        $0x3f, DI
 	VPXORQ      Z11, Z12, Z12
-	ANDL        $0x00000087, R14
-	CRC32Q      72(R8), CX
+	ANDL        $0x00000087, DI
 	ADDQ        R10, R10
 	ADCQ        R11, R11
-	XORQ        R14, R10
-	VPXORQ      Z11, Z11, Z11
-	VAESENC     Z18, Z1, Z1
+	XORQ        DI, R10
+	CRC32Q      120(R8), CX
 	MOVQ        R10, 288(R13)
-	VMOVDQU64   (DX), Z4
+	VPXORQ      Z11, Z11, Z11
 	MOVQ        R11, 296(R13)
-	MOVQ        R11, R14
-	VAESENC     Z18, Z2, Z2
-	CRC32Q      160(R8), DI
-	SARQ        $0x3f, R14
-	VMOVDQU64   64(DX), Z5
-	ANDL        $0x00000087, R14
+	VMOVDQU64   (DX), Z4
+	MOVQ        R11, DI
 	CRC32Q      8(R8), R9
-	VAESENC     Z18, Z3, Z3
+	SARQ        $0x3f, DI
+	VMOVDQU64   64(DX), Z5
+	VAESENC     Z24, Z2, Z2
+	ANDL        $0x00000087, DI
 	ADDQ        R10, R10
 	ADCQ        R11, R11
-	XORQ        R14, R10
-	VPCLMULQDQ  $0x00, Z4, Z12, Z14
+	XORQ        DI, R10
+	CRC32Q      128(R8), CX
 	MOVQ        R10, 304(R13)
-	CRC32Q      80(R8), CX
-	VAESENC     Z19, Z0, Z0
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
 	MOVQ        R11, 312(R13)
+	CRC32Q      16(R8), R9
+	MOVQ        R11, DI
 	VPCLMULQDQ  $0x00, Z5, Z13, Z15
-	MOVQ        R11, R14
-	SARQ        $0x3f, R14
-	CRC32Q      168(R8), DI
-	VAESENC     Z19, Z1, Z1
-	ANDL        $0x00000087, R14
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	SARQ        $0x3f, DI
+	ANDL        $0x00000087, DI
+	CRC32Q      136(R8), CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
-	XORQ        R14, R10
-	CRC32Q      16(R8), R9
-	VAESENC     Z19, Z2, Z2
+	XORQ        DI, R10
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	VAESENC     Z24, Z3, Z3
 	MOVQ        R10, 320(R13)
 	VPSHUFD     $0x4e, Z12, Z14
 	MOVQ        R11, 328(R13)
-	VPSHUFD     $0x4e, Z13, Z15
-	VAESENC     Z19, Z3, Z3
-	MOVQ        R11, R14
-	CRC32Q      88(R8), CX
-	SARQ        $0x3f, R14
-	ANDL        $0x00000087, R14
-	VPXORQ      Z12, Z14, Z14
-	VAESENC     Z20, Z0, Z0
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        R14, R10
-	CRC32Q      176(R8), DI
-	MOVQ        R10, 336(R13)
-	VPXORQ      Z13, Z15, Z15
-	VAESENC     Z20, Z1, Z1
-	MOVQ        R11, 344(R13)
 	CRC32Q      24(R8), R9
-	MOVQ        R11, R14
-	VPCLMULQDQ  $0x11, Z4, Z12, Z12
-	SARQ        $0x3f, R14
-	VAESENC     Z20, Z2, Z2
-	CRC32Q      96(R8), CX
-	ANDL        $0x00000087, R14
+	MOVQ        R11, DI
+	SARQ        $0x3f, DI
+	VPSHUFD     $0x4e, Z13, Z15
+	ANDL        $0x00000087, DI
+	CRC32Q      144(R8), CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
-	XORQ        R14, R10
-	VPCLMULQDQ  $0x11, Z5, Z13, Z13
-	VAESENC     Z20, Z3, Z3
-	MOVQ        R10, 352(R13)
-	CRC32Q      184(R8), DI
-	MOVQ        R11, 360(R13)
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	MOVQ        R11, R14
-	VAESENC     Z21, Z0, Z0
-	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
-	SARQ        $0x3f, R14
+	XORQ        DI, R10
+	VPXORQ      Z12, Z14, Z14
+	MOVQ        R10, 336(R13)
 	CRC32Q      32(R8), R9
-	ANDL        $0x00000087, R14
-	VAESENC     Z21, Z1, Z1
-	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
+	MOVQ        R11, 344(R13)
+	VPXORQ      Z13, Z15, Z15
+	VAESENC     Z25, Z0, Z0
+	MOVQ        R11, DI
+	SARQ        $0x3f, DI
+	CRC32Q      152(R8), CX
+	ANDL        $0x00000087, DI
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
 	ADDQ        R10, R10
 	ADCQ        R11, R11
-	XORQ        R14, R10
-	MOVQ        R10, 368(R13)
-	CRC32Q      104(R8), CX
-	MOVQ        R11, 376(R13)
-	VAESENC     Z21, Z2, Z2
-	VPTERNLOGQ  $0x96, Z14, Z15, Z9
-	MOVQ        R11, R14
-	CRC32Q      192(R8), DI
-	SARQ        $0x3f, R14
-	VAESENC     Z21, Z3, Z3
-	VMOVDQU64   128(R8), Z12
-	ANDL        $0x00000087, R14
+	XORQ        DI, R10
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
+	MOVQ        R10, 352(R13)
 	CRC32Q      40(R8), R9
+	MOVQ        R11, 360(R13)
+	MOVQ        R11, DI
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	SARQ        $0x3f, DI
+	CRC32Q      160(R8), CX
+	VAESENC     Z25, Z1, Z1
+	ANDL        $0x00000087, DI
+	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
 	ADDQ        R10, R10
 	ADCQ        R11, R11
-	XORQ        R14, R10
-	VMOVDQU64   192(R8), Z13
-	VAESENC     Z22, Z0, Z0
+	XORQ        DI, R10
+	CRC32Q      48(R8), R9
+	MOVQ        R10, 368(R13)
+	MOVQ        R11, 376(R13)
+	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
+	MOVQ        R11, DI
+	CRC32Q      168(R8), CX
+	SARQ        $0x3f, DI
+	VPTERNLOGQ  $0x96, Z14, Z15, Z9
+	ANDL        $0x00000087, DI
+	VMOVDQU64   128(R8), Z12
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	CRC32Q      56(R8), R9
+	VAESENC     Z25, Z2, Z2
 	MOVQ        R10, 384(R13)
 	MOVQ        R11, 392(R13)
+	VMOVDQU64   192(R8), Z13
+	MOVQ        R11, DI
+	CRC32Q      176(R8), CX
+	SARQ        $0x3f, DI
 	VPSHUFB     Z6, Z12, Z12
-	MOVQ        R11, R14
-	VAESENC     Z22, Z1, Z1
-	CRC32Q      112(R8), CX
-	SARQ        $0x3f, R14
-	VPSHUFB     Z6, Z13, Z13
-	ANDL        $0x00000087, R14
-	VAESENC     Z22, Z2, Z2
-	CRC32Q      200(R8), DI
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        R14, R10
-	VMOVDQU64   128(DX), Z4
-	MOVQ        R10, 400(R13)
-	MOVQ        R11, 408(R13)
-	VAESENC     Z22, Z3, Z3
-	CRC32Q      48(R8), R9
-	MOVQ        R11, R14
-	VMOVDQU64   192(DX), Z5
-	SARQ        $0x3f, R14
-	VAESENC     Z23, Z0, Z0
-	CRC32Q      120(R8), CX
-	ANDL        $0x00000087, R14
-	VPCLMULQDQ  $0x00, Z4, Z12, Z14
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        R14, R10
-	CRC32Q      208(R8), DI
-	VAESENC     Z23, Z1, Z1
-	MOVQ        R10, 416(R13)
-	VPCLMULQDQ  $0x00, Z5, Z13, Z15
-	MOVQ        R11, 424(R13)
-	MOVQ        R11, R14
-	VAESENC     Z23, Z2, Z2
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	SARQ        $0x3f, R14
-	CRC32Q      56(R8), R9
-	ANDL        $0x00000087, R14
-	VPSHUFD     $0x4e, Z12, Z14
-	VAESENC     Z23, Z3, Z3
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        R14, R10
-	CRC32Q      128(R8), CX
-	MOVQ        R10, 432(R13)
-	VPSHUFD     $0x4e, Z13, Z15
-	VAESENC     Z24, Z0, Z0
-	MOVQ        R11, 440(R13)
-	CRC32Q      216(R8), DI
-	MOVQ        R11, R14
-	SARQ        $0x3f, R14
-	VPXORQ      Z12, Z14, Z14
-	VAESENC     Z24, Z1, Z1
-	ANDL        $0x00000087, R14
+	ANDL        $0x00000087, DI
 	CRC32Q      64(R8), R9
 	ADDQ        R10, R10
 	ADCQ        R11, R11
-	XORQ        R14, R10
-	VPXORQ      Z13, Z15, Z15
-	VAESENC     Z24, Z2, Z2
-	MOVQ        R10, 448(R13)
-	CRC32Q      136(R8), CX
-	MOVQ        R11, 456(R13)
-	VPCLMULQDQ  $0x11, Z4, Z12, Z12
-	VAESENC     Z24, Z3, Z3
-	MOVQ        R11, R14
-	VPCLMULQDQ  $0x11, Z5, Z13, Z13
-	SARQ        $0x3f, R14
-	ANDL        $0x00000087, R14
-	CRC32Q      224(R8), DI
-	VAESENC     Z25, Z0, Z0
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        R14, R10
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	MOVQ        R10, 464(R13)
-	CRC32Q      144(R8), CX
-	VAESENC     Z25, Z1, Z1
-	MOVQ        R11, 472(R13)
-	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
-	MOVQ        R11, R14
-	CRC32Q      232(R8), DI
-	SARQ        $0x3f, R14
-	VAESENC     Z25, Z2, Z2
-	VPCLMULQDQ  $0x00, 2944(DX), Z15, Z15
-	ANDL        $0x00000087, R14
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        R14, R10
-	CRC32Q      152(R8), CX
+	XORQ        DI, R10
+	MOVQ        R10, 400(R13)
+	VPSHUFB     Z6, Z13, Z13
+	MOVQ        R11, 408(R13)
+	CRC32Q      184(R8), CX
 	VAESENC     Z25, Z3, Z3
-	MOVQ        R10, 480(R13)
-	VPTERNLOGQ  $0x96, Z14, Z15, Z9
-	MOVQ        R11, 488(R13)
-	CRC32Q      240(R8), DI
-	MOVQ        R11, R14
+	MOVQ        R11, DI
+	VMOVDQU64   128(DX), Z4
+	SARQ        $0x3f, DI
+	VMOVDQU64   192(DX), Z5
+	ANDL        $0x00000087, DI
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	CRC32Q      72(R8), R9
+	MOVQ        R10, 416(R13)
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
+	MOVQ        R11, 424(R13)
+	CRC32Q      192(R8), CX
+	MOVQ        R11, DI
+	VPCLMULQDQ  $0x00, Z5, Z13, Z15
+	SARQ        $0x3f, DI
+	CRC32Q      80(R8), R9
 	VAESENCLAST Z26, Z0, Z0
-	VMOVQ       R9, X12
-	SARQ        $0x3f, R14
-	VMOVQ       CX, X13
-	ANDL        $0x00000087, R14
+	ANDL        $0x00000087, DI
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	MOVQ        R10, 432(R13)
+	CRC32Q      200(R8), CX
+	MOVQ        R11, 440(R13)
+	VPSHUFD     $0x4e, Z12, Z14
+	MOVQ        R11, DI
+	VPSHUFD     $0x4e, Z13, Z15
+	SARQ        $0x3f, DI
+	ANDL        $0x00000087, DI
+	CRC32Q      88(R8), R9
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VPXORQ      Z12, Z14, Z14
 	VAESENCLAST Z26, Z1, Z1
-	VPCLMULQDQ  $0x00, 592(AX), X12, X12
+	MOVQ        R10, 448(R13)
+	CRC32Q      208(R8), CX
+	MOVQ        R11, 456(R13)
+	VPXORQ      Z13, Z15, Z15
+	MOVQ        R11, DI
+	SARQ        $0x3f, DI
+	CRC32Q      96(R8), R9
+	ANDL        $0x00000087, DI
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
 	ADDQ        R10, R10
 	ADCQ        R11, R11
-	XORQ        R14, R10
-	MOVQ        R10, 496(R13)
-	VPCLMULQDQ  $0x10, 592(AX), X13, X13
-	MOVQ        R11, 504(R13)
+	XORQ        DI, R10
+	CRC32Q      216(R8), CX
+	MOVQ        R10, 464(R13)
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
+	MOVQ        R11, 472(R13)
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
 	VAESENCLAST Z26, Z2, Z2
-	VPXOR       X12, X13, X12
-	MOVQ        R11, CX
-	VMOVQ       X12, R9
-	SARQ        $0x3f, CX
-	VAESENCLAST Z26, Z3, Z3
-	XORQ        248(R8), R9
-	ANDL        $0x00000087, CX
-	CRC32Q      R9, DI
+	MOVQ        R11, DI
+	SARQ        $0x3f, DI
+	CRC32Q      104(R8), R9
+	ANDL        $0x00000087, DI
+	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
 	ADDQ        R10, R10
 	ADCQ        R11, R11
-	XORQ        CX, R10
-	MOVQ        DI, R9
+	XORQ        DI, R10
+	CRC32Q      224(R8), CX
+	MOVQ        R10, 480(R13)
+	VPCLMULQDQ  $0x00, 2944(DX), Z15, Z15
+	MOVQ        R11, 488(R13)
+	MOVQ        R11, DI
+	CRC32Q      232(R8), CX
+	SARQ        $0x3f, DI
+	VPTERNLOGQ  $0x96, Z14, Z15, Z9
+	VAESENCLAST Z26, Z3, Z3
+	ANDL        $0x00000087, DI
+	CRC32Q      240(R8), CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VMOVQ       R9, X12
+	MOVQ        R10, 496(R13)
+	MOVQ        R11, 504(R13)
+	VPCLMULQDQ  $0x00, 592(AX), X12, X12
+	MOVQ        R11, DI
+	VMOVQ       X12, R9
+	SARQ        $0x3f, DI
+	XORQ        248(R8), R9
+	ANDL        $0x00000087, DI
+	CRC32Q      R9, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	MOVQ        CX, R9
 	VPXORQ      256(R12), Z0, Z0
 	VPXORQ      320(R12), Z1, Z1
 	VPXORQ      384(R12), Z2, Z2
@@ -965,82 +957,78 @@ second:
 	VMOVDQU64   -192(R8), Z13
 	XORL        CX, CX
 	VPSHUFB     Z6, Z12, Z12
-	XORL        DI, DI
+	CRC32Q      -144(R8), CX
 	VPSHUFB     Z6, Z13, Z13
 	CRC32Q      -256(R8), R9
 	VMOVDQU64   (DX), Z4
-	CRC32Q      -184(R8), CX
-	VMOVDQU64   64(DX), Z5
-	CRC32Q      -96(R8), DI
-	VPCLMULQDQ  $0x00, Z4, Z12, Z14
-	CRC32Q      -248(R8), R9
-	VPCLMULQDQ  $0x00, Z5, Z13, Z15
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	CRC32Q      -176(R8), CX
-	VPSHUFD     $0x4e, Z12, Z14
-	CRC32Q      -88(R8), DI
-	VPSHUFD     $0x4e, Z13, Z15
-	CRC32Q      -240(R8), R9
-	VPXORQ      Z12, Z14, Z14
-	CRC32Q      -168(R8), CX
-	VPXORQ      Z13, Z15, Z15
-	CRC32Q      -80(R8), DI
-	VPCLMULQDQ  $0x11, Z4, Z12, Z12
-	CRC32Q      -232(R8), R9
-	VPCLMULQDQ  $0x11, Z5, Z13, Z13
-	CRC32Q      -160(R8), CX
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
-	CRC32Q      -72(R8), DI
-	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
-	CRC32Q      -224(R8), R9
-	VPTERNLOGQ  $0x96, Z14, Z15, Z9
-	CRC32Q      -152(R8), CX
-	VMOVDQU64   -128(R8), Z12
-	CRC32Q      -64(R8), DI
-	VMOVDQU64   -64(R8), Z13
-	CRC32Q      -216(R8), R9
-	VPSHUFB     Z6, Z12, Z12
-	CRC32Q      -144(R8), CX
-	VPSHUFB     Z6, Z13, Z13
-	VMOVDQU64   128(DX), Z4
-	CRC32Q      -56(R8), DI
-	VMOVDQU64   192(DX), Z5
-	CRC32Q      -208(R8), R9
-	VPCLMULQDQ  $0x00, Z4, Z12, Z14
 	CRC32Q      -136(R8), CX
+	VMOVDQU64   64(DX), Z5
+	CRC32Q      -248(R8), R9
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
 	VPCLMULQDQ  $0x00, Z5, Z13, Z15
-	CRC32Q      -48(R8), DI
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	CRC32Q      -200(R8), R9
-	VPSHUFD     $0x4e, Z12, Z14
 	CRC32Q      -128(R8), CX
-	VPSHUFD     $0x4e, Z13, Z15
-	CRC32Q      -40(R8), DI
-	VPXORQ      Z12, Z14, Z14
-	VPXORQ      Z13, Z15, Z15
-	CRC32Q      -192(R8), R9
-	VPCLMULQDQ  $0x11, Z4, Z12, Z12
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	CRC32Q      -240(R8), R9
+	VPSHUFD     $0x4e, Z12, Z14
 	CRC32Q      -120(R8), CX
-	VPCLMULQDQ  $0x11, Z5, Z13, Z13
-	CRC32Q      -32(R8), DI
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	VPSHUFD     $0x4e, Z13, Z15
+	CRC32Q      -232(R8), R9
+	VPXORQ      Z12, Z14, Z14
 	CRC32Q      -112(R8), CX
-	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
-	CRC32Q      -24(R8), DI
-	VPCLMULQDQ  $0x00, 2944(DX), Z15, Z15
+	VPXORQ      Z13, Z15, Z15
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
+	CRC32Q      -224(R8), R9
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
 	CRC32Q      -104(R8), CX
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	CRC32Q      -216(R8), R9
+	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
+	CRC32Q      -96(R8), CX
+	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
+	CRC32Q      -208(R8), R9
 	VPTERNLOGQ  $0x96, Z14, Z15, Z9
-	CRC32Q      -16(R8), DI
+	CRC32Q      -88(R8), CX
+	VMOVDQU64   -128(R8), Z12
+	VMOVDQU64   -64(R8), Z13
+	CRC32Q      -200(R8), R9
+	VPSHUFB     Z6, Z12, Z12
+	CRC32Q      -80(R8), CX
+	VPSHUFB     Z6, Z13, Z13
+	CRC32Q      -192(R8), R9
+	VMOVDQU64   128(DX), Z4
+	CRC32Q      -72(R8), CX
+	VMOVDQU64   192(DX), Z5
+	CRC32Q      -184(R8), R9
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
+	VPCLMULQDQ  $0x00, Z5, Z13, Z15
+	CRC32Q      -64(R8), CX
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	CRC32Q      -176(R8), R9
+	VPSHUFD     $0x4e, Z12, Z14
+	CRC32Q      -56(R8), CX
+	VPSHUFD     $0x4e, Z13, Z15
+	CRC32Q      -168(R8), R9
+	VPXORQ      Z12, Z14, Z14
+	CRC32Q      -48(R8), CX
+	VPXORQ      Z13, Z15, Z15
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
+	CRC32Q      -160(R8), R9
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
+	CRC32Q      -40(R8), CX
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	CRC32Q      -152(R8), R9
+	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
+	CRC32Q      -32(R8), CX
+	VPCLMULQDQ  $0x00, 2944(DX), Z15, Z15
+	CRC32Q      -24(R8), CX
+	VPTERNLOGQ  $0x96, Z14, Z15, Z9
+	CRC32Q      -16(R8), CX
 	VMOVQ       R9, X12
-	VMOVQ       CX, X13
 	VPCLMULQDQ  $0x00, 592(AX), X12, X12
-	VPCLMULQDQ  $0x10, 592(AX), X13, X13
-	VPXOR       X12, X13, X12
 	VMOVQ       X12, R9
 	XORQ        -8(R8), R9
-	CRC32Q      R9, DI
-	MOVQ        DI, R9
+	CRC32Q      R9, CX
+	MOVQ        CX, R9
 	ADDQ        $0x00000100, DX
 	CMPQ        24(SP), $0x00
 	JEQ         lengths
@@ -2237,185 +2225,185 @@ same2:
 	VPTERNLOGQ  $0x96, 128(R12), Z16, Z2
 	VPTERNLOGQ  $0x96, 192(R12), Z16, Z3
 	VAESENC     Z17, Z0, Z0
-	MOVQ        R10, (R13)
 	VAESENC     Z17, Z1, Z1
+	VAESENC     Z17, Z2, Z2
+	VAESENC     Z17, Z3, Z3
+	VAESENC     Z18, Z0, Z0
+	VAESENC     Z18, Z1, Z1
+	VAESENC     Z18, Z2, Z2
+	VAESENC     Z18, Z3, Z3
+	VAESENC     Z19, Z0, Z0
+	VAESENC     Z19, Z1, Z1
+	VAESENC     Z19, Z2, Z2
+	VAESENC     Z19, Z3, Z3
+	VAESENC     Z20, Z0, Z0
+	VAESENC     Z20, Z1, Z1
+	VAESENC     Z20, Z2, Z2
+	VAESENC     Z20, Z3, Z3
+	VAESENC     Z21, Z0, Z0
+	VAESENC     Z21, Z1, Z1
+	VAESENC     Z21, Z2, Z2
+	VAESENC     Z21, Z3, Z3
+	VAESENC     Z22, Z0, Z0
+	VAESENC     Z22, Z1, Z1
+	VAESENC     Z22, Z2, Z2
+	VAESENC     Z22, Z3, Z3
+	VAESENC     Z23, Z0, Z0
+	VAESENC     Z23, Z1, Z1
+	VAESENC     Z23, Z2, Z2
+	VAESENC     Z23, Z3, Z3
+	VAESENC     Z24, Z0, Z0
+	MOVQ        R10, (R13)
 	MOVQ        R11, 8(R13)
 	MOVQ        R11, CX
-	VAESENC     Z17, Z2, Z2
+	VAESENC     Z24, Z1, Z1
 	SARQ        $0x3f, CX
 	ANDL        $0x00000087, CX
-	VAESENC     Z17, Z3, Z3
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	VAESENC     Z18, Z0, Z0
+	VAESENC     Z24, Z2, Z2
 	MOVQ        R10, 16(R13)
 	MOVQ        R11, 24(R13)
-	VAESENC     Z18, Z1, Z1
 	MOVQ        R11, CX
 	SARQ        $0x3f, CX
-	VAESENC     Z18, Z2, Z2
+	VAESENC     Z24, Z3, Z3
 	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	VAESENC     Z18, Z3, Z3
 	MOVQ        R10, 32(R13)
-	VAESENC     Z19, Z0, Z0
+	VAESENC     Z25, Z0, Z0
 	MOVQ        R11, 40(R13)
 	MOVQ        R11, CX
-	VAESENC     Z19, Z1, Z1
 	SARQ        $0x3f, CX
 	ANDL        $0x00000087, CX
-	VAESENC     Z19, Z2, Z2
+	VAESENC     Z25, Z1, Z1
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	VAESENC     Z19, Z3, Z3
 	MOVQ        R10, 48(R13)
 	MOVQ        R11, 56(R13)
-	VAESENC     Z20, Z0, Z0
-	MOVQ        R11, CX
-	SARQ        $0x3f, CX
-	VAESENC     Z20, Z1, Z1
-	ANDL        $0x00000087, CX
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VAESENC     Z20, Z2, Z2
-	MOVQ        R10, 64(R13)
-	VAESENC     Z20, Z3, Z3
-	MOVQ        R11, 72(R13)
-	MOVQ        R11, CX
-	VAESENC     Z21, Z0, Z0
-	SARQ        $0x3f, CX
-	ANDL        $0x00000087, CX
-	VAESENC     Z21, Z1, Z1
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VAESENC     Z21, Z2, Z2
-	MOVQ        R10, 80(R13)
-	MOVQ        R11, 88(R13)
-	VAESENC     Z21, Z3, Z3
-	MOVQ        R11, CX
-	SARQ        $0x3f, CX
-	VAESENC     Z22, Z0, Z0
-	ANDL        $0x00000087, CX
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VAESENC     Z22, Z1, Z1
-	MOVQ        R10, 96(R13)
-	VAESENC     Z22, Z2, Z2
-	MOVQ        R11, 104(R13)
-	MOVQ        R11, CX
-	VAESENC     Z22, Z3, Z3
-	SARQ        $0x3f, CX
-	ANDL        $0x00000087, CX
-	VAESENC     Z23, Z0, Z0
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VAESENC     Z23, Z1, Z1
-	MOVQ        R10, 112(R13)
-	MOVQ        R11, 120(R13)
-	VAESENC     Z23, Z2, Z2
-	MOVQ        R11, CX
-	SARQ        $0x3f, CX
-	VAESENC     Z23, Z3, Z3
-	ANDL        $0x00000087, CX
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VAESENC     Z24, Z0, Z0
-	MOVQ        R10, 128(R13)
-	VAESENC     Z24, Z1, Z1
-	MOVQ        R11, 136(R13)
-	MOVQ        R11, CX
-	VAESENC     Z24, Z2, Z2
-	SARQ        $0x3f, CX
-	ANDL        $0x00000087, CX
-	VAESENC     Z24, Z3, Z3
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VAESENC     Z25, Z0, Z0
-	MOVQ        R10, 144(R13)
-	MOVQ        R11, 152(R13)
-	VAESENC     Z25, Z1, Z1
-	MOVQ        R11, CX
-	SARQ        $0x3f, CX
 	VAESENC     Z25, Z2, Z2
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
 	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
 	VAESENC     Z25, Z3, Z3
-	MOVQ        R10, 160(R13)
-	VAESENC     Z26, Z0, Z0
-	MOVQ        R11, 168(R13)
+	MOVQ        R10, 64(R13)
+	MOVQ        R11, 72(R13)
 	MOVQ        R11, CX
-	VAESENC     Z26, Z1, Z1
+	VAESENC     Z26, Z0, Z0
 	SARQ        $0x3f, CX
 	ANDL        $0x00000087, CX
-	VAESENC     Z26, Z2, Z2
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	VAESENC     Z26, Z3, Z3
-	MOVQ        R10, 176(R13)
-	MOVQ        R11, 184(R13)
-	VAESENC     Z27, Z0, Z0
+	VAESENC     Z26, Z1, Z1
+	MOVQ        R10, 80(R13)
+	MOVQ        R11, 88(R13)
 	MOVQ        R11, CX
 	SARQ        $0x3f, CX
+	VAESENC     Z26, Z2, Z2
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	MOVQ        R10, 96(R13)
+	VAESENC     Z26, Z3, Z3
+	MOVQ        R11, 104(R13)
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
+	VAESENC     Z27, Z0, Z0
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	MOVQ        R10, 112(R13)
+	MOVQ        R11, 120(R13)
 	VAESENC     Z27, Z1, Z1
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
 	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
 	VAESENC     Z27, Z2, Z2
-	MOVQ        R10, 192(R13)
-	VAESENC     Z27, Z3, Z3
-	MOVQ        R11, 200(R13)
+	MOVQ        R10, 128(R13)
+	MOVQ        R11, 136(R13)
 	MOVQ        R11, CX
-	VAESENC     Z28, Z0, Z0
+	VAESENC     Z27, Z3, Z3
 	SARQ        $0x3f, CX
 	ANDL        $0x00000087, CX
-	VAESENC     Z28, Z1, Z1
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	VAESENC     Z28, Z2, Z2
-	MOVQ        R10, 208(R13)
-	MOVQ        R11, 216(R13)
-	VAESENC     Z28, Z3, Z3
+	VAESENC     Z28, Z0, Z0
+	MOVQ        R10, 144(R13)
+	MOVQ        R11, 152(R13)
 	MOVQ        R11, CX
 	SARQ        $0x3f, CX
+	VAESENC     Z28, Z1, Z1
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	MOVQ        R10, 160(R13)
+	VAESENC     Z28, Z2, Z2
+	MOVQ        R11, 168(R13)
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
+	VAESENC     Z28, Z3, Z3
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	MOVQ        R10, 176(R13)
+	MOVQ        R11, 184(R13)
 	VAESENC     Z29, Z0, Z0
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
 	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
 	VAESENC     Z29, Z1, Z1
-	MOVQ        R10, 224(R13)
-	VAESENC     Z29, Z2, Z2
-	MOVQ        R11, 232(R13)
+	MOVQ        R10, 192(R13)
+	MOVQ        R11, 200(R13)
 	MOVQ        R11, CX
-	VAESENC     Z29, Z3, Z3
+	VAESENC     Z29, Z2, Z2
 	SARQ        $0x3f, CX
 	ANDL        $0x00000087, CX
-	VAESENCLAST Z30, Z0, Z0
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	VAESENCLAST Z30, Z1, Z1
-	MOVQ        R10, 240(R13)
-	MOVQ        R11, 248(R13)
-	VAESENCLAST Z30, Z2, Z2
+	VAESENC     Z29, Z3, Z3
+	MOVQ        R10, 208(R13)
+	MOVQ        R11, 216(R13)
 	MOVQ        R11, CX
 	SARQ        $0x3f, CX
+	VAESENCLAST Z30, Z0, Z0
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	MOVQ        R10, 224(R13)
+	VAESENCLAST Z30, Z1, Z1
+	MOVQ        R11, 232(R13)
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
+	VAESENCLAST Z30, Z2, Z2
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	MOVQ        R10, 240(R13)
+	MOVQ        R11, 248(R13)
 	VAESENCLAST Z30, Z3, Z3
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
 	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
@@ -2455,269 +2443,265 @@ same3:
 	VPTERNLOGQ    $0x96, 128(R12), Z16, Z2
 	VPTERNLOGQ    $0x96, 192(R12), Z16, Z3
 	VAESENC       Z17, Z0, Z0
+	VAESENC       Z17, Z1, Z1
+	VAESENC       Z17, Z2, Z2
+	VAESENC       Z17, Z3, Z3
+	VAESENC       Z18, Z0, Z0
+	VAESENC       Z18, Z1, Z1
+	VAESENC       Z18, Z2, Z2
+	VAESENC       Z18, Z3, Z3
+	VAESENC       Z19, Z0, Z0
+	VAESENC       Z19, Z1, Z1
+	VAESENC       Z19, Z2, Z2
+	VAESENC       Z19, Z3, Z3
+	VAESENC       Z20, Z0, Z0
+	VAESENC       Z20, Z1, Z1
+	VAESENC       Z20, Z2, Z2
+	VAESENC       Z20, Z3, Z3
+	VAESENC       Z21, Z0, Z0
+	VAESENC       Z21, Z1, Z1
+	VAESENC       Z21, Z2, Z2
+	VAESENC       Z21, Z3, Z3
+	VAESENC       Z22, Z0, Z0
+	VAESENC       Z22, Z1, Z1
+	VAESENC       Z22, Z2, Z2
+	VAESENC       Z22, Z3, Z3
+	VAESENC       Z23, Z0, Z0
+	VAESENC       Z23, Z1, Z1
+	VAESENC       Z23, Z2, Z2
+	VAESENC       Z23, Z3, Z3
+	VAESENC       Z24, Z0, Z0
 	MOVQ          R10, (R13)
 	MOVQ          R11, 8(R13)
 	VMOVDQU64     -256(R8), Z12
-	VAESENC       Z17, Z1, Z1
 	MOVQ          R11, DI
 	VMOVDQU64     -192(R8), Z13
 	SARQ          $0x3f, DI
-	VAESENC       Z17, Z2, Z2
+	VAESENC       Z24, Z1, Z1
 	XORL          CX, CX
 	ANDL          $0x00000087, DI
-	VPSHUFB       Z6, Z12, Z12
-	VAESENC       Z17, Z3, Z3
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	XORL          DI, DI
+	VPSHUFB       Z6, Z12, Z12
 	MOVQ          R10, 16(R13)
-	VAESENC       Z18, Z0, Z0
+	CRC32Q        -144(R8), CX
+	VAESENC       Z24, Z2, Z2
 	MOVQ          R11, 24(R13)
 	VPSHUFB       Z6, Z13, Z13
-	MOVQ          R11, R14
-	VAESENC       Z18, Z1, Z1
+	MOVQ          R11, DI
 	CRC32Q        -256(R8), R9
-	SARQ          $0x3f, R14
+	SARQ          $0x3f, DI
+	ANDL          $0x00000087, DI
+	VAESENC       Z24, Z3, Z3
 	VMOVDQU64     (DX), Z4
-	VAESENC       Z18, Z2, Z2
-	ANDL          $0x00000087, R14
-	CRC32Q        -184(R8), CX
 	ADDQ          R10, R10
 	ADCQ          R11, R11
-	XORQ          R14, R10
-	VMOVDQU64     64(DX), Z5
-	VAESENC       Z18, Z3, Z3
+	XORQ          DI, R10
+	CRC32Q        -136(R8), CX
 	MOVQ          R10, 32(R13)
+	VMOVDQU64     64(DX), Z5
 	MOVQ          R11, 40(R13)
-	CRC32Q        -96(R8), DI
-	VAESENC       Z19, Z0, Z0
-	MOVQ          R11, R14
-	VPCLMULQDQ    $0x00, Z4, Z12, Z14
-	SARQ          $0x3f, R14
-	VAESENC       Z19, Z1, Z1
+	VAESENC       Z25, Z0, Z0
 	CRC32Q        -248(R8), R9
-	ANDL          $0x00000087, R14
+	MOVQ          R11, DI
+	SARQ          $0x3f, DI
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	ANDL          $0x00000087, DI
 	VPCLMULQDQ    $0x00, Z5, Z13, Z15
-	VAESENC       Z19, Z2, Z2
+	VAESENC       Z25, Z1, Z1
 	ADDQ          R10, R10
 	ADCQ          R11, R11
-	XORQ          R14, R10
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	XORQ          DI, R10
+	CRC32Q        -128(R8), CX
 	MOVQ          R10, 48(R13)
-	VAESENC       Z19, Z3, Z3
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	MOVQ          R11, 56(R13)
-	CRC32Q        -176(R8), CX
-	MOVQ          R11, R14
-	VAESENC       Z20, Z0, Z0
+	MOVQ          R11, DI
+	VAESENC       Z25, Z2, Z2
+	CRC32Q        -240(R8), R9
+	SARQ          $0x3f, DI
 	VPSHUFD       $0x4e, Z12, Z14
-	SARQ          $0x3f, R14
-	CRC32Q        -88(R8), DI
-	VAESENC       Z20, Z1, Z1
-	ANDL          $0x00000087, R14
-	VPSHUFD       $0x4e, Z13, Z15
+	ANDL          $0x00000087, DI
+	CRC32Q        -120(R8), CX
 	ADDQ          R10, R10
 	ADCQ          R11, R11
-	XORQ          R14, R10
-	CRC32Q        -240(R8), R9
-	VAESENC       Z20, Z2, Z2
+	XORQ          DI, R10
+	VPSHUFD       $0x4e, Z13, Z15
+	VAESENC       Z25, Z3, Z3
 	MOVQ          R10, 64(R13)
 	MOVQ          R11, 72(R13)
-	VPXORQ        Z12, Z14, Z14
-	VAESENC       Z20, Z3, Z3
-	MOVQ          R11, R14
-	CRC32Q        -168(R8), CX
-	SARQ          $0x3f, R14
-	VAESENC       Z21, Z0, Z0
-	VPXORQ        Z13, Z15, Z15
-	ANDL          $0x00000087, R14
-	CRC32Q        -80(R8), DI
-	VAESENC       Z21, Z1, Z1
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          R14, R10
-	VPCLMULQDQ    $0x11, Z4, Z12, Z12
-	MOVQ          R10, 80(R13)
-	VAESENC       Z21, Z2, Z2
-	MOVQ          R11, 88(R13)
 	CRC32Q        -232(R8), R9
-	MOVQ          R11, R14
-	VAESENC       Z21, Z3, Z3
-	VPCLMULQDQ    $0x11, Z5, Z13, Z13
-	SARQ          $0x3f, R14
-	CRC32Q        -160(R8), CX
-	VAESENC       Z22, Z0, Z0
-	ANDL          $0x00000087, R14
-	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          R14, R10
-	VPCLMULQDQ    $0x00, 2752(DX), Z14, Z14
-	VAESENC       Z22, Z1, Z1
-	MOVQ          R10, 96(R13)
-	MOVQ          R11, 104(R13)
-	CRC32Q        -72(R8), DI
-	VAESENC       Z22, Z2, Z2
-	MOVQ          R11, R14
-	VPCLMULQDQ    $0x00, 2816(DX), Z15, Z15
-	SARQ          $0x3f, R14
-	VAESENC       Z22, Z3, Z3
-	CRC32Q        -224(R8), R9
-	ANDL          $0x00000087, R14
-	VPTERNLOGQ    $0x96, Z14, Z15, Z9
-	VAESENC       Z23, Z0, Z0
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          R14, R10
-	CRC32Q        -152(R8), CX
-	MOVQ          R10, 112(R13)
-	VAESENC       Z23, Z1, Z1
-	MOVQ          R11, 120(R13)
-	VMOVDQU64     -128(R8), Z12
-	MOVQ          R11, R14
-	VAESENC       Z23, Z2, Z2
-	CRC32Q        -64(R8), DI
-	SARQ          $0x3f, R14
-	VMOVDQU64     -64(R8), Z13
-	VAESENC       Z23, Z3, Z3
-	ANDL          $0x00000087, R14
-	CRC32Q        -216(R8), R9
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          R14, R10
-	VPSHUFB       Z6, Z12, Z12
-	VAESENC       Z24, Z0, Z0
-	MOVQ          R10, 128(R13)
-	MOVQ          R11, 136(R13)
-	CRC32Q        -144(R8), CX
-	VAESENC       Z24, Z1, Z1
-	MOVQ          R11, R14
-	VPSHUFB       Z6, Z13, Z13
-	SARQ          $0x3f, R14
-	VAESENC       Z24, Z2, Z2
-	VMOVDQU64     128(DX), Z4
-	ANDL          $0x00000087, R14
-	CRC32Q        -56(R8), DI
-	VAESENC       Z24, Z3, Z3
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          R14, R10
-	VMOVDQU64     192(DX), Z5
-	MOVQ          R10, 144(R13)
-	VAESENC       Z25, Z0, Z0
-	MOVQ          R11, 152(R13)
-	CRC32Q        -208(R8), R9
-	MOVQ          R11, R14
-	VAESENC       Z25, Z1, Z1
-	VPCLMULQDQ    $0x00, Z4, Z12, Z14
-	SARQ          $0x3f, R14
-	CRC32Q        -136(R8), CX
-	VAESENC       Z25, Z2, Z2
-	ANDL          $0x00000087, R14
-	VPCLMULQDQ    $0x00, Z5, Z13, Z15
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          R14, R10
-	CRC32Q        -48(R8), DI
-	VAESENC       Z25, Z3, Z3
-	MOVQ          R10, 160(R13)
-	MOVQ          R11, 168(R13)
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
-	VAESENC       Z26, Z0, Z0
-	MOVQ          R11, R14
-	CRC32Q        -200(R8), R9
-	SARQ          $0x3f, R14
-	VAESENC       Z26, Z1, Z1
-	VPSHUFD       $0x4e, Z12, Z14
-	ANDL          $0x00000087, R14
-	CRC32Q        -128(R8), CX
-	VAESENC       Z26, Z2, Z2
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          R14, R10
-	VPSHUFD       $0x4e, Z13, Z15
-	MOVQ          R10, 176(R13)
-	VAESENC       Z26, Z3, Z3
-	MOVQ          R11, 184(R13)
-	CRC32Q        -40(R8), DI
-	MOVQ          R11, R14
-	VAESENC       Z27, Z0, Z0
+	MOVQ          R11, DI
 	VPXORQ        Z12, Z14, Z14
-	SARQ          $0x3f, R14
-	VPXORQ        Z13, Z15, Z15
-	VAESENC       Z27, Z1, Z1
-	ANDL          $0x00000087, R14
-	CRC32Q        -192(R8), R9
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          R14, R10
-	VPCLMULQDQ    $0x11, Z4, Z12, Z12
-	VAESENC       Z27, Z2, Z2
-	MOVQ          R10, 192(R13)
-	MOVQ          R11, 200(R13)
-	CRC32Q        -120(R8), CX
-	VAESENC       Z27, Z3, Z3
-	MOVQ          R11, R14
-	VPCLMULQDQ    $0x11, Z5, Z13, Z13
-	SARQ          $0x3f, R14
-	VAESENC       Z28, Z0, Z0
-	CRC32Q        -32(R8), DI
-	ANDL          $0x00000087, R14
-	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	VAESENC       Z28, Z1, Z1
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          R14, R10
+	SARQ          $0x3f, DI
+	VAESENC       Z26, Z0, Z0
 	CRC32Q        -112(R8), CX
-	MOVQ          R10, 208(R13)
-	VAESENC       Z28, Z2, Z2
-	MOVQ          R11, 216(R13)
-	VPCLMULQDQ    $0x00, 2880(DX), Z14, Z14
-	MOVQ          R11, R14
-	VAESENC       Z28, Z3, Z3
-	CRC32Q        -24(R8), DI
-	SARQ          $0x3f, R14
-	VPCLMULQDQ    $0x00, 2944(DX), Z15, Z15
-	VAESENC       Z29, Z0, Z0
-	ANDL          $0x00000087, R14
+	ANDL          $0x00000087, DI
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VPXORQ        Z13, Z15, Z15
+	MOVQ          R10, 80(R13)
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
+	VAESENC       Z26, Z1, Z1
+	MOVQ          R11, 88(R13)
+	CRC32Q        -224(R8), R9
+	MOVQ          R11, DI
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
+	SARQ          $0x3f, DI
+	ANDL          $0x00000087, DI
+	VAESENC       Z26, Z2, Z2
 	CRC32Q        -104(R8), CX
 	ADDQ          R10, R10
 	ADCQ          R11, R11
-	XORQ          R14, R10
+	XORQ          DI, R10
+	VPTERNLOGQ    $0x96, Z12, Z13, Z10
+	MOVQ          R10, 96(R13)
+	CRC32Q        -216(R8), R9
+	MOVQ          R11, 104(R13)
+	VAESENC       Z26, Z3, Z3
+	VPCLMULQDQ    $0x00, 2752(DX), Z14, Z14
+	MOVQ          R11, DI
+	SARQ          $0x3f, DI
+	CRC32Q        -96(R8), CX
+	ANDL          $0x00000087, DI
+	VPCLMULQDQ    $0x00, 2816(DX), Z15, Z15
+	VAESENC       Z27, Z0, Z0
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	CRC32Q        -208(R8), R9
+	MOVQ          R10, 112(R13)
 	VPTERNLOGQ    $0x96, Z14, Z15, Z9
+	MOVQ          R11, 120(R13)
+	MOVQ          R11, DI
+	VAESENC       Z27, Z1, Z1
+	CRC32Q        -88(R8), CX
+	SARQ          $0x3f, DI
+	VMOVDQU64     -128(R8), Z12
+	ANDL          $0x00000087, DI
+	VMOVDQU64     -64(R8), Z13
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	CRC32Q        -200(R8), R9
+	VAESENC       Z27, Z2, Z2
+	MOVQ          R10, 128(R13)
+	MOVQ          R11, 136(R13)
+	VPSHUFB       Z6, Z12, Z12
+	MOVQ          R11, DI
+	CRC32Q        -80(R8), CX
+	SARQ          $0x3f, DI
+	VAESENC       Z27, Z3, Z3
+	VPSHUFB       Z6, Z13, Z13
+	ANDL          $0x00000087, DI
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	CRC32Q        -192(R8), R9
+	MOVQ          R10, 144(R13)
+	VMOVDQU64     128(DX), Z4
+	VAESENC       Z28, Z0, Z0
+	MOVQ          R11, 152(R13)
+	CRC32Q        -72(R8), CX
+	MOVQ          R11, DI
+	VMOVDQU64     192(DX), Z5
+	SARQ          $0x3f, DI
+	ANDL          $0x00000087, DI
+	VAESENC       Z28, Z1, Z1
+	CRC32Q        -184(R8), R9
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	MOVQ          R10, 160(R13)
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
+	MOVQ          R11, 168(R13)
+	VAESENC       Z28, Z2, Z2
+	CRC32Q        -64(R8), CX
+	MOVQ          R11, DI
+	SARQ          $0x3f, DI
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	ANDL          $0x00000087, DI
+	CRC32Q        -176(R8), R9
+	VAESENC       Z28, Z3, Z3
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VPSHUFD       $0x4e, Z12, Z14
+	MOVQ          R10, 176(R13)
+	CRC32Q        -56(R8), CX
+	MOVQ          R11, 184(R13)
+	MOVQ          R11, DI
+	VAESENC       Z29, Z0, Z0
+	VPSHUFD       $0x4e, Z13, Z15
+	SARQ          $0x3f, DI
+	CRC32Q        -168(R8), R9
+	ANDL          $0x00000087, DI
+	VPXORQ        Z12, Z14, Z14
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	CRC32Q        -48(R8), CX
 	VAESENC       Z29, Z1, Z1
-	MOVQ          R10, 224(R13)
-	MOVQ          R11, 232(R13)
-	CRC32Q        -16(R8), DI
+	MOVQ          R10, 192(R13)
+	MOVQ          R11, 200(R13)
+	VPXORQ        Z13, Z15, Z15
+	MOVQ          R11, DI
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
+	SARQ          $0x3f, DI
 	VAESENC       Z29, Z2, Z2
-	MOVQ          R11, R14
-	VMOVQ         R9, X12
-	SARQ          $0x3f, R14
+	CRC32Q        -160(R8), R9
+	ANDL          $0x00000087, DI
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
+	MOVQ          R10, 208(R13)
+	CRC32Q        -40(R8), CX
 	VAESENC       Z29, Z3, Z3
-	VMOVQ         CX, X13
-	ANDL          $0x00000087, R14
-	VPCLMULQDQ    $0x00, 592(AX), X12, X12
+	MOVQ          R11, 216(R13)
+	VPTERNLOGQ    $0x96, Z12, Z13, Z10
+	MOVQ          R11, DI
+	CRC32Q        -152(R8), R9
+	SARQ          $0x3f, DI
+	ANDL          $0x00000087, DI
 	VAESENCLAST   Z30, Z0, Z0
+	VPCLMULQDQ    $0x00, 2880(DX), Z14, Z14
 	ADDQ          R10, R10
 	ADCQ          R11, R11
-	XORQ          R14, R10
-	VPCLMULQDQ    $0x10, 592(AX), X13, X13
-	MOVQ          R10, 240(R13)
+	XORQ          DI, R10
+	CRC32Q        -32(R8), CX
+	MOVQ          R10, 224(R13)
+	VPCLMULQDQ    $0x00, 2944(DX), Z15, Z15
+	MOVQ          R11, 232(R13)
 	VAESENCLAST   Z30, Z1, Z1
-	MOVQ          R11, 248(R13)
-	VPXOR         X12, X13, X12
-	MOVQ          R11, CX
+	CRC32Q        -24(R8), CX
+	MOVQ          R11, DI
+	SARQ          $0x3f, DI
+	VPTERNLOGQ    $0x96, Z14, Z15, Z9
+	ANDL          $0x00000087, DI
+	CRC32Q        -16(R8), CX
 	VAESENCLAST   Z30, Z2, Z2
-	VMOVQ         X12, R9
-	SARQ          $0x3f, CX
-	XORQ          -8(R8), R9
-	VAESENCLAST   Z30, Z3, Z3
-	ANDL          $0x00000087, CX
-	CRC32Q        R9, DI
 	ADDQ          R10, R10
 	ADCQ          R11, R11
-	XORQ          CX, R10
-	MOVQ          DI, R9
+	XORQ          DI, R10
+	VMOVQ         R9, X12
+	MOVQ          R10, 240(R13)
+	VPCLMULQDQ    $0x00, 592(AX), X12, X12
+	MOVQ          R11, 248(R13)
+	MOVQ          R11, DI
+	VAESENCLAST   Z30, Z3, Z3
+	VMOVQ         X12, R9
+	SARQ          $0x3f, DI
+	XORQ          -8(R8), R9
+	ANDL          $0x00000087, DI
+	CRC32Q        R9, CX
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	MOVQ          CX, R9
 	VPXORQ        (R12), Z0, Z0
 	VPXORQ        64(R12), Z1, Z1
 	VPXORQ        128(R12), Z2, Z2
@@ -2779,271 +2763,267 @@ second:
 	VPTERNLOGQ  $0x96, 384(R12), Z16, Z2
 	VPTERNLOGQ  $0x96, 448(R12), Z16, Z3
 	VAESENC     Z17, Z0, Z0
+	VAESENC     Z17, Z1, Z1
+	VAESENC     Z17, Z2, Z2
+	VAESENC     Z17, Z3, Z3
+	VAESENC     Z18, Z0, Z0
+	VAESENC     Z18, Z1, Z1
+	VAESENC     Z18, Z2, Z2
+	VAESENC     Z18, Z3, Z3
+	VAESENC     Z19, Z0, Z0
+	VAESENC     Z19, Z1, Z1
+	VAESENC     Z19, Z2, Z2
+	VAESENC     Z19, Z3, Z3
+	VAESENC     Z20, Z0, Z0
+	VAESENC     Z20, Z1, Z1
+	VAESENC     Z20, Z2, Z2
+	VAESENC     Z20, Z3, Z3
+	VAESENC     Z21, Z0, Z0
+	VAESENC     Z21, Z1, Z1
+	VAESENC     Z21, Z2, Z2
+	VAESENC     Z21, Z3, Z3
+	VAESENC     Z22, Z0, Z0
+	VAESENC     Z22, Z1, Z1
+	VAESENC     Z22, Z2, Z2
+	VAESENC     Z22, Z3, Z3
+	VAESENC     Z23, Z0, Z0
+	VAESENC     Z23, Z1, Z1
+	VAESENC     Z23, Z2, Z2
+	VAESENC     Z23, Z3, Z3
+	VAESENC     Z24, Z0, Z0
 	MOVQ        R10, 256(R13)
 	MOVQ        R11, 264(R13)
 	VMOVDQU64   (R8), Z12
-	VAESENC     Z17, Z1, Z1
 	MOVQ        R11, DI
 	VMOVDQU64   64(R8), Z13
 	SARQ        $0x3f, DI
-	VAESENC     Z17, Z2, Z2
+	VAESENC     Z24, Z1, Z1
 	XORL        CX, CX
 	ANDL        $0x00000087, DI
 	VPSHUFB     Z6, Z12, Z12
-	VAESENC     Z17, Z3, Z3
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	XORL        DI, DI
 	MOVQ        R10, 272(R13)
-	VAESENC     Z18, Z0, Z0
+	CRC32Q      112(R8), CX
+	VAESENC     Z24, Z2, Z2
 	MOVQ        R11, 280(R13)
 	VPSHUFB     Z6, Z13, Z13
-	MOVQ        R11, R14
-	VAESENC     Z18, Z1, Z1
+	MOVQ        R11, DI
 	CRC32Q      (R8), R9
-	SARQ        $0x3f, R14
+	SARQ        $0x3f, DI
 	VPXORQ      Z11, Z12, Z12
-	ANDL        $0x00000087, R14
-	VAESENC     Z18, Z2, Z2
-	CRC32Q      72(R8), CX
+	VAESENC     Z24, Z3, Z3
+	ANDL        $0x00000087, DI
 	ADDQ        R10, R10
 	ADCQ        R11, R11
-	XORQ        R14, R10
-	VPXORQ      Z11, Z11, Z11
-	VAESENC     Z18, Z3, Z3
+	XORQ        DI, R10
+	CRC32Q      120(R8), CX
 	MOVQ        R10, 288(R13)
-	VMOVDQU64   (DX), Z4
+	VPXORQ      Z11, Z11, Z11
 	MOVQ        R11, 296(R13)
-	VAESENC     Z19, Z0, Z0
-	MOVQ        R11, R14
-	CRC32Q      160(R8), DI
-	SARQ        $0x3f, R14
-	VAESENC     Z19, Z1, Z1
-	VMOVDQU64   64(DX), Z5
-	ANDL        $0x00000087, R14
+	VAESENC     Z25, Z0, Z0
+	VMOVDQU64   (DX), Z4
+	MOVQ        R11, DI
 	CRC32Q      8(R8), R9
-	VAESENC     Z19, Z2, Z2
+	SARQ        $0x3f, DI
+	VMOVDQU64   64(DX), Z5
+	ANDL        $0x00000087, DI
 	ADDQ        R10, R10
 	ADCQ        R11, R11
-	XORQ        R14, R10
-	VPCLMULQDQ  $0x00, Z4, Z12, Z14
+	XORQ        DI, R10
+	VAESENC     Z25, Z1, Z1
+	CRC32Q      128(R8), CX
 	MOVQ        R10, 304(R13)
-	VAESENC     Z19, Z3, Z3
-	CRC32Q      80(R8), CX
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
 	MOVQ        R11, 312(R13)
+	CRC32Q      16(R8), R9
+	MOVQ        R11, DI
+	VAESENC     Z25, Z2, Z2
 	VPCLMULQDQ  $0x00, Z5, Z13, Z15
-	MOVQ        R11, R14
-	VAESENC     Z20, Z0, Z0
-	SARQ        $0x3f, R14
-	CRC32Q      168(R8), DI
-	ANDL        $0x00000087, R14
-	VAESENC     Z20, Z1, Z1
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	SARQ        $0x3f, DI
+	ANDL        $0x00000087, DI
+	CRC32Q      136(R8), CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
-	XORQ        R14, R10
-	CRC32Q      16(R8), R9
-	VAESENC     Z20, Z2, Z2
+	XORQ        DI, R10
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	VAESENC     Z25, Z3, Z3
 	MOVQ        R10, 320(R13)
 	VPSHUFD     $0x4e, Z12, Z14
 	MOVQ        R11, 328(R13)
-	VAESENC     Z20, Z3, Z3
-	VPSHUFD     $0x4e, Z13, Z15
-	MOVQ        R11, R14
-	CRC32Q      88(R8), CX
-	VAESENC     Z21, Z0, Z0
-	SARQ        $0x3f, R14
-	ANDL        $0x00000087, R14
-	VPXORQ      Z12, Z14, Z14
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        R14, R10
-	VAESENC     Z21, Z1, Z1
-	CRC32Q      176(R8), DI
-	MOVQ        R10, 336(R13)
-	VPXORQ      Z13, Z15, Z15
-	VAESENC     Z21, Z2, Z2
-	MOVQ        R11, 344(R13)
 	CRC32Q      24(R8), R9
-	MOVQ        R11, R14
-	VAESENC     Z21, Z3, Z3
-	VPCLMULQDQ  $0x11, Z4, Z12, Z12
-	SARQ        $0x3f, R14
-	CRC32Q      96(R8), CX
-	VAESENC     Z22, Z0, Z0
-	ANDL        $0x00000087, R14
+	MOVQ        R11, DI
+	SARQ        $0x3f, DI
+	VAESENC     Z26, Z0, Z0
+	VPSHUFD     $0x4e, Z13, Z15
+	ANDL        $0x00000087, DI
+	CRC32Q      144(R8), CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
-	XORQ        R14, R10
-	VPCLMULQDQ  $0x11, Z5, Z13, Z13
-	VAESENC     Z22, Z1, Z1
-	MOVQ        R10, 352(R13)
-	CRC32Q      184(R8), DI
-	MOVQ        R11, 360(R13)
-	VAESENC     Z22, Z2, Z2
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	MOVQ        R11, R14
-	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
-	SARQ        $0x3f, R14
-	VAESENC     Z22, Z3, Z3
+	XORQ        DI, R10
+	VPXORQ      Z12, Z14, Z14
+	MOVQ        R10, 336(R13)
+	VAESENC     Z26, Z1, Z1
 	CRC32Q      32(R8), R9
-	ANDL        $0x00000087, R14
-	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
-	VAESENC     Z23, Z0, Z0
+	MOVQ        R11, 344(R13)
+	VPXORQ      Z13, Z15, Z15
+	MOVQ        R11, DI
+	SARQ        $0x3f, DI
+	CRC32Q      152(R8), CX
+	ANDL        $0x00000087, DI
+	VAESENC     Z26, Z2, Z2
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
 	ADDQ        R10, R10
 	ADCQ        R11, R11
-	XORQ        R14, R10
-	MOVQ        R10, 368(R13)
-	CRC32Q      104(R8), CX
-	VAESENC     Z23, Z1, Z1
-	MOVQ        R11, 376(R13)
-	VPTERNLOGQ  $0x96, Z14, Z15, Z9
-	MOVQ        R11, R14
-	VAESENC     Z23, Z2, Z2
-	CRC32Q      192(R8), DI
-	SARQ        $0x3f, R14
-	VMOVDQU64   128(R8), Z12
-	VAESENC     Z23, Z3, Z3
-	ANDL        $0x00000087, R14
+	XORQ        DI, R10
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
+	MOVQ        R10, 352(R13)
 	CRC32Q      40(R8), R9
+	MOVQ        R11, 360(R13)
+	VAESENC     Z26, Z3, Z3
+	MOVQ        R11, DI
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	SARQ        $0x3f, DI
+	CRC32Q      160(R8), CX
+	ANDL        $0x00000087, DI
+	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
+	VAESENC     Z27, Z0, Z0
 	ADDQ        R10, R10
 	ADCQ        R11, R11
-	XORQ        R14, R10
-	VMOVDQU64   192(R8), Z13
-	VAESENC     Z24, Z0, Z0
+	XORQ        DI, R10
+	CRC32Q      48(R8), R9
+	MOVQ        R10, 368(R13)
+	MOVQ        R11, 376(R13)
+	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
+	MOVQ        R11, DI
+	VAESENC     Z27, Z1, Z1
+	CRC32Q      168(R8), CX
+	SARQ        $0x3f, DI
+	VPTERNLOGQ  $0x96, Z14, Z15, Z9
+	ANDL        $0x00000087, DI
+	VMOVDQU64   128(R8), Z12
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	CRC32Q      56(R8), R9
+	VAESENC     Z27, Z2, Z2
 	MOVQ        R10, 384(R13)
 	MOVQ        R11, 392(R13)
+	VMOVDQU64   192(R8), Z13
+	MOVQ        R11, DI
+	CRC32Q      176(R8), CX
+	SARQ        $0x3f, DI
+	VAESENC     Z27, Z3, Z3
 	VPSHUFB     Z6, Z12, Z12
-	VAESENC     Z24, Z1, Z1
-	MOVQ        R11, R14
-	CRC32Q      112(R8), CX
-	SARQ        $0x3f, R14
-	VAESENC     Z24, Z2, Z2
-	VPSHUFB     Z6, Z13, Z13
-	ANDL        $0x00000087, R14
-	CRC32Q      200(R8), DI
-	VAESENC     Z24, Z3, Z3
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        R14, R10
-	VMOVDQU64   128(DX), Z4
-	MOVQ        R10, 400(R13)
-	VAESENC     Z25, Z0, Z0
-	MOVQ        R11, 408(R13)
-	CRC32Q      48(R8), R9
-	MOVQ        R11, R14
-	VAESENC     Z25, Z1, Z1
-	VMOVDQU64   192(DX), Z5
-	SARQ        $0x3f, R14
-	CRC32Q      120(R8), CX
-	ANDL        $0x00000087, R14
-	VAESENC     Z25, Z2, Z2
-	VPCLMULQDQ  $0x00, Z4, Z12, Z14
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        R14, R10
-	CRC32Q      208(R8), DI
-	VAESENC     Z25, Z3, Z3
-	MOVQ        R10, 416(R13)
-	VPCLMULQDQ  $0x00, Z5, Z13, Z15
-	MOVQ        R11, 424(R13)
-	VAESENC     Z26, Z0, Z0
-	MOVQ        R11, R14
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	SARQ        $0x3f, R14
-	VAESENC     Z26, Z1, Z1
-	CRC32Q      56(R8), R9
-	ANDL        $0x00000087, R14
-	VPSHUFD     $0x4e, Z12, Z14
-	VAESENC     Z26, Z2, Z2
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        R14, R10
-	CRC32Q      128(R8), CX
-	MOVQ        R10, 432(R13)
-	VAESENC     Z26, Z3, Z3
-	VPSHUFD     $0x4e, Z13, Z15
-	MOVQ        R11, 440(R13)
-	CRC32Q      216(R8), DI
-	MOVQ        R11, R14
-	VAESENC     Z27, Z0, Z0
-	SARQ        $0x3f, R14
-	VPXORQ      Z12, Z14, Z14
-	ANDL        $0x00000087, R14
-	VAESENC     Z27, Z1, Z1
+	ANDL        $0x00000087, DI
 	CRC32Q      64(R8), R9
 	ADDQ        R10, R10
 	ADCQ        R11, R11
-	XORQ        R14, R10
-	VPXORQ      Z13, Z15, Z15
-	VAESENC     Z27, Z2, Z2
-	MOVQ        R10, 448(R13)
-	CRC32Q      136(R8), CX
-	MOVQ        R11, 456(R13)
-	VAESENC     Z27, Z3, Z3
-	VPCLMULQDQ  $0x11, Z4, Z12, Z12
-	MOVQ        R11, R14
-	VPCLMULQDQ  $0x11, Z5, Z13, Z13
+	XORQ        DI, R10
+	MOVQ        R10, 400(R13)
+	VPSHUFB     Z6, Z13, Z13
 	VAESENC     Z28, Z0, Z0
-	SARQ        $0x3f, R14
-	ANDL        $0x00000087, R14
-	CRC32Q      224(R8), DI
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        R14, R10
+	MOVQ        R11, 408(R13)
+	CRC32Q      184(R8), CX
+	MOVQ        R11, DI
+	VMOVDQU64   128(DX), Z4
+	SARQ        $0x3f, DI
+	VMOVDQU64   192(DX), Z5
 	VAESENC     Z28, Z1, Z1
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	MOVQ        R10, 464(R13)
-	CRC32Q      144(R8), CX
+	ANDL        $0x00000087, DI
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	CRC32Q      72(R8), R9
+	MOVQ        R10, 416(R13)
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
+	MOVQ        R11, 424(R13)
 	VAESENC     Z28, Z2, Z2
-	MOVQ        R11, 472(R13)
-	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
-	MOVQ        R11, R14
+	CRC32Q      192(R8), CX
+	MOVQ        R11, DI
+	VPCLMULQDQ  $0x00, Z5, Z13, Z15
+	SARQ        $0x3f, DI
+	CRC32Q      80(R8), R9
+	ANDL        $0x00000087, DI
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
 	VAESENC     Z28, Z3, Z3
-	CRC32Q      232(R8), DI
-	SARQ        $0x3f, R14
-	VPCLMULQDQ  $0x00, 2944(DX), Z15, Z15
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	MOVQ        R10, 432(R13)
+	CRC32Q      200(R8), CX
+	MOVQ        R11, 440(R13)
+	VPSHUFD     $0x4e, Z12, Z14
+	MOVQ        R11, DI
 	VAESENC     Z29, Z0, Z0
-	ANDL        $0x00000087, R14
+	VPSHUFD     $0x4e, Z13, Z15
+	SARQ        $0x3f, DI
+	ANDL        $0x00000087, DI
+	CRC32Q      88(R8), R9
 	ADDQ        R10, R10
 	ADCQ        R11, R11
-	XORQ        R14, R10
-	CRC32Q      152(R8), CX
+	XORQ        DI, R10
+	VPXORQ      Z12, Z14, Z14
 	VAESENC     Z29, Z1, Z1
-	MOVQ        R10, 480(R13)
-	VPTERNLOGQ  $0x96, Z14, Z15, Z9
-	MOVQ        R11, 488(R13)
+	MOVQ        R10, 448(R13)
+	CRC32Q      208(R8), CX
+	MOVQ        R11, 456(R13)
+	VPXORQ      Z13, Z15, Z15
+	MOVQ        R11, DI
+	SARQ        $0x3f, DI
 	VAESENC     Z29, Z2, Z2
-	CRC32Q      240(R8), DI
-	MOVQ        R11, R14
-	VMOVQ       R9, X12
-	SARQ        $0x3f, R14
+	CRC32Q      96(R8), R9
+	ANDL        $0x00000087, DI
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	CRC32Q      216(R8), CX
+	MOVQ        R10, 464(R13)
 	VAESENC     Z29, Z3, Z3
-	VMOVQ       CX, X13
-	ANDL        $0x00000087, R14
-	VPCLMULQDQ  $0x00, 592(AX), X12, X12
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
+	MOVQ        R11, 472(R13)
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	MOVQ        R11, DI
+	SARQ        $0x3f, DI
+	CRC32Q      104(R8), R9
+	ANDL        $0x00000087, DI
 	VAESENCLAST Z30, Z0, Z0
+	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
 	ADDQ        R10, R10
 	ADCQ        R11, R11
-	XORQ        R14, R10
-	MOVQ        R10, 496(R13)
-	VPCLMULQDQ  $0x10, 592(AX), X13, X13
+	XORQ        DI, R10
+	CRC32Q      224(R8), CX
+	MOVQ        R10, 480(R13)
+	VPCLMULQDQ  $0x00, 2944(DX), Z15, Z15
+	MOVQ        R11, 488(R13)
 	VAESENCLAST Z30, Z1, Z1
-	MOVQ        R11, 504(R13)
-	VPXOR       X12, X13, X12
-	MOVQ        R11, CX
+	MOVQ        R11, DI
+	CRC32Q      232(R8), CX
+	SARQ        $0x3f, DI
+	VPTERNLOGQ  $0x96, Z14, Z15, Z9
+	ANDL        $0x00000087, DI
+	CRC32Q      240(R8), CX
 	VAESENCLAST Z30, Z2, Z2
-	VMOVQ       X12, R9
-	SARQ        $0x3f, CX
-	XORQ        248(R8), R9
-	VAESENCLAST Z30, Z3, Z3
-	ANDL        $0x00000087, CX
-	CRC32Q      R9, DI
 	ADDQ        R10, R10
 	ADCQ        R11, R11
-	XORQ        CX, R10
-	MOVQ        DI, R9
+	XORQ        DI, R10
+	VMOVQ       R9, X12
+	MOVQ        R10, 496(R13)
+	MOVQ        R11, 504(R13)
+	VPCLMULQDQ  $0x00, 592(AX), X12, X12
+	MOVQ        R11, DI
+	VAESENCLAST Z30, Z3, Z3
+	VMOVQ       X12, R9
+	SARQ        $0x3f, DI
+	XORQ        248(R8), R9
+	ANDL        $0x00000087, DI
+	CRC32Q      R9, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	MOVQ        CX, R9
 	VPXORQ      256(R12), Z0, Z0
 	VPXORQ      320(R12), Z1, Z1
 	VPXORQ      384(R12), Z2, Z2
@@ -3062,82 +3042,78 @@ second:
 	VMOVDQU64   -192(R8), Z13
 	XORL        CX, CX
 	VPSHUFB     Z6, Z12, Z12
-	XORL        DI, DI
+	CRC32Q      -144(R8), CX
 	VPSHUFB     Z6, Z13, Z13
 	CRC32Q      -256(R8), R9
 	VMOVDQU64   (DX), Z4
-	CRC32Q      -184(R8), CX
-	VMOVDQU64   64(DX), Z5
-	CRC32Q      -96(R8), DI
-	VPCLMULQDQ  $0x00, Z4, Z12, Z14
-	CRC32Q      -248(R8), R9
-	VPCLMULQDQ  $0x00, Z5, Z13, Z15
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	CRC32Q      -176(R8), CX
-	VPSHUFD     $0x4e, Z12, Z14
-	CRC32Q      -88(R8), DI
-	VPSHUFD     $0x4e, Z13, Z15
-	CRC32Q      -240(R8), R9
-	VPXORQ      Z12, Z14, Z14
-	CRC32Q      -168(R8), CX
-	VPXORQ      Z13, Z15, Z15
-	CRC32Q      -80(R8), DI
-	VPCLMULQDQ  $0x11, Z4, Z12, Z12
-	CRC32Q      -232(R8), R9
-	VPCLMULQDQ  $0x11, Z5, Z13, Z13
-	CRC32Q      -160(R8), CX
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
-	CRC32Q      -72(R8), DI
-	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
-	CRC32Q      -224(R8), R9
-	VPTERNLOGQ  $0x96, Z14, Z15, Z9
-	CRC32Q      -152(R8), CX
-	VMOVDQU64   -128(R8), Z12
-	CRC32Q      -64(R8), DI
-	VMOVDQU64   -64(R8), Z13
-	CRC32Q      -216(R8), R9
-	VPSHUFB     Z6, Z12, Z12
-	CRC32Q      -144(R8), CX
-	VPSHUFB     Z6, Z13, Z13
-	VMOVDQU64   128(DX), Z4
-	CRC32Q      -56(R8), DI
-	VMOVDQU64   192(DX), Z5
-	CRC32Q      -208(R8), R9
-	VPCLMULQDQ  $0x00, Z4, Z12, Z14
 	CRC32Q      -136(R8), CX
+	VMOVDQU64   64(DX), Z5
+	CRC32Q      -248(R8), R9
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
 	VPCLMULQDQ  $0x00, Z5, Z13, Z15
-	CRC32Q      -48(R8), DI
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	CRC32Q      -200(R8), R9
-	VPSHUFD     $0x4e, Z12, Z14
 	CRC32Q      -128(R8), CX
-	VPSHUFD     $0x4e, Z13, Z15
-	CRC32Q      -40(R8), DI
-	VPXORQ      Z12, Z14, Z14
-	VPXORQ      Z13, Z15, Z15
-	CRC32Q      -192(R8), R9
-	VPCLMULQDQ  $0x11, Z4, Z12, Z12
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	CRC32Q      -240(R8), R9
+	VPSHUFD     $0x4e, Z12, Z14
 	CRC32Q      -120(R8), CX
-	VPCLMULQDQ  $0x11, Z5, Z13, Z13
-	CRC32Q      -32(R8), DI
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	VPSHUFD     $0x4e, Z13, Z15
+	CRC32Q      -232(R8), R9
+	VPXORQ      Z12, Z14, Z14
 	CRC32Q      -112(R8), CX
-	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
-	CRC32Q      -24(R8), DI
-	VPCLMULQDQ  $0x00, 2944(DX), Z15, Z15
+	VPXORQ      Z13, Z15, Z15
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
+	CRC32Q      -224(R8), R9
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
 	CRC32Q      -104(R8), CX
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	CRC32Q      -216(R8), R9
+	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
+	CRC32Q      -96(R8), CX
+	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
+	CRC32Q      -208(R8), R9
 	VPTERNLOGQ  $0x96, Z14, Z15, Z9
-	CRC32Q      -16(R8), DI
+	CRC32Q      -88(R8), CX
+	VMOVDQU64   -128(R8), Z12
+	VMOVDQU64   -64(R8), Z13
+	CRC32Q      -200(R8), R9
+	VPSHUFB     Z6, Z12, Z12
+	CRC32Q      -80(R8), CX
+	VPSHUFB     Z6, Z13, Z13
+	CRC32Q      -192(R8), R9
+	VMOVDQU64   128(DX), Z4
+	CRC32Q      -72(R8), CX
+	VMOVDQU64   192(DX), Z5
+	CRC32Q      -184(R8), R9
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
+	VPCLMULQDQ  $0x00, Z5, Z13, Z15
+	CRC32Q      -64(R8), CX
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	CRC32Q      -176(R8), R9
+	VPSHUFD     $0x4e, Z12, Z14
+	CRC32Q      -56(R8), CX
+	VPSHUFD     $0x4e, Z13, Z15
+	CRC32Q      -168(R8), R9
+	VPXORQ      Z12, Z14, Z14
+	CRC32Q      -48(R8), CX
+	VPXORQ      Z13, Z15, Z15
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
+	CRC32Q      -160(R8), R9
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
+	CRC32Q      -40(R8), CX
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	CRC32Q      -152(R8), R9
+	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
+	CRC32Q      -32(R8), CX
+	VPCLMULQDQ  $0x00, 2944(DX), Z15, Z15
+	CRC32Q      -24(R8), CX
+	VPTERNLOGQ  $0x96, Z14, Z15, Z9
+	CRC32Q      -16(R8), CX
 	VMOVQ       R9, X12
-	VMOVQ       CX, X13
 	VPCLMULQDQ  $0x00, 592(AX), X12, X12
-	VPCLMULQDQ  $0x10, 592(AX), X13, X13
-	VPXOR       X12, X13, X12
 	VMOVQ       X12, R9
 	XORQ        -8(R8), R9
-	CRC32Q      R9, DI
-	MOVQ        DI, R9
+	CRC32Q      R9, CX
+	MOVQ        CX, R9
 	ADDQ        $0x00000100, DX
 	CMPQ        24(SP), $0x00
 	JEQ         lengths

@@ -42,8 +42,7 @@ func newHashKey(k *Key) (*hashKey, error) {
 		tab[tabCtr+BlockSize*i+15] = byte((i + 2) % unit)
 	}
 	binary.LittleEndian.PutUint64(tab[tabPoly:], ghashPoly)
-	binary.LittleEndian.PutUint64(tab[tabSum:], sumShift184)
-	binary.LittleEndian.PutUint64(tab[tabSum+8:], sumShift96)
+	binary.LittleEndian.PutUint64(tab[tabSum:], sumShift)
 
 	h := tab[tabEnd-BlockSize : tabEnd]
 	k.EncryptBlocks(h, h)

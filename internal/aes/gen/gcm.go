@@ -63,7 +63,7 @@ func (g *gcmKernel) begin(tier string) {
 	g.layout = gcmLayout
 	g.registers()
 	g.dst, g.ctr, g.primed = c.GP64(), c.GP64(), c.AllocLocal(8)
-	g.sum, g.part = c.GP64(), [2]reg.GPVirtual{c.GP64(), c.GP64()}
+	g.sum, g.part = c.GP64(), c.GP64()
 	g.ks = c.AllocLocal(g.unitBytes())
 }
 
@@ -91,12 +91,12 @@ type gcmKernel struct {
 	primed  operand.Mem       // whether bank A is half done for the next job
 	keys    reg.GPVirtual
 	src     reg.GPVirtual
-	dst     reg.Register     // nil: nothing is written
-	units   reg.GPVirtual    // whole ones that are left
-	rem     reg.GPVirtual    // bytes after them
-	ctr     reg.GPVirtual    // nq
-	sum     reg.GPVirtual    // CRC32C of ciphertext
-	part    [2]reg.GPVirtual // its other chains
+	dst     reg.Register  // nil: nothing is written
+	units   reg.GPVirtual // whole ones that are left
+	rem     reg.GPVirtual // bytes after them
+	ctr     reg.GPVirtual // nq
+	sum     reg.GPVirtual // CRC32C of ciphertext
+	part    reg.GPVirtual // its second chain
 	labels  int
 }
 

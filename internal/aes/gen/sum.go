@@ -9,20 +9,17 @@ import (
 // which uses a unit that AES and GHASH leave idle: 8 bytes a cycle, a result after three.
 //
 // Kernels of 128 bits are so slow that one chain keeps up. The others sum 256 bytes in
-// three chains: the first one goes on from what came before, and is the shortest, so that
-// there is time to move it and the second one past the bytes of those that follow. That is a
-// carry-less product with x^(8n-33) each, where n is their number; it is 63 bits
-// long, and the last instruction of the third chain reduces the sum of both. Fewer and longer chains fill
-// the one scheduler whose unit has the instruction.
+// two chains: the first one goes on from what came before, and is the shorter, so that
+// there is time to move it past the bytes of the second. That is a carry-less product with x^(8n-33),
+// where n is their number; it is 63 bits long, and the last instruction of the second chain reduces it.
 const (
-	tabSum    = 592 // 16 bytes of the table: what the first and the second chain are multiplied by
-	sumWords  = 32  // of 8 bytes, in all chains
-	sumFirst  = 9   // in the first one
-	sumSecond = 11
+	tabSum   = 592 // 8 bytes of the table: what the first chain is multiplied by
+	sumWords = 32  // of 8 bytes, in both chains
+	sumFirst = 14  // in the first one
 )
 
 // sums returns the steps that take n bytes at from+disp, 64 or 256, into the sum, and those that must
-// come after all that use t[0] and t[1].
+// come after all that use t[0].
 func (g *gcmKernel) sums(from reg.Register, disp, n int) (words, last []func()) {
 	c := g.c
 	word := func(i int, to reg.Register) func() {
@@ -34,25 +31,21 @@ func (g *gcmKernel) sums(from reg.Register, disp, n int) (words, last []func()) 
 		}
 		return words, nil
 	}
-	b, d := g.part[0], g.part[1]
-	words = append(words, func() { c.XORL(b.As32(), b.As32()) }, func() { c.XORL(d.As32(), d.As32()) })
-	for i := range sumSecond {
+	words = append(words, func() { c.XORL(g.part.As32(), g.part.As32()) })
+	for i := range sumWords - sumFirst - 1 {
+		words = append(words, word(sumFirst+i, g.part))
 		if i < sumFirst {
 			words = append(words, word(i, g.sum))
 		}
-		words = append(words, word(sumFirst+i, b), word(sumFirst+sumSecond+i, d))
 	}
-	v, w := g.t[0].AsX(), g.t[1].AsX()
+	v := g.t[0].AsX()
 	return words, []func(){
 		func() { c.VMOVQ(g.sum, v) },
-		func() { c.VMOVQ(b, w) },
 		func() { c.VPCLMULQDQ(operand.Imm(0), at(g.tab, tabSum), v, v) },
-		func() { c.VPCLMULQDQ(operand.Imm(0x10), at(g.tab, tabSum), w, w) },
-		func() { c.VPXOR(v, w, v) },
 		func() { c.VMOVQ(v, g.sum) },
 		func() { c.XORQ(at(from, disp+8*(sumWords-1)), g.sum) },
-		func() { c.CRC32Q(g.sum, d) },
-		func() { c.MOVQ(d, g.sum) },
+		func() { c.CRC32Q(g.sum, g.part) },
+		func() { c.MOVQ(g.part, g.sum) },
 	}
 }
 
