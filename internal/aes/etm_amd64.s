@@ -187,89 +187,145 @@ same2:
 	VPTERNLOGQ  $0x96, 64(R12), Z16, Z1
 	VPTERNLOGQ  $0x96, 128(R12), Z16, Z2
 	VPTERNLOGQ  $0x96, 192(R12), Z16, Z3
-	VAESENC     Z17, Z0, Z0
-	VAESENC     Z17, Z1, Z1
-	VAESENC     Z17, Z2, Z2
-	VAESENC     Z17, Z3, Z3
-	VAESENC     Z18, Z0, Z0
-	VAESENC     Z18, Z1, Z1
-	VAESENC     Z18, Z2, Z2
-	VAESENC     Z18, Z3, Z3
-	VAESENC     Z19, Z0, Z0
-	VAESENC     Z19, Z1, Z1
-	VAESENC     Z19, Z2, Z2
-	VAESENC     Z19, Z3, Z3
-	VAESENC     Z20, Z0, Z0
-	VAESENC     Z20, Z1, Z1
-	VAESENC     Z20, Z2, Z2
-	VAESENC     Z20, Z3, Z3
-	VAESENC     Z21, Z0, Z0
-	VAESENC     Z21, Z1, Z1
-	VAESENC     Z21, Z2, Z2
-	VAESENC     Z21, Z3, Z3
-	VAESENC     Z22, Z0, Z0
-	VAESENC     Z22, Z1, Z1
-	VAESENC     Z22, Z2, Z2
-	VAESENC     Z22, Z3, Z3
-	VAESENC     Z23, Z0, Z0
-	VAESENC     Z23, Z1, Z1
-	VAESENC     Z23, Z2, Z2
-	VAESENC     Z23, Z3, Z3
-	VAESENC     Z24, Z0, Z0
 	MOVQ        R10, (R13)
 	MOVQ        R11, 8(R13)
 	MOVQ        R11, CX
+	VAESENC     Z17, Z0, Z0
 	SARQ        $0x3f, CX
 	ANDL        $0x00000087, CX
+	VAESENC     Z17, Z1, Z1
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
 	MOVQ        R10, 16(R13)
 	MOVQ        R11, 24(R13)
-	VAESENC     Z24, Z1, Z1
+	VAESENC     Z17, Z2, Z2
 	MOVQ        R11, CX
 	SARQ        $0x3f, CX
+	VAESENC     Z17, Z3, Z3
 	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
+	VAESENC     Z18, Z0, Z0
 	MOVQ        R10, 32(R13)
 	MOVQ        R11, 40(R13)
 	MOVQ        R11, CX
+	VAESENC     Z18, Z1, Z1
 	SARQ        $0x3f, CX
-	VAESENC     Z24, Z2, Z2
 	ANDL        $0x00000087, CX
+	VAESENC     Z18, Z2, Z2
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
 	MOVQ        R10, 48(R13)
 	MOVQ        R11, 56(R13)
+	VAESENC     Z18, Z3, Z3
 	MOVQ        R11, CX
 	SARQ        $0x3f, CX
+	VAESENC     Z19, Z0, Z0
 	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	VAESENC     Z24, Z3, Z3
+	VAESENC     Z19, Z1, Z1
 	MOVQ        R10, 64(R13)
 	MOVQ        R11, 72(R13)
 	MOVQ        R11, CX
+	VAESENC     Z19, Z2, Z2
 	SARQ        $0x3f, CX
 	ANDL        $0x00000087, CX
+	VAESENC     Z19, Z3, Z3
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
 	MOVQ        R10, 80(R13)
 	MOVQ        R11, 88(R13)
-	VAESENC     Z25, Z0, Z0
+	VAESENC     Z20, Z0, Z0
 	MOVQ        R11, CX
 	SARQ        $0x3f, CX
+	VAESENC     Z20, Z1, Z1
 	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
+	VAESENC     Z20, Z2, Z2
 	MOVQ        R10, 96(R13)
 	MOVQ        R11, 104(R13)
+	MOVQ        R11, CX
+	VAESENC     Z20, Z3, Z3
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
+	VAESENC     Z21, Z0, Z0
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	MOVQ        R10, 112(R13)
+	MOVQ        R11, 120(R13)
+	VAESENC     Z21, Z1, Z1
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
+	VAESENC     Z21, Z2, Z2
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z21, Z3, Z3
+	MOVQ        R10, 128(R13)
+	MOVQ        R11, 136(R13)
+	MOVQ        R11, CX
+	VAESENC     Z22, Z0, Z0
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
+	VAESENC     Z22, Z1, Z1
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	MOVQ        R10, 144(R13)
+	MOVQ        R11, 152(R13)
+	VAESENC     Z22, Z2, Z2
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
+	VAESENC     Z22, Z3, Z3
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z23, Z0, Z0
+	MOVQ        R10, 160(R13)
+	MOVQ        R11, 168(R13)
+	MOVQ        R11, CX
+	VAESENC     Z23, Z1, Z1
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
+	VAESENC     Z23, Z2, Z2
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	MOVQ        R10, 176(R13)
+	MOVQ        R11, 184(R13)
+	VAESENC     Z23, Z3, Z3
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
+	VAESENC     Z24, Z0, Z0
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z24, Z1, Z1
+	MOVQ        R10, 192(R13)
+	MOVQ        R11, 200(R13)
+	MOVQ        R11, CX
+	VAESENC     Z24, Z2, Z2
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
+	VAESENC     Z24, Z3, Z3
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	MOVQ        R10, 208(R13)
+	MOVQ        R11, 216(R13)
+	VAESENC     Z25, Z0, Z0
 	MOVQ        R11, CX
 	SARQ        $0x3f, CX
 	VAESENC     Z25, Z1, Z1
@@ -277,84 +333,28 @@ same2:
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	MOVQ        R10, 112(R13)
-	MOVQ        R11, 120(R13)
-	MOVQ        R11, CX
-	SARQ        $0x3f, CX
-	ANDL        $0x00000087, CX
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
 	VAESENC     Z25, Z2, Z2
-	MOVQ        R10, 128(R13)
-	MOVQ        R11, 136(R13)
-	MOVQ        R11, CX
-	SARQ        $0x3f, CX
-	ANDL        $0x00000087, CX
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	MOVQ        R10, 144(R13)
-	MOVQ        R11, 152(R13)
-	VAESENC     Z25, Z3, Z3
-	MOVQ        R11, CX
-	SARQ        $0x3f, CX
-	ANDL        $0x00000087, CX
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	MOVQ        R10, 160(R13)
-	MOVQ        R11, 168(R13)
-	MOVQ        R11, CX
-	SARQ        $0x3f, CX
-	VAESENCLAST Z26, Z0, Z0
-	ANDL        $0x00000087, CX
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	MOVQ        R10, 176(R13)
-	MOVQ        R11, 184(R13)
-	MOVQ        R11, CX
-	SARQ        $0x3f, CX
-	ANDL        $0x00000087, CX
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VAESENCLAST Z26, Z1, Z1
-	MOVQ        R10, 192(R13)
-	MOVQ        R11, 200(R13)
-	MOVQ        R11, CX
-	SARQ        $0x3f, CX
-	ANDL        $0x00000087, CX
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	MOVQ        R10, 208(R13)
-	MOVQ        R11, 216(R13)
-	VAESENCLAST Z26, Z2, Z2
-	MOVQ        R11, CX
-	SARQ        $0x3f, CX
-	ANDL        $0x00000087, CX
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
 	MOVQ        R10, 224(R13)
 	MOVQ        R11, 232(R13)
 	MOVQ        R11, CX
+	VAESENC     Z25, Z3, Z3
 	SARQ        $0x3f, CX
-	VAESENCLAST Z26, Z3, Z3
 	ANDL        $0x00000087, CX
+	VAESENCLAST Z26, Z0, Z0
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
 	MOVQ        R10, 240(R13)
 	MOVQ        R11, 248(R13)
+	VAESENCLAST Z26, Z1, Z1
 	MOVQ        R11, CX
 	SARQ        $0x3f, CX
+	VAESENCLAST Z26, Z2, Z2
 	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
+	VAESENCLAST Z26, Z3, Z3
 	VPXORQ      (R12), Z0, Z0
 	VPXORQ      64(R12), Z1, Z1
 	VPXORQ      128(R12), Z2, Z2
@@ -363,7 +363,235 @@ same2:
 	VMOVDQU64   Z1, 64(R8)
 	VMOVDQU64   Z2, 128(R8)
 	VMOVDQU64   Z3, 192(R8)
-	JMP         second
+	VMOVDQU64   256(BX), Z0
+	PREFETCHT0  1280(BX)
+	VMOVDQU64   320(BX), Z1
+	PREFETCHT0  1344(BX)
+	VMOVDQU64   384(BX), Z2
+	PREFETCHT0  1408(BX)
+	VMOVDQU64   448(BX), Z3
+	PREFETCHT0  1472(BX)
+	VPTERNLOGQ  $0x96, 256(R12), Z16, Z0
+	VPTERNLOGQ  $0x96, 320(R12), Z16, Z1
+	VPTERNLOGQ  $0x96, 384(R12), Z16, Z2
+	VPTERNLOGQ  $0x96, 448(R12), Z16, Z3
+	MOVQ        R10, 256(R13)
+	MOVQ        R11, 264(R13)
+	VAESENC     Z17, Z0, Z0
+	MOVQ        R11, CX
+	VAESENC     Z17, Z1, Z1
+	SARQ        $0x3f, CX
+	VAESENC     Z17, Z2, Z2
+	ANDL        $0x00000087, CX
+	VAESENC     Z17, Z3, Z3
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z18, Z0, Z0
+	MOVQ        R10, 272(R13)
+	MOVQ        R11, 280(R13)
+	VAESENC     Z18, Z1, Z1
+	MOVQ        R11, CX
+	VAESENC     Z18, Z2, Z2
+	SARQ        $0x3f, CX
+	VAESENC     Z18, Z3, Z3
+	ANDL        $0x00000087, CX
+	VAESENC     Z19, Z0, Z0
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z19, Z1, Z1
+	MOVQ        R10, 288(R13)
+	MOVQ        R11, 296(R13)
+	VAESENC     Z19, Z2, Z2
+	MOVQ        R11, CX
+	VAESENC     Z19, Z3, Z3
+	SARQ        $0x3f, CX
+	VAESENC     Z20, Z0, Z0
+	ANDL        $0x00000087, CX
+	VAESENC     Z20, Z1, Z1
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z20, Z2, Z2
+	MOVQ        R10, 304(R13)
+	MOVQ        R11, 312(R13)
+	VAESENC     Z20, Z3, Z3
+	MOVQ        R11, CX
+	VAESENC     Z21, Z0, Z0
+	SARQ        $0x3f, CX
+	VAESENC     Z21, Z1, Z1
+	ANDL        $0x00000087, CX
+	VAESENC     Z21, Z2, Z2
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z21, Z3, Z3
+	MOVQ        R10, 320(R13)
+	MOVQ        R11, 328(R13)
+	VAESENC     Z22, Z0, Z0
+	MOVQ        R11, CX
+	VAESENC     Z22, Z1, Z1
+	SARQ        $0x3f, CX
+	VAESENC     Z22, Z2, Z2
+	ANDL        $0x00000087, CX
+	VAESENC     Z22, Z3, Z3
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z23, Z0, Z0
+	MOVQ        R10, 336(R13)
+	MOVQ        R11, 344(R13)
+	VAESENC     Z23, Z1, Z1
+	MOVQ        R11, CX
+	VAESENC     Z23, Z2, Z2
+	SARQ        $0x3f, CX
+	VAESENC     Z23, Z3, Z3
+	ANDL        $0x00000087, CX
+	VAESENC     Z24, Z0, Z0
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VMOVDQU64   (R8), Z12
+	MOVQ        R10, 352(R13)
+	MOVQ        R11, 360(R13)
+	VMOVDQU64   64(R8), Z13
+	MOVQ        R11, CX
+	VPSHUFB     Z6, Z12, Z12
+	SARQ        $0x3f, CX
+	VAESENC     Z24, Z1, Z1
+	ANDL        $0x00000087, CX
+	VPSHUFB     Z6, Z13, Z13
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VPXORQ      Z11, Z12, Z12
+	MOVQ        R10, 368(R13)
+	MOVQ        R11, 376(R13)
+	VPXORQ      Z11, Z11, Z11
+	MOVQ        R11, CX
+	VAESENC     Z24, Z2, Z2
+	SARQ        $0x3f, CX
+	VMOVDQU64   (DX), Z4
+	ANDL        $0x00000087, CX
+	VMOVDQU64   64(DX), Z5
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
+	MOVQ        R10, 384(R13)
+	MOVQ        R11, 392(R13)
+	VPCLMULQDQ  $0x00, Z5, Z13, Z15
+	MOVQ        R11, CX
+	VAESENC     Z24, Z3, Z3
+	SARQ        $0x3f, CX
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	ANDL        $0x00000087, CX
+	VPSHUFD     $0x4e, Z12, Z14
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VPSHUFD     $0x4e, Z13, Z15
+	MOVQ        R10, 400(R13)
+	MOVQ        R11, 408(R13)
+	VAESENC     Z25, Z0, Z0
+	MOVQ        R11, CX
+	VPXORQ      Z12, Z14, Z14
+	SARQ        $0x3f, CX
+	VPXORQ      Z13, Z15, Z15
+	ANDL        $0x00000087, CX
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z25, Z1, Z1
+	MOVQ        R10, 416(R13)
+	MOVQ        R11, 424(R13)
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
+	MOVQ        R11, CX
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	SARQ        $0x3f, CX
+	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
+	ANDL        $0x00000087, CX
+	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z25, Z2, Z2
+	MOVQ        R10, 432(R13)
+	MOVQ        R11, 440(R13)
+	VPTERNLOGQ  $0x96, Z14, Z15, Z9
+	MOVQ        R11, CX
+	VMOVDQU64   128(R8), Z12
+	SARQ        $0x3f, CX
+	VMOVDQU64   192(R8), Z13
+	ANDL        $0x00000087, CX
+	VAESENC     Z25, Z3, Z3
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VPSHUFB     Z6, Z12, Z12
+	MOVQ        R10, 448(R13)
+	MOVQ        R11, 456(R13)
+	VPSHUFB     Z6, Z13, Z13
+	MOVQ        R11, CX
+	VMOVDQU64   128(DX), Z4
+	SARQ        $0x3f, CX
+	VAESENCLAST Z26, Z0, Z0
+	ANDL        $0x00000087, CX
+	VMOVDQU64   192(DX), Z5
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
+	MOVQ        R10, 464(R13)
+	MOVQ        R11, 472(R13)
+	VPCLMULQDQ  $0x00, Z5, Z13, Z15
+	MOVQ        R11, CX
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	SARQ        $0x3f, CX
+	VAESENCLAST Z26, Z1, Z1
+	ANDL        $0x00000087, CX
+	VPSHUFD     $0x4e, Z12, Z14
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VPSHUFD     $0x4e, Z13, Z15
+	MOVQ        R10, 480(R13)
+	MOVQ        R11, 488(R13)
+	VPXORQ      Z12, Z14, Z14
+	MOVQ        R11, CX
+	VAESENCLAST Z26, Z2, Z2
+	SARQ        $0x3f, CX
+	VPXORQ      Z13, Z15, Z15
+	ANDL        $0x00000087, CX
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
+	MOVQ        R10, 496(R13)
+	MOVQ        R11, 504(R13)
+	VAESENCLAST Z26, Z3, Z3
+	MOVQ        R11, CX
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	SARQ        $0x3f, CX
+	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
+	ANDL        $0x00000087, CX
+	VPCLMULQDQ  $0x00, 2944(DX), Z15, Z15
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VPTERNLOGQ  $0x96, Z14, Z15, Z9
+	VPXORQ      256(R12), Z0, Z0
+	VPXORQ      320(R12), Z1, Z1
+	VPXORQ      384(R12), Z2, Z2
+	VPXORQ      448(R12), Z3, Z3
+	VMOVDQU64   Z0, 256(R8)
+	VMOVDQU64   Z1, 320(R8)
+	VMOVDQU64   Z2, 384(R8)
+	VMOVDQU64   Z3, 448(R8)
+	JMP         sealed
 
 unit:
 	CMPQ SI, $0x01
@@ -389,249 +617,249 @@ same3:
 	VPTERNLOGQ    $0x96, 64(R12), Z16, Z1
 	VPTERNLOGQ    $0x96, 128(R12), Z16, Z2
 	VPTERNLOGQ    $0x96, 192(R12), Z16, Z3
-	VAESENC       Z17, Z0, Z0
-	VAESENC       Z17, Z1, Z1
-	VAESENC       Z17, Z2, Z2
-	VAESENC       Z17, Z3, Z3
-	VAESENC       Z18, Z0, Z0
-	VAESENC       Z18, Z1, Z1
-	VAESENC       Z18, Z2, Z2
-	VAESENC       Z18, Z3, Z3
-	VAESENC       Z19, Z0, Z0
-	VAESENC       Z19, Z1, Z1
-	VAESENC       Z19, Z2, Z2
-	VAESENC       Z19, Z3, Z3
-	VAESENC       Z20, Z0, Z0
-	VAESENC       Z20, Z1, Z1
-	VAESENC       Z20, Z2, Z2
-	VAESENC       Z20, Z3, Z3
-	VAESENC       Z21, Z0, Z0
-	VAESENC       Z21, Z1, Z1
-	VAESENC       Z21, Z2, Z2
-	VAESENC       Z21, Z3, Z3
-	VAESENC       Z22, Z0, Z0
-	VAESENC       Z22, Z1, Z1
-	VAESENC       Z22, Z2, Z2
-	VAESENC       Z22, Z3, Z3
-	VAESENC       Z23, Z0, Z0
-	VAESENC       Z23, Z1, Z1
-	VAESENC       Z23, Z2, Z2
-	VAESENC       Z23, Z3, Z3
-	VAESENC       Z24, Z0, Z0
 	MOVQ          R10, (R13)
 	MOVQ          R11, 8(R13)
+	VAESENC       Z17, Z0, Z0
+	MOVQ          R11, DI
+	VAESENC       Z17, Z1, Z1
+	XORL          CX, CX
+	SARQ          $0x3f, DI
+	VAESENC       Z17, Z2, Z2
+	ANDL          $0x00000087, DI
+	VAESENC       Z17, Z3, Z3
+	CRC32Q        -400(R8), CX
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	MOVQ          R10, 16(R13)
+	VAESENC       Z18, Z0, Z0
+	MOVQ          R11, 24(R13)
+	VAESENC       Z18, Z1, Z1
+	CRC32Q        -512(R8), R9
+	MOVQ          R11, DI
+	VAESENC       Z18, Z2, Z2
+	SARQ          $0x3f, DI
+	VAESENC       Z18, Z3, Z3
+	CRC32Q        -392(R8), CX
+	ANDL          $0x00000087, DI
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VAESENC       Z19, Z0, Z0
+	MOVQ          R10, 32(R13)
+	CRC32Q        -504(R8), R9
+	VAESENC       Z19, Z1, Z1
+	MOVQ          R11, 40(R13)
+	VAESENC       Z19, Z2, Z2
+	MOVQ          R11, DI
+	VAESENC       Z19, Z3, Z3
+	CRC32Q        -384(R8), CX
+	SARQ          $0x3f, DI
+	VAESENC       Z20, Z0, Z0
+	ANDL          $0x00000087, DI
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	CRC32Q        -496(R8), R9
+	VAESENC       Z20, Z1, Z1
+	MOVQ          R10, 48(R13)
+	VAESENC       Z20, Z2, Z2
+	MOVQ          R11, 56(R13)
+	CRC32Q        -376(R8), CX
+	VAESENC       Z20, Z3, Z3
+	MOVQ          R11, DI
+	VAESENC       Z21, Z0, Z0
+	SARQ          $0x3f, DI
+	ANDL          $0x00000087, DI
+	CRC32Q        -488(R8), R9
+	VAESENC       Z21, Z1, Z1
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VAESENC       Z21, Z2, Z2
+	MOVQ          R10, 64(R13)
+	CRC32Q        -368(R8), CX
+	VAESENC       Z21, Z3, Z3
+	MOVQ          R11, 72(R13)
+	VAESENC       Z22, Z0, Z0
+	MOVQ          R11, DI
+	CRC32Q        -480(R8), R9
+	SARQ          $0x3f, DI
+	VAESENC       Z22, Z1, Z1
+	ANDL          $0x00000087, DI
+	VAESENC       Z22, Z2, Z2
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	CRC32Q        -360(R8), CX
+	VAESENC       Z22, Z3, Z3
+	MOVQ          R10, 80(R13)
+	VAESENC       Z23, Z0, Z0
+	MOVQ          R11, 88(R13)
+	CRC32Q        -472(R8), R9
+	VAESENC       Z23, Z1, Z1
+	MOVQ          R11, DI
+	SARQ          $0x3f, DI
+	VAESENC       Z23, Z2, Z2
+	CRC32Q        -352(R8), CX
+	ANDL          $0x00000087, DI
+	VAESENC       Z23, Z3, Z3
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VAESENC       Z24, Z0, Z0
+	MOVQ          R10, 96(R13)
+	CRC32Q        -464(R8), R9
 	VMOVDQU64     -256(R8), Z12
+	MOVQ          R11, 104(R13)
 	MOVQ          R11, DI
 	VMOVDQU64     -192(R8), Z13
+	CRC32Q        -344(R8), CX
 	SARQ          $0x3f, DI
-	XORL          CX, CX
-	ANDL          $0x00000087, DI
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
 	VPSHUFB       Z6, Z12, Z12
-	MOVQ          R10, 16(R13)
-	CRC32Q        -144(R8), CX
-	MOVQ          R11, 24(R13)
-	VPSHUFB       Z6, Z13, Z13
+	ANDL          $0x00000087, DI
 	VAESENC       Z24, Z1, Z1
-	MOVQ          R11, DI
-	CRC32Q        -256(R8), R9
-	SARQ          $0x3f, DI
-	ANDL          $0x00000087, DI
-	VMOVDQU64     (DX), Z4
+	CRC32Q        -456(R8), R9
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	CRC32Q        -136(R8), CX
-	MOVQ          R10, 32(R13)
-	VMOVDQU64     64(DX), Z5
-	MOVQ          R11, 40(R13)
-	CRC32Q        -248(R8), R9
-	MOVQ          R11, DI
-	SARQ          $0x3f, DI
-	VPCLMULQDQ    $0x00, Z4, Z12, Z14
-	VAESENC       Z24, Z2, Z2
-	ANDL          $0x00000087, DI
-	VPCLMULQDQ    $0x00, Z5, Z13, Z15
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
-	CRC32Q        -128(R8), CX
-	MOVQ          R10, 48(R13)
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
-	MOVQ          R11, 56(R13)
-	MOVQ          R11, DI
-	CRC32Q        -240(R8), R9
-	SARQ          $0x3f, DI
-	VPSHUFD       $0x4e, Z12, Z14
-	ANDL          $0x00000087, DI
-	CRC32Q        -120(R8), CX
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
-	VPSHUFD       $0x4e, Z13, Z15
-	VAESENC       Z24, Z3, Z3
-	MOVQ          R10, 64(R13)
-	MOVQ          R11, 72(R13)
-	CRC32Q        -232(R8), R9
-	MOVQ          R11, DI
-	VPXORQ        Z12, Z14, Z14
-	SARQ          $0x3f, DI
-	CRC32Q        -112(R8), CX
-	ANDL          $0x00000087, DI
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
-	VPXORQ        Z13, Z15, Z15
-	MOVQ          R10, 80(R13)
-	VPCLMULQDQ    $0x11, Z4, Z12, Z12
-	MOVQ          R11, 88(R13)
-	CRC32Q        -224(R8), R9
-	VAESENC       Z25, Z0, Z0
-	MOVQ          R11, DI
-	VPCLMULQDQ    $0x11, Z5, Z13, Z13
-	SARQ          $0x3f, DI
-	ANDL          $0x00000087, DI
-	CRC32Q        -104(R8), CX
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
-	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	MOVQ          R10, 96(R13)
-	CRC32Q        -216(R8), R9
-	MOVQ          R11, 104(R13)
-	VPCLMULQDQ    $0x00, 2752(DX), Z14, Z14
-	MOVQ          R11, DI
-	SARQ          $0x3f, DI
-	CRC32Q        -96(R8), CX
-	VAESENC       Z25, Z1, Z1
-	ANDL          $0x00000087, DI
-	VPCLMULQDQ    $0x00, 2816(DX), Z15, Z15
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
-	CRC32Q        -208(R8), R9
+	VPSHUFB       Z6, Z13, Z13
 	MOVQ          R10, 112(R13)
-	VPTERNLOGQ    $0x96, Z14, Z15, Z9
 	MOVQ          R11, 120(R13)
+	VMOVDQU64     (DX), Z4
+	CRC32Q        -336(R8), CX
 	MOVQ          R11, DI
-	CRC32Q        -88(R8), CX
+	VMOVDQU64     64(DX), Z5
 	SARQ          $0x3f, DI
-	VMOVDQU64     -128(R8), Z12
+	VAESENC       Z24, Z2, Z2
+	CRC32Q        -448(R8), R9
 	ANDL          $0x00000087, DI
-	VMOVDQU64     -64(R8), Z13
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	CRC32Q        -200(R8), R9
-	VAESENC       Z25, Z2, Z2
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
+	CRC32Q        -328(R8), CX
 	MOVQ          R10, 128(R13)
 	MOVQ          R11, 136(R13)
-	VPSHUFB       Z6, Z12, Z12
-	MOVQ          R11, DI
-	CRC32Q        -80(R8), CX
-	SARQ          $0x3f, DI
-	VPSHUFB       Z6, Z13, Z13
-	ANDL          $0x00000087, DI
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
-	CRC32Q        -192(R8), R9
-	MOVQ          R10, 144(R13)
-	VMOVDQU64     128(DX), Z4
-	MOVQ          R11, 152(R13)
-	CRC32Q        -72(R8), CX
-	VAESENC       Z25, Z3, Z3
-	MOVQ          R11, DI
-	VMOVDQU64     192(DX), Z5
-	SARQ          $0x3f, DI
-	ANDL          $0x00000087, DI
-	CRC32Q        -184(R8), R9
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
-	VPCLMULQDQ    $0x00, Z4, Z12, Z14
-	MOVQ          R10, 160(R13)
-	VPCLMULQDQ    $0x00, Z5, Z13, Z15
-	MOVQ          R11, 168(R13)
-	CRC32Q        -64(R8), CX
-	MOVQ          R11, DI
-	SARQ          $0x3f, DI
 	VPTERNLOGQ    $0x96, Z14, Z15, Z8
-	VAESENCLAST   Z26, Z0, Z0
-	ANDL          $0x00000087, DI
-	CRC32Q        -176(R8), R9
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
+	MOVQ          R11, DI
+	VAESENC       Z24, Z3, Z3
+	CRC32Q        -440(R8), R9
+	SARQ          $0x3f, DI
 	VPSHUFD       $0x4e, Z12, Z14
-	MOVQ          R10, 176(R13)
-	CRC32Q        -56(R8), CX
-	MOVQ          R11, 184(R13)
-	MOVQ          R11, DI
-	VPSHUFD       $0x4e, Z13, Z15
-	SARQ          $0x3f, DI
-	CRC32Q        -168(R8), R9
 	ANDL          $0x00000087, DI
-	VPXORQ        Z12, Z14, Z14
+	VPSHUFD       $0x4e, Z13, Z15
+	CRC32Q        -320(R8), CX
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	CRC32Q        -48(R8), CX
-	VAESENCLAST   Z26, Z1, Z1
-	MOVQ          R10, 192(R13)
-	MOVQ          R11, 200(R13)
-	VPXORQ        Z13, Z15, Z15
+	MOVQ          R10, 144(R13)
+	VPXORQ        Z12, Z14, Z14
+	MOVQ          R11, 152(R13)
+	CRC32Q        -432(R8), R9
+	VAESENC       Z25, Z0, Z0
 	MOVQ          R11, DI
-	VPCLMULQDQ    $0x11, Z4, Z12, Z12
+	VPXORQ        Z13, Z15, Z15
 	SARQ          $0x3f, DI
-	CRC32Q        -160(R8), R9
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
+	CRC32Q        -312(R8), CX
 	ANDL          $0x00000087, DI
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
 	VPCLMULQDQ    $0x11, Z5, Z13, Z13
-	MOVQ          R10, 208(R13)
-	CRC32Q        -40(R8), CX
-	MOVQ          R11, 216(R13)
+	MOVQ          R10, 160(R13)
+	CRC32Q        -424(R8), R9
+	VAESENC       Z25, Z1, Z1
+	MOVQ          R11, 168(R13)
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	VAESENCLAST   Z26, Z2, Z2
 	MOVQ          R11, DI
-	CRC32Q        -152(R8), R9
+	CRC32Q        -304(R8), CX
+	VPCLMULQDQ    $0x00, 2752(DX), Z14, Z14
 	SARQ          $0x3f, DI
+	VPCLMULQDQ    $0x00, 2816(DX), Z15, Z15
 	ANDL          $0x00000087, DI
-	VPCLMULQDQ    $0x00, 2880(DX), Z14, Z14
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	CRC32Q        -32(R8), CX
-	MOVQ          R10, 224(R13)
-	VPCLMULQDQ    $0x00, 2944(DX), Z15, Z15
-	MOVQ          R11, 232(R13)
-	CRC32Q        -24(R8), CX
-	MOVQ          R11, DI
-	SARQ          $0x3f, DI
+	CRC32Q        -416(R8), R9
 	VPTERNLOGQ    $0x96, Z14, Z15, Z9
-	VAESENCLAST   Z26, Z3, Z3
-	ANDL          $0x00000087, DI
-	CRC32Q        -16(R8), CX
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
-	VMOVQ         R9, X12
-	MOVQ          R10, 240(R13)
-	VPCLMULQDQ    $0x00, 592(AX), X12, X12
-	MOVQ          R11, 248(R13)
+	MOVQ          R10, 176(R13)
+	VAESENC       Z25, Z2, Z2
+	MOVQ          R11, 184(R13)
+	CRC32Q        -296(R8), CX
+	VMOVDQU64     -128(R8), Z12
 	MOVQ          R11, DI
-	VMOVQ         X12, R9
+	VMOVDQU64     -64(R8), Z13
 	SARQ          $0x3f, DI
-	XORQ          -8(R8), R9
+	CRC32Q        -408(R8), R9
 	ANDL          $0x00000087, DI
-	CRC32Q        R9, CX
+	VPSHUFB       Z6, Z12, Z12
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
+	VAESENC       Z25, Z3, Z3
+	MOVQ          R10, 192(R13)
+	CRC32Q        -288(R8), CX
+	VPSHUFB       Z6, Z13, Z13
+	MOVQ          R11, 200(R13)
+	VMOVDQU64     128(DX), Z4
+	MOVQ          R11, DI
+	CRC32Q        -280(R8), CX
+	SARQ          $0x3f, DI
+	VMOVDQU64     192(DX), Z5
+	ANDL          $0x00000087, DI
+	VAESENCLAST   Z26, Z0, Z0
+	CRC32Q        -272(R8), CX
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	MOVQ          R10, 208(R13)
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
+	MOVQ          R11, 216(R13)
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	MOVQ          R11, DI
+	SARQ          $0x3f, DI
+	VAESENCLAST   Z26, Z1, Z1
+	ANDL          $0x00000087, DI
+	VPSHUFD       $0x4e, Z12, Z14
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VPSHUFD       $0x4e, Z13, Z15
+	MOVQ          R10, 224(R13)
+	VPXORQ        Z12, Z14, Z14
+	MOVQ          R11, 232(R13)
+	MOVQ          R11, DI
+	VAESENCLAST   Z26, Z2, Z2
+	SARQ          $0x3f, DI
+	VPXORQ        Z13, Z15, Z15
+	ANDL          $0x00000087, DI
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
+	MOVQ          R10, 240(R13)
+	MOVQ          R11, 248(R13)
+	VAESENCLAST   Z26, Z3, Z3
+	MOVQ          R11, DI
+	VPTERNLOGQ    $0x96, Z12, Z13, Z10
+	SARQ          $0x3f, DI
+	VPCLMULQDQ    $0x00, 2880(DX), Z14, Z14
+	ANDL          $0x00000087, DI
+	VPCLMULQDQ    $0x00, 2944(DX), Z15, Z15
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VPTERNLOGQ    $0x96, Z14, Z15, Z9
+	VMOVQ         R9, X12
+	VPCLMULQDQ    $0x00, 592(AX), X12, X12
+	VMOVQ         X12, R9
+	XORQ          -264(R8), R9
+	CRC32Q        R9, CX
 	MOVQ          CX, R9
 	VPXORQ        (R12), Z0, Z0
 	VPXORQ        64(R12), Z1, Z1
@@ -680,7 +908,6 @@ same3:
 	CMOVQLE       CX, DX
 
 group4:
-second:
 	VMOVDQU64   256(BX), Z0
 	PREFETCHT0  1280(BX)
 	VMOVDQU64   320(BX), Z1
@@ -693,251 +920,251 @@ second:
 	VPTERNLOGQ  $0x96, 320(R12), Z16, Z1
 	VPTERNLOGQ  $0x96, 384(R12), Z16, Z2
 	VPTERNLOGQ  $0x96, 448(R12), Z16, Z3
-	VAESENC     Z17, Z0, Z0
-	VAESENC     Z17, Z1, Z1
-	VAESENC     Z17, Z2, Z2
-	VAESENC     Z17, Z3, Z3
-	VAESENC     Z18, Z0, Z0
-	VAESENC     Z18, Z1, Z1
-	VAESENC     Z18, Z2, Z2
-	VAESENC     Z18, Z3, Z3
-	VAESENC     Z19, Z0, Z0
-	VAESENC     Z19, Z1, Z1
-	VAESENC     Z19, Z2, Z2
-	VAESENC     Z19, Z3, Z3
-	VAESENC     Z20, Z0, Z0
-	VAESENC     Z20, Z1, Z1
-	VAESENC     Z20, Z2, Z2
-	VAESENC     Z20, Z3, Z3
-	VAESENC     Z21, Z0, Z0
-	VAESENC     Z21, Z1, Z1
-	VAESENC     Z21, Z2, Z2
-	VAESENC     Z21, Z3, Z3
-	VAESENC     Z22, Z0, Z0
-	VAESENC     Z22, Z1, Z1
-	VAESENC     Z22, Z2, Z2
-	VAESENC     Z22, Z3, Z3
-	VAESENC     Z23, Z0, Z0
-	VAESENC     Z23, Z1, Z1
-	VAESENC     Z23, Z2, Z2
-	VAESENC     Z23, Z3, Z3
-	VAESENC     Z24, Z0, Z0
 	MOVQ        R10, 256(R13)
 	MOVQ        R11, 264(R13)
-	VMOVDQU64   (R8), Z12
+	VAESENC     Z17, Z0, Z0
 	MOVQ        R11, DI
-	VMOVDQU64   64(R8), Z13
-	SARQ        $0x3f, DI
+	VAESENC     Z17, Z1, Z1
 	XORL        CX, CX
+	SARQ        $0x3f, DI
+	VAESENC     Z17, Z2, Z2
 	ANDL        $0x00000087, DI
-	VPSHUFB     Z6, Z12, Z12
+	VAESENC     Z17, Z3, Z3
+	CRC32Q      -144(R8), CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
+	VAESENC     Z18, Z0, Z0
 	MOVQ        R10, 272(R13)
-	CRC32Q      112(R8), CX
 	MOVQ        R11, 280(R13)
-	VPSHUFB     Z6, Z13, Z13
-	VAESENC     Z24, Z1, Z1
+	VAESENC     Z18, Z1, Z1
+	CRC32Q      -256(R8), R9
 	MOVQ        R11, DI
-	CRC32Q      (R8), R9
+	VAESENC     Z18, Z2, Z2
 	SARQ        $0x3f, DI
-	VPXORQ      Z11, Z12, Z12
+	VAESENC     Z18, Z3, Z3
+	CRC32Q      -136(R8), CX
 	ANDL        $0x00000087, DI
+	VAESENC     Z19, Z0, Z0
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	CRC32Q      120(R8), CX
+	VAESENC     Z19, Z1, Z1
+	CRC32Q      -248(R8), R9
 	MOVQ        R10, 288(R13)
-	VPXORQ      Z11, Z11, Z11
 	MOVQ        R11, 296(R13)
-	VMOVDQU64   (DX), Z4
+	VAESENC     Z19, Z2, Z2
 	MOVQ        R11, DI
-	CRC32Q      8(R8), R9
+	VAESENC     Z19, Z3, Z3
+	CRC32Q      -128(R8), CX
 	SARQ        $0x3f, DI
-	VMOVDQU64   64(DX), Z5
-	VAESENC     Z24, Z2, Z2
+	VAESENC     Z20, Z0, Z0
 	ANDL        $0x00000087, DI
+	VAESENC     Z20, Z1, Z1
+	CRC32Q      -240(R8), R9
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	CRC32Q      128(R8), CX
+	VAESENC     Z20, Z2, Z2
 	MOVQ        R10, 304(R13)
-	VPCLMULQDQ  $0x00, Z4, Z12, Z14
 	MOVQ        R11, 312(R13)
-	CRC32Q      16(R8), R9
+	CRC32Q      -120(R8), CX
+	VAESENC     Z20, Z3, Z3
 	MOVQ        R11, DI
-	VPCLMULQDQ  $0x00, Z5, Z13, Z15
+	VAESENC     Z21, Z0, Z0
 	SARQ        $0x3f, DI
+	VAESENC     Z21, Z1, Z1
+	CRC32Q      -232(R8), R9
 	ANDL        $0x00000087, DI
-	CRC32Q      136(R8), CX
+	VAESENC     Z21, Z2, Z2
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	VAESENC     Z24, Z3, Z3
+	VAESENC     Z21, Z3, Z3
+	CRC32Q      -112(R8), CX
 	MOVQ        R10, 320(R13)
-	VPSHUFD     $0x4e, Z12, Z14
 	MOVQ        R11, 328(R13)
-	CRC32Q      24(R8), R9
+	VAESENC     Z22, Z0, Z0
 	MOVQ        R11, DI
+	VAESENC     Z22, Z1, Z1
+	CRC32Q      -224(R8), R9
 	SARQ        $0x3f, DI
-	VPSHUFD     $0x4e, Z13, Z15
+	VAESENC     Z22, Z2, Z2
 	ANDL        $0x00000087, DI
-	CRC32Q      144(R8), CX
+	VAESENC     Z22, Z3, Z3
+	CRC32Q      -104(R8), CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	VPXORQ      Z12, Z14, Z14
+	VAESENC     Z23, Z0, Z0
 	MOVQ        R10, 336(R13)
-	CRC32Q      32(R8), R9
 	MOVQ        R11, 344(R13)
-	VPXORQ      Z13, Z15, Z15
-	VAESENC     Z25, Z0, Z0
+	CRC32Q      -216(R8), R9
+	VAESENC     Z23, Z1, Z1
 	MOVQ        R11, DI
+	VAESENC     Z23, Z2, Z2
 	SARQ        $0x3f, DI
-	CRC32Q      152(R8), CX
+	VAESENC     Z23, Z3, Z3
+	CRC32Q      -96(R8), CX
 	ANDL        $0x00000087, DI
-	VPCLMULQDQ  $0x11, Z4, Z12, Z12
+	VAESENC     Z24, Z0, Z0
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	VPCLMULQDQ  $0x11, Z5, Z13, Z13
+	VMOVDQU64   (R8), Z12
+	CRC32Q      -208(R8), R9
 	MOVQ        R10, 352(R13)
-	CRC32Q      40(R8), R9
 	MOVQ        R11, 360(R13)
+	VMOVDQU64   64(R8), Z13
 	MOVQ        R11, DI
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	CRC32Q      -88(R8), CX
+	VPSHUFB     Z6, Z12, Z12
 	SARQ        $0x3f, DI
-	CRC32Q      160(R8), CX
-	VAESENC     Z25, Z1, Z1
+	VAESENC     Z24, Z1, Z1
 	ANDL        $0x00000087, DI
-	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
+	VPSHUFB     Z6, Z13, Z13
+	CRC32Q      -200(R8), R9
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	CRC32Q      48(R8), R9
+	VPXORQ      Z11, Z12, Z12
 	MOVQ        R10, 368(R13)
 	MOVQ        R11, 376(R13)
-	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
+	CRC32Q      -80(R8), CX
+	VPXORQ      Z11, Z11, Z11
 	MOVQ        R11, DI
-	CRC32Q      168(R8), CX
+	VAESENC     Z24, Z2, Z2
 	SARQ        $0x3f, DI
-	VPTERNLOGQ  $0x96, Z14, Z15, Z9
+	VMOVDQU64   (DX), Z4
+	CRC32Q      -192(R8), R9
 	ANDL        $0x00000087, DI
-	VMOVDQU64   128(R8), Z12
+	VMOVDQU64   64(DX), Z5
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	CRC32Q      56(R8), R9
-	VAESENC     Z25, Z2, Z2
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
+	CRC32Q      -72(R8), CX
 	MOVQ        R10, 384(R13)
 	MOVQ        R11, 392(R13)
-	VMOVDQU64   192(R8), Z13
-	MOVQ        R11, DI
-	CRC32Q      176(R8), CX
-	SARQ        $0x3f, DI
-	VPSHUFB     Z6, Z12, Z12
-	ANDL        $0x00000087, DI
-	CRC32Q      64(R8), R9
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
-	MOVQ        R10, 400(R13)
-	VPSHUFB     Z6, Z13, Z13
-	MOVQ        R11, 408(R13)
-	CRC32Q      184(R8), CX
-	VAESENC     Z25, Z3, Z3
-	MOVQ        R11, DI
-	VMOVDQU64   128(DX), Z4
-	SARQ        $0x3f, DI
-	VMOVDQU64   192(DX), Z5
-	ANDL        $0x00000087, DI
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
-	CRC32Q      72(R8), R9
-	MOVQ        R10, 416(R13)
-	VPCLMULQDQ  $0x00, Z4, Z12, Z14
-	MOVQ        R11, 424(R13)
-	CRC32Q      192(R8), CX
-	MOVQ        R11, DI
 	VPCLMULQDQ  $0x00, Z5, Z13, Z15
+	MOVQ        R11, DI
+	CRC32Q      -184(R8), R9
+	VAESENC     Z24, Z3, Z3
 	SARQ        $0x3f, DI
-	CRC32Q      80(R8), R9
-	VAESENCLAST Z26, Z0, Z0
-	ANDL        $0x00000087, DI
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
 	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	MOVQ        R10, 432(R13)
-	CRC32Q      200(R8), CX
-	MOVQ        R11, 440(R13)
-	VPSHUFD     $0x4e, Z12, Z14
-	MOVQ        R11, DI
-	VPSHUFD     $0x4e, Z13, Z15
-	SARQ        $0x3f, DI
 	ANDL        $0x00000087, DI
-	CRC32Q      88(R8), R9
+	VPSHUFD     $0x4e, Z12, Z14
+	CRC32Q      -64(R8), CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	VPXORQ      Z12, Z14, Z14
-	VAESENCLAST Z26, Z1, Z1
-	MOVQ        R10, 448(R13)
-	CRC32Q      208(R8), CX
-	MOVQ        R11, 456(R13)
-	VPXORQ      Z13, Z15, Z15
+	VPSHUFD     $0x4e, Z13, Z15
+	MOVQ        R10, 400(R13)
+	MOVQ        R11, 408(R13)
+	CRC32Q      -176(R8), R9
+	VAESENC     Z25, Z0, Z0
 	MOVQ        R11, DI
+	VPXORQ      Z12, Z14, Z14
 	SARQ        $0x3f, DI
-	CRC32Q      96(R8), R9
+	CRC32Q      -56(R8), CX
+	VPXORQ      Z13, Z15, Z15
 	ANDL        $0x00000087, DI
 	VPCLMULQDQ  $0x11, Z4, Z12, Z12
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	CRC32Q      216(R8), CX
-	MOVQ        R10, 464(R13)
+	VAESENC     Z25, Z1, Z1
+	CRC32Q      -168(R8), R9
+	MOVQ        R10, 416(R13)
+	MOVQ        R11, 424(R13)
 	VPCLMULQDQ  $0x11, Z5, Z13, Z13
-	MOVQ        R11, 472(R13)
+	MOVQ        R11, DI
+	CRC32Q      -48(R8), CX
 	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	VAESENCLAST Z26, Z2, Z2
-	MOVQ        R11, DI
 	SARQ        $0x3f, DI
-	CRC32Q      104(R8), R9
+	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
 	ANDL        $0x00000087, DI
-	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
+	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
+	CRC32Q      -160(R8), R9
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	CRC32Q      224(R8), CX
-	MOVQ        R10, 480(R13)
-	VPCLMULQDQ  $0x00, 2944(DX), Z15, Z15
-	MOVQ        R11, 488(R13)
-	MOVQ        R11, DI
-	CRC32Q      232(R8), CX
-	SARQ        $0x3f, DI
+	VAESENC     Z25, Z2, Z2
+	MOVQ        R10, 432(R13)
+	MOVQ        R11, 440(R13)
+	CRC32Q      -40(R8), CX
 	VPTERNLOGQ  $0x96, Z14, Z15, Z9
-	VAESENCLAST Z26, Z3, Z3
+	MOVQ        R11, DI
+	VMOVDQU64   128(R8), Z12
+	SARQ        $0x3f, DI
+	CRC32Q      -152(R8), R9
+	VMOVDQU64   192(R8), Z13
 	ANDL        $0x00000087, DI
-	CRC32Q      240(R8), CX
+	VAESENC     Z25, Z3, Z3
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	VMOVQ       R9, X12
+	VPSHUFB     Z6, Z12, Z12
+	CRC32Q      -32(R8), CX
+	MOVQ        R10, 448(R13)
+	MOVQ        R11, 456(R13)
+	VPSHUFB     Z6, Z13, Z13
+	MOVQ        R11, DI
+	CRC32Q      -24(R8), CX
+	VMOVDQU64   128(DX), Z4
+	SARQ        $0x3f, DI
+	VAESENCLAST Z26, Z0, Z0
+	ANDL        $0x00000087, DI
+	CRC32Q      -16(R8), CX
+	VMOVDQU64   192(DX), Z5
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
+	MOVQ        R10, 464(R13)
+	MOVQ        R11, 472(R13)
+	VPCLMULQDQ  $0x00, Z5, Z13, Z15
+	MOVQ        R11, DI
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	SARQ        $0x3f, DI
+	VAESENCLAST Z26, Z1, Z1
+	ANDL        $0x00000087, DI
+	VPSHUFD     $0x4e, Z12, Z14
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VPSHUFD     $0x4e, Z13, Z15
+	MOVQ        R10, 480(R13)
+	MOVQ        R11, 488(R13)
+	VPXORQ      Z12, Z14, Z14
+	MOVQ        R11, DI
+	VAESENCLAST Z26, Z2, Z2
+	SARQ        $0x3f, DI
+	VPXORQ      Z13, Z15, Z15
+	ANDL        $0x00000087, DI
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
 	MOVQ        R10, 496(R13)
 	MOVQ        R11, 504(R13)
-	VPCLMULQDQ  $0x00, 592(AX), X12, X12
+	VAESENCLAST Z26, Z3, Z3
 	MOVQ        R11, DI
-	VMOVQ       X12, R9
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
 	SARQ        $0x3f, DI
-	XORQ        248(R8), R9
+	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
 	ANDL        $0x00000087, DI
-	CRC32Q      R9, CX
+	VPCLMULQDQ  $0x00, 2944(DX), Z15, Z15
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
+	VPTERNLOGQ  $0x96, Z14, Z15, Z9
+	VMOVQ       R9, X12
+	VPCLMULQDQ  $0x00, 592(AX), X12, X12
+	VMOVQ       X12, R9
+	XORQ        -8(R8), R9
+	CRC32Q      R9, CX
 	MOVQ        CX, R9
 	VPXORQ      256(R12), Z0, Z0
 	VPXORQ      320(R12), Z1, Z1
@@ -947,91 +1174,131 @@ second:
 	VMOVDQU64   Z1, 320(R8)
 	VMOVDQU64   Z2, 384(R8)
 	VMOVDQU64   Z3, 448(R8)
-	ADDQ        $0x00000200, BX
-	ADDQ        $0x00000200, R8
-	XCHGQ       R12, R13
-	ADDQ        $0x00000100, DX
-	DECQ        SI
-	JNE         unit
-	VMOVDQU64   -256(R8), Z12
-	VMOVDQU64   -192(R8), Z13
-	XORL        CX, CX
-	VPSHUFB     Z6, Z12, Z12
-	CRC32Q      -144(R8), CX
-	VPSHUFB     Z6, Z13, Z13
-	CRC32Q      -256(R8), R9
-	VMOVDQU64   (DX), Z4
-	CRC32Q      -136(R8), CX
-	VMOVDQU64   64(DX), Z5
-	CRC32Q      -248(R8), R9
-	VPCLMULQDQ  $0x00, Z4, Z12, Z14
-	VPCLMULQDQ  $0x00, Z5, Z13, Z15
-	CRC32Q      -128(R8), CX
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	CRC32Q      -240(R8), R9
-	VPSHUFD     $0x4e, Z12, Z14
-	CRC32Q      -120(R8), CX
-	VPSHUFD     $0x4e, Z13, Z15
-	CRC32Q      -232(R8), R9
-	VPXORQ      Z12, Z14, Z14
-	CRC32Q      -112(R8), CX
-	VPXORQ      Z13, Z15, Z15
-	VPCLMULQDQ  $0x11, Z4, Z12, Z12
-	CRC32Q      -224(R8), R9
-	VPCLMULQDQ  $0x11, Z5, Z13, Z13
-	CRC32Q      -104(R8), CX
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	CRC32Q      -216(R8), R9
-	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
-	CRC32Q      -96(R8), CX
-	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
-	CRC32Q      -208(R8), R9
-	VPTERNLOGQ  $0x96, Z14, Z15, Z9
-	CRC32Q      -88(R8), CX
-	VMOVDQU64   -128(R8), Z12
-	VMOVDQU64   -64(R8), Z13
-	CRC32Q      -200(R8), R9
-	VPSHUFB     Z6, Z12, Z12
-	CRC32Q      -80(R8), CX
-	VPSHUFB     Z6, Z13, Z13
-	CRC32Q      -192(R8), R9
-	VMOVDQU64   128(DX), Z4
-	CRC32Q      -72(R8), CX
-	VMOVDQU64   192(DX), Z5
-	CRC32Q      -184(R8), R9
-	VPCLMULQDQ  $0x00, Z4, Z12, Z14
-	VPCLMULQDQ  $0x00, Z5, Z13, Z15
-	CRC32Q      -64(R8), CX
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	CRC32Q      -176(R8), R9
-	VPSHUFD     $0x4e, Z12, Z14
-	CRC32Q      -56(R8), CX
-	VPSHUFD     $0x4e, Z13, Z15
-	CRC32Q      -168(R8), R9
-	VPXORQ      Z12, Z14, Z14
-	CRC32Q      -48(R8), CX
-	VPXORQ      Z13, Z15, Z15
-	VPCLMULQDQ  $0x11, Z4, Z12, Z12
-	CRC32Q      -160(R8), R9
-	VPCLMULQDQ  $0x11, Z5, Z13, Z13
-	CRC32Q      -40(R8), CX
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	CRC32Q      -152(R8), R9
-	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
-	CRC32Q      -32(R8), CX
-	VPCLMULQDQ  $0x00, 2944(DX), Z15, Z15
-	CRC32Q      -24(R8), CX
-	VPTERNLOGQ  $0x96, Z14, Z15, Z9
-	CRC32Q      -16(R8), CX
-	VMOVQ       R9, X12
-	VPCLMULQDQ  $0x00, 592(AX), X12, X12
-	VMOVQ       X12, R9
-	XORQ        -8(R8), R9
-	CRC32Q      R9, CX
-	MOVQ        CX, R9
-	ADDQ        $0x00000100, DX
-	CMPQ        24(SP), $0x00
-	JEQ         lengths
+
+sealed:
+	ADDQ       $0x00000200, BX
+	ADDQ       $0x00000200, R8
+	XCHGQ      R12, R13
+	ADDQ       $0x00000100, DX
+	DECQ       SI
+	JNE        unit
+	VMOVDQU64  -256(R8), Z12
+	VMOVDQU64  -192(R8), Z13
+	VPSHUFB    Z6, Z12, Z12
+	VPSHUFB    Z6, Z13, Z13
+	VMOVDQU64  (DX), Z4
+	VMOVDQU64  64(DX), Z5
+	VPCLMULQDQ $0x00, Z4, Z12, Z14
+	VPCLMULQDQ $0x00, Z5, Z13, Z15
+	VPTERNLOGQ $0x96, Z14, Z15, Z8
+	VPSHUFD    $0x4e, Z12, Z14
+	VPSHUFD    $0x4e, Z13, Z15
+	VPXORQ     Z12, Z14, Z14
+	VPXORQ     Z13, Z15, Z15
+	VPCLMULQDQ $0x11, Z4, Z12, Z12
+	VPCLMULQDQ $0x11, Z5, Z13, Z13
+	VPTERNLOGQ $0x96, Z12, Z13, Z10
+	VPCLMULQDQ $0x00, 2752(DX), Z14, Z14
+	VPCLMULQDQ $0x00, 2816(DX), Z15, Z15
+	VPTERNLOGQ $0x96, Z14, Z15, Z9
+	VMOVDQU64  -128(R8), Z12
+	VMOVDQU64  -64(R8), Z13
+	VPSHUFB    Z6, Z12, Z12
+	VPSHUFB    Z6, Z13, Z13
+	VMOVDQU64  128(DX), Z4
+	VMOVDQU64  192(DX), Z5
+	VPCLMULQDQ $0x00, Z4, Z12, Z14
+	VPCLMULQDQ $0x00, Z5, Z13, Z15
+	VPTERNLOGQ $0x96, Z14, Z15, Z8
+	VPSHUFD    $0x4e, Z12, Z14
+	VPSHUFD    $0x4e, Z13, Z15
+	VPXORQ     Z12, Z14, Z14
+	VPXORQ     Z13, Z15, Z15
+	VPCLMULQDQ $0x11, Z4, Z12, Z12
+	VPCLMULQDQ $0x11, Z5, Z13, Z13
+	VPTERNLOGQ $0x96, Z12, Z13, Z10
+	VPCLMULQDQ $0x00, 2880(DX), Z14, Z14
+	VPCLMULQDQ $0x00, 2944(DX), Z15, Z15
+	VPTERNLOGQ $0x96, Z14, Z15, Z9
+	ADDQ       $0x00000100, DX
+	XORL       CX, CX
+	CRC32Q     -400(R8), CX
+	CRC32Q     -512(R8), R9
+	CRC32Q     -392(R8), CX
+	CRC32Q     -504(R8), R9
+	CRC32Q     -384(R8), CX
+	CRC32Q     -496(R8), R9
+	CRC32Q     -376(R8), CX
+	CRC32Q     -488(R8), R9
+	CRC32Q     -368(R8), CX
+	CRC32Q     -480(R8), R9
+	CRC32Q     -360(R8), CX
+	CRC32Q     -472(R8), R9
+	CRC32Q     -352(R8), CX
+	CRC32Q     -464(R8), R9
+	CRC32Q     -344(R8), CX
+	CRC32Q     -456(R8), R9
+	CRC32Q     -336(R8), CX
+	CRC32Q     -448(R8), R9
+	CRC32Q     -328(R8), CX
+	CRC32Q     -440(R8), R9
+	CRC32Q     -320(R8), CX
+	CRC32Q     -432(R8), R9
+	CRC32Q     -312(R8), CX
+	CRC32Q     -424(R8), R9
+	CRC32Q     -304(R8), CX
+	CRC32Q     -416(R8), R9
+	CRC32Q     -296(R8), CX
+	CRC32Q     -408(R8), R9
+	CRC32Q     -288(R8), CX
+	CRC32Q     -280(R8), CX
+	CRC32Q     -272(R8), CX
+	VMOVQ      R9, X12
+	VPCLMULQDQ $0x00, 592(AX), X12, X12
+	VMOVQ      X12, R9
+	XORQ       -264(R8), R9
+	CRC32Q     R9, CX
+	MOVQ       CX, R9
+	XORL       CX, CX
+	CRC32Q     -144(R8), CX
+	CRC32Q     -256(R8), R9
+	CRC32Q     -136(R8), CX
+	CRC32Q     -248(R8), R9
+	CRC32Q     -128(R8), CX
+	CRC32Q     -240(R8), R9
+	CRC32Q     -120(R8), CX
+	CRC32Q     -232(R8), R9
+	CRC32Q     -112(R8), CX
+	CRC32Q     -224(R8), R9
+	CRC32Q     -104(R8), CX
+	CRC32Q     -216(R8), R9
+	CRC32Q     -96(R8), CX
+	CRC32Q     -208(R8), R9
+	CRC32Q     -88(R8), CX
+	CRC32Q     -200(R8), R9
+	CRC32Q     -80(R8), CX
+	CRC32Q     -192(R8), R9
+	CRC32Q     -72(R8), CX
+	CRC32Q     -184(R8), R9
+	CRC32Q     -64(R8), CX
+	CRC32Q     -176(R8), R9
+	CRC32Q     -56(R8), CX
+	CRC32Q     -168(R8), R9
+	CRC32Q     -48(R8), CX
+	CRC32Q     -160(R8), R9
+	CRC32Q     -40(R8), CX
+	CRC32Q     -152(R8), R9
+	CRC32Q     -32(R8), CX
+	CRC32Q     -24(R8), CX
+	CRC32Q     -16(R8), CX
+	VMOVQ      R9, X12
+	VPCLMULQDQ $0x00, 592(AX), X12, X12
+	VMOVQ      X12, R9
+	XORQ       -8(R8), R9
+	CRC32Q     R9, CX
+	MOVQ       CX, R9
+	CMPQ       24(SP), $0x00
+	JEQ        lengths
 
 rest:
 	MOVQ  24(SP), DI
@@ -1393,210 +1660,210 @@ same2:
 	VPTERNLOGQ    $0x96, 64(R11), Z16, Z1
 	VPTERNLOGQ    $0x96, 128(R11), Z16, Z2
 	VPTERNLOGQ    $0x96, 192(R11), Z16, Z3
-	VAESDEC       Z17, Z0, Z0
 	MOVQ          R9, (R12)
 	MOVQ          R10, 8(R12)
+	VAESDEC       Z17, Z0, Z0
 	MOVQ          R10, CX
-	VAESDEC       Z17, Z1, Z1
 	VMOVDQU64     (BX), Z12
 	SARQ          $0x3f, CX
+	VAESDEC       Z17, Z1, Z1
 	ANDL          $0x00000087, CX
-	VAESDEC       Z17, Z2, Z2
 	VMOVDQU64     64(BX), Z13
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
+	VAESDEC       Z17, Z2, Z2
 	MOVQ          R9, 16(R12)
 	MOVQ          R10, 24(R12)
-	VAESDEC       Z17, Z3, Z3
 	VPSHUFB       Z6, Z12, Z12
 	MOVQ          R10, CX
+	VAESDEC       Z17, Z3, Z3
 	SARQ          $0x3f, CX
-	VAESDEC       Z18, Z0, Z0
 	VPSHUFB       Z6, Z13, Z13
 	ANDL          $0x00000087, CX
+	VAESDEC       Z18, Z0, Z0
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
 	VPXORQ        Z11, Z12, Z12
-	VAESDEC       Z18, Z1, Z1
 	MOVQ          R9, 32(R12)
 	MOVQ          R10, 40(R12)
+	VAESDEC       Z18, Z1, Z1
 	MOVQ          R10, CX
-	VAESDEC       Z18, Z2, Z2
 	VPXORQ        Z11, Z11, Z11
 	SARQ          $0x3f, CX
+	VAESDEC       Z18, Z2, Z2
 	ANDL          $0x00000087, CX
-	VAESDEC       Z18, Z3, Z3
 	VMOVDQU64     (DX), Z4
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
+	VAESDEC       Z18, Z3, Z3
 	MOVQ          R9, 48(R12)
 	MOVQ          R10, 56(R12)
-	VAESDEC       Z19, Z0, Z0
 	VMOVDQU64     64(DX), Z5
 	MOVQ          R10, CX
+	VAESDEC       Z19, Z0, Z0
 	SARQ          $0x3f, CX
-	VAESDEC       Z19, Z1, Z1
 	VPCLMULQDQ    $0x00, Z4, Z12, Z14
 	ANDL          $0x00000087, CX
+	VAESDEC       Z19, Z1, Z1
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
 	VPCLMULQDQ    $0x00, Z5, Z13, Z15
-	VAESDEC       Z19, Z2, Z2
 	MOVQ          R9, 64(R12)
 	MOVQ          R10, 72(R12)
+	VAESDEC       Z19, Z2, Z2
 	MOVQ          R10, CX
-	VAESDEC       Z19, Z3, Z3
 	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	SARQ          $0x3f, CX
+	VAESDEC       Z19, Z3, Z3
 	ANDL          $0x00000087, CX
-	VAESDEC       Z20, Z0, Z0
 	VPSHUFD       $0x4e, Z12, Z14
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
+	VAESDEC       Z20, Z0, Z0
 	MOVQ          R9, 80(R12)
 	MOVQ          R10, 88(R12)
-	VAESDEC       Z20, Z1, Z1
 	VPSHUFD       $0x4e, Z13, Z15
 	MOVQ          R10, CX
+	VAESDEC       Z20, Z1, Z1
 	SARQ          $0x3f, CX
-	VAESDEC       Z20, Z2, Z2
 	VPXORQ        Z12, Z14, Z14
 	ANDL          $0x00000087, CX
+	VAESDEC       Z20, Z2, Z2
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
 	VPXORQ        Z13, Z15, Z15
-	VAESDEC       Z20, Z3, Z3
 	MOVQ          R9, 96(R12)
 	MOVQ          R10, 104(R12)
+	VAESDEC       Z20, Z3, Z3
 	MOVQ          R10, CX
-	VAESDEC       Z21, Z0, Z0
 	VPCLMULQDQ    $0x11, Z4, Z12, Z12
 	SARQ          $0x3f, CX
+	VAESDEC       Z21, Z0, Z0
 	ANDL          $0x00000087, CX
-	VAESDEC       Z21, Z1, Z1
 	VPCLMULQDQ    $0x11, Z5, Z13, Z13
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
+	VAESDEC       Z21, Z1, Z1
 	MOVQ          R9, 112(R12)
 	MOVQ          R10, 120(R12)
-	VAESDEC       Z21, Z2, Z2
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
 	MOVQ          R10, CX
+	VAESDEC       Z21, Z2, Z2
 	SARQ          $0x3f, CX
-	VAESDEC       Z21, Z3, Z3
 	VPCLMULQDQ    $0x00, 2752(DX), Z14, Z14
 	ANDL          $0x00000087, CX
+	VAESDEC       Z21, Z3, Z3
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
 	VPCLMULQDQ    $0x00, 2816(DX), Z15, Z15
-	VAESDEC       Z22, Z0, Z0
 	MOVQ          R9, 128(R12)
 	MOVQ          R10, 136(R12)
+	VAESDEC       Z22, Z0, Z0
 	MOVQ          R10, CX
-	VAESDEC       Z22, Z1, Z1
 	VPTERNLOGQ    $0x96, Z14, Z15, Z9
 	SARQ          $0x3f, CX
+	VAESDEC       Z22, Z1, Z1
 	ANDL          $0x00000087, CX
-	VAESDEC       Z22, Z2, Z2
 	VMOVDQU64     128(BX), Z12
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
+	VAESDEC       Z22, Z2, Z2
 	MOVQ          R9, 144(R12)
 	MOVQ          R10, 152(R12)
-	VAESDEC       Z22, Z3, Z3
 	VMOVDQU64     192(BX), Z13
 	MOVQ          R10, CX
+	VAESDEC       Z22, Z3, Z3
 	SARQ          $0x3f, CX
-	VAESDEC       Z23, Z0, Z0
 	VPSHUFB       Z6, Z12, Z12
 	ANDL          $0x00000087, CX
+	VAESDEC       Z23, Z0, Z0
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
 	VPSHUFB       Z6, Z13, Z13
-	VAESDEC       Z23, Z1, Z1
 	MOVQ          R9, 160(R12)
 	MOVQ          R10, 168(R12)
+	VAESDEC       Z23, Z1, Z1
 	MOVQ          R10, CX
-	VAESDEC       Z23, Z2, Z2
 	VMOVDQU64     128(DX), Z4
 	SARQ          $0x3f, CX
+	VAESDEC       Z23, Z2, Z2
 	ANDL          $0x00000087, CX
-	VAESDEC       Z23, Z3, Z3
 	VMOVDQU64     192(DX), Z5
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
+	VAESDEC       Z23, Z3, Z3
 	MOVQ          R9, 176(R12)
 	MOVQ          R10, 184(R12)
-	VAESDEC       Z24, Z0, Z0
 	VPCLMULQDQ    $0x00, Z4, Z12, Z14
 	MOVQ          R10, CX
+	VAESDEC       Z24, Z0, Z0
 	SARQ          $0x3f, CX
-	VAESDEC       Z24, Z1, Z1
 	VPCLMULQDQ    $0x00, Z5, Z13, Z15
 	ANDL          $0x00000087, CX
+	VAESDEC       Z24, Z1, Z1
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
 	VPTERNLOGQ    $0x96, Z14, Z15, Z8
-	VAESDEC       Z24, Z2, Z2
 	MOVQ          R9, 192(R12)
 	MOVQ          R10, 200(R12)
+	VAESDEC       Z24, Z2, Z2
 	MOVQ          R10, CX
-	VAESDEC       Z24, Z3, Z3
 	VPSHUFD       $0x4e, Z12, Z14
 	SARQ          $0x3f, CX
+	VAESDEC       Z24, Z3, Z3
 	ANDL          $0x00000087, CX
-	VAESDEC       Z25, Z0, Z0
 	VPSHUFD       $0x4e, Z13, Z15
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
+	VAESDEC       Z25, Z0, Z0
 	MOVQ          R9, 208(R12)
 	MOVQ          R10, 216(R12)
-	VAESDEC       Z25, Z1, Z1
 	VPXORQ        Z12, Z14, Z14
 	MOVQ          R10, CX
+	VAESDEC       Z25, Z1, Z1
 	SARQ          $0x3f, CX
-	VAESDEC       Z25, Z2, Z2
 	VPXORQ        Z13, Z15, Z15
 	ANDL          $0x00000087, CX
+	VAESDEC       Z25, Z2, Z2
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
 	VPCLMULQDQ    $0x11, Z4, Z12, Z12
-	VAESDEC       Z25, Z3, Z3
 	MOVQ          R9, 224(R12)
 	MOVQ          R10, 232(R12)
+	VAESDEC       Z25, Z3, Z3
 	MOVQ          R10, CX
-	VAESDECLAST   Z26, Z0, Z0
 	VPCLMULQDQ    $0x11, Z5, Z13, Z13
 	SARQ          $0x3f, CX
+	VAESDECLAST   Z26, Z0, Z0
 	ANDL          $0x00000087, CX
-	VAESDECLAST   Z26, Z1, Z1
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
+	VAESDECLAST   Z26, Z1, Z1
 	MOVQ          R9, 240(R12)
 	MOVQ          R10, 248(R12)
-	VAESDECLAST   Z26, Z2, Z2
 	VPCLMULQDQ    $0x00, 2880(DX), Z14, Z14
 	MOVQ          R10, CX
+	VAESDECLAST   Z26, Z2, Z2
 	SARQ          $0x3f, CX
-	VAESDECLAST   Z26, Z3, Z3
 	VPCLMULQDQ    $0x00, 2944(DX), Z15, Z15
 	ANDL          $0x00000087, CX
+	VAESDECLAST   Z26, Z3, Z3
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
@@ -1621,208 +1888,208 @@ same2:
 	VPTERNLOGQ    $0x96, 320(R11), Z16, Z1
 	VPTERNLOGQ    $0x96, 384(R11), Z16, Z2
 	VPTERNLOGQ    $0x96, 448(R11), Z16, Z3
-	VAESDEC       Z17, Z0, Z0
 	MOVQ          R9, 256(R12)
 	MOVQ          R10, 264(R12)
+	VAESDEC       Z17, Z0, Z0
 	MOVQ          R10, CX
 	VAESDEC       Z17, Z1, Z1
-	VMOVDQU64     256(BX), Z12
 	SARQ          $0x3f, CX
+	VMOVDQU64     256(BX), Z12
 	ANDL          $0x00000087, CX
 	VAESDEC       Z17, Z2, Z2
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
-	VMOVDQU64     320(BX), Z13
 	MOVQ          R9, 272(R12)
+	VMOVDQU64     320(BX), Z13
 	MOVQ          R10, 280(R12)
 	VAESDEC       Z17, Z3, Z3
-	VPSHUFB       Z6, Z12, Z12
 	MOVQ          R10, CX
+	VPSHUFB       Z6, Z12, Z12
 	SARQ          $0x3f, CX
 	VAESDEC       Z18, Z0, Z0
 	ANDL          $0x00000087, CX
-	VPSHUFB       Z6, Z13, Z13
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
-	VAESDEC       Z18, Z1, Z1
+	VPSHUFB       Z6, Z13, Z13
 	MOVQ          R9, 288(R12)
-	VMOVDQU64     256(DX), Z4
+	VAESDEC       Z18, Z1, Z1
 	MOVQ          R10, 296(R12)
+	VMOVDQU64     256(DX), Z4
 	MOVQ          R10, CX
 	VAESDEC       Z18, Z2, Z2
 	SARQ          $0x3f, CX
 	VMOVDQU64     320(DX), Z5
 	ANDL          $0x00000087, CX
-	VAESDEC       Z18, Z3, Z3
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
-	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	VAESDEC       Z18, Z3, Z3
 	MOVQ          R9, 304(R12)
-	VAESDEC       Z19, Z0, Z0
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
 	MOVQ          R10, 312(R12)
+	VAESDEC       Z19, Z0, Z0
 	MOVQ          R10, CX
 	VPCLMULQDQ    $0x00, Z5, Z13, Z15
 	SARQ          $0x3f, CX
-	VAESDEC       Z19, Z1, Z1
 	ANDL          $0x00000087, CX
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	VAESDEC       Z19, Z1, Z1
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
-	VAESDEC       Z19, Z2, Z2
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	MOVQ          R9, 320(R12)
+	VAESDEC       Z19, Z2, Z2
 	MOVQ          R10, 328(R12)
 	VPSHUFD       $0x4e, Z12, Z14
-	VAESDEC       Z19, Z3, Z3
 	MOVQ          R10, CX
 	SARQ          $0x3f, CX
-	VPSHUFD       $0x4e, Z13, Z15
+	VAESDEC       Z19, Z3, Z3
 	ANDL          $0x00000087, CX
-	VAESDEC       Z20, Z0, Z0
+	VPSHUFD       $0x4e, Z13, Z15
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
+	VAESDEC       Z20, Z0, Z0
 	MOVQ          R9, 336(R12)
 	VPXORQ        Z12, Z14, Z14
-	VAESDEC       Z20, Z1, Z1
 	MOVQ          R10, 344(R12)
+	VAESDEC       Z20, Z1, Z1
 	MOVQ          R10, CX
-	VPXORQ        Z13, Z15, Z15
-	VAESDEC       Z20, Z2, Z2
 	SARQ          $0x3f, CX
+	VPXORQ        Z13, Z15, Z15
 	ANDL          $0x00000087, CX
+	VAESDEC       Z20, Z2, Z2
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
 	VPCLMULQDQ    $0x11, Z4, Z12, Z12
-	VAESDEC       Z20, Z3, Z3
 	MOVQ          R9, 352(R12)
+	VAESDEC       Z20, Z3, Z3
 	MOVQ          R10, 360(R12)
-	VPCLMULQDQ    $0x11, Z5, Z13, Z13
-	VAESDEC       Z21, Z0, Z0
 	MOVQ          R10, CX
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
 	SARQ          $0x3f, CX
+	VAESDEC       Z21, Z0, Z0
 	ANDL          $0x00000087, CX
-	VAESDEC       Z21, Z1, Z1
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
+	VAESDEC       Z21, Z1, Z1
 	MOVQ          R9, 368(R12)
-	VPCLMULQDQ    $0x00, 3008(DX), Z14, Z14
-	VAESDEC       Z21, Z2, Z2
 	MOVQ          R10, 376(R12)
+	VPCLMULQDQ    $0x00, 3008(DX), Z14, Z14
 	MOVQ          R10, CX
+	VAESDEC       Z21, Z2, Z2
 	SARQ          $0x3f, CX
-	VAESDEC       Z21, Z3, Z3
 	VPCLMULQDQ    $0x00, 3072(DX), Z15, Z15
 	ANDL          $0x00000087, CX
+	VAESDEC       Z21, Z3, Z3
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
 	VPTERNLOGQ    $0x96, Z14, Z15, Z9
-	VAESDEC       Z22, Z0, Z0
 	MOVQ          R9, 384(R12)
 	MOVQ          R10, 392(R12)
+	VAESDEC       Z22, Z0, Z0
 	MOVQ          R10, CX
 	VAESDEC       Z22, Z1, Z1
-	VMOVDQU64     384(BX), Z12
 	SARQ          $0x3f, CX
+	VMOVDQU64     384(BX), Z12
 	ANDL          $0x00000087, CX
 	VAESDEC       Z22, Z2, Z2
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
-	VMOVDQU64     448(BX), Z13
 	MOVQ          R9, 400(R12)
+	VMOVDQU64     448(BX), Z13
 	MOVQ          R10, 408(R12)
 	VAESDEC       Z22, Z3, Z3
-	VPSHUFB       Z6, Z12, Z12
 	MOVQ          R10, CX
+	VPSHUFB       Z6, Z12, Z12
 	SARQ          $0x3f, CX
 	VAESDEC       Z23, Z0, Z0
 	ANDL          $0x00000087, CX
-	VPSHUFB       Z6, Z13, Z13
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
-	VAESDEC       Z23, Z1, Z1
+	VPSHUFB       Z6, Z13, Z13
 	MOVQ          R9, 416(R12)
-	VMOVDQU64     384(DX), Z4
+	VAESDEC       Z23, Z1, Z1
 	MOVQ          R10, 424(R12)
+	VMOVDQU64     384(DX), Z4
 	MOVQ          R10, CX
 	VAESDEC       Z23, Z2, Z2
 	SARQ          $0x3f, CX
 	VMOVDQU64     448(DX), Z5
 	ANDL          $0x00000087, CX
-	VAESDEC       Z23, Z3, Z3
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
-	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	VAESDEC       Z23, Z3, Z3
 	MOVQ          R9, 432(R12)
-	VAESDEC       Z24, Z0, Z0
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
 	MOVQ          R10, 440(R12)
+	VAESDEC       Z24, Z0, Z0
 	MOVQ          R10, CX
 	VPCLMULQDQ    $0x00, Z5, Z13, Z15
 	SARQ          $0x3f, CX
-	VAESDEC       Z24, Z1, Z1
 	ANDL          $0x00000087, CX
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	VAESDEC       Z24, Z1, Z1
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
-	VAESDEC       Z24, Z2, Z2
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	MOVQ          R9, 448(R12)
+	VAESDEC       Z24, Z2, Z2
 	MOVQ          R10, 456(R12)
 	VPSHUFD       $0x4e, Z12, Z14
-	VAESDEC       Z24, Z3, Z3
 	MOVQ          R10, CX
 	SARQ          $0x3f, CX
-	VPSHUFD       $0x4e, Z13, Z15
+	VAESDEC       Z24, Z3, Z3
 	ANDL          $0x00000087, CX
-	VAESDEC       Z25, Z0, Z0
+	VPSHUFD       $0x4e, Z13, Z15
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
+	VAESDEC       Z25, Z0, Z0
 	MOVQ          R9, 464(R12)
 	VPXORQ        Z12, Z14, Z14
-	VAESDEC       Z25, Z1, Z1
 	MOVQ          R10, 472(R12)
+	VAESDEC       Z25, Z1, Z1
 	MOVQ          R10, CX
-	VPXORQ        Z13, Z15, Z15
-	VAESDEC       Z25, Z2, Z2
 	SARQ          $0x3f, CX
+	VPXORQ        Z13, Z15, Z15
 	ANDL          $0x00000087, CX
+	VAESDEC       Z25, Z2, Z2
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
 	VPCLMULQDQ    $0x11, Z4, Z12, Z12
-	VAESDEC       Z25, Z3, Z3
 	MOVQ          R9, 480(R12)
+	VAESDEC       Z25, Z3, Z3
 	MOVQ          R10, 488(R12)
-	VPCLMULQDQ    $0x11, Z5, Z13, Z13
-	VAESDECLAST   Z26, Z0, Z0
 	MOVQ          R10, CX
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
 	SARQ          $0x3f, CX
+	VAESDECLAST   Z26, Z0, Z0
 	ANDL          $0x00000087, CX
-	VAESDECLAST   Z26, Z1, Z1
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
+	VAESDECLAST   Z26, Z1, Z1
 	MOVQ          R9, 496(R12)
-	VPCLMULQDQ    $0x00, 3136(DX), Z14, Z14
-	VAESDECLAST   Z26, Z2, Z2
 	MOVQ          R10, 504(R12)
+	VPCLMULQDQ    $0x00, 3136(DX), Z14, Z14
 	MOVQ          R10, CX
+	VAESDECLAST   Z26, Z2, Z2
 	SARQ          $0x3f, CX
-	VAESDECLAST   Z26, Z3, Z3
 	VPCLMULQDQ    $0x00, 3200(DX), Z15, Z15
 	ANDL          $0x00000087, CX
+	VAESDECLAST   Z26, Z3, Z3
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
@@ -2224,190 +2491,190 @@ same2:
 	VPTERNLOGQ  $0x96, 64(R12), Z16, Z1
 	VPTERNLOGQ  $0x96, 128(R12), Z16, Z2
 	VPTERNLOGQ  $0x96, 192(R12), Z16, Z3
-	VAESENC     Z17, Z0, Z0
-	VAESENC     Z17, Z1, Z1
-	VAESENC     Z17, Z2, Z2
-	VAESENC     Z17, Z3, Z3
-	VAESENC     Z18, Z0, Z0
-	VAESENC     Z18, Z1, Z1
-	VAESENC     Z18, Z2, Z2
-	VAESENC     Z18, Z3, Z3
-	VAESENC     Z19, Z0, Z0
-	VAESENC     Z19, Z1, Z1
-	VAESENC     Z19, Z2, Z2
-	VAESENC     Z19, Z3, Z3
-	VAESENC     Z20, Z0, Z0
-	VAESENC     Z20, Z1, Z1
-	VAESENC     Z20, Z2, Z2
-	VAESENC     Z20, Z3, Z3
-	VAESENC     Z21, Z0, Z0
-	VAESENC     Z21, Z1, Z1
-	VAESENC     Z21, Z2, Z2
-	VAESENC     Z21, Z3, Z3
-	VAESENC     Z22, Z0, Z0
-	VAESENC     Z22, Z1, Z1
-	VAESENC     Z22, Z2, Z2
-	VAESENC     Z22, Z3, Z3
-	VAESENC     Z23, Z0, Z0
-	VAESENC     Z23, Z1, Z1
-	VAESENC     Z23, Z2, Z2
-	VAESENC     Z23, Z3, Z3
-	VAESENC     Z24, Z0, Z0
 	MOVQ        R10, (R13)
 	MOVQ        R11, 8(R13)
+	VAESENC     Z17, Z0, Z0
 	MOVQ        R11, CX
-	VAESENC     Z24, Z1, Z1
 	SARQ        $0x3f, CX
+	VAESENC     Z17, Z1, Z1
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z17, Z2, Z2
+	MOVQ        R10, 16(R13)
+	VAESENC     Z17, Z3, Z3
+	MOVQ        R11, 24(R13)
+	MOVQ        R11, CX
+	VAESENC     Z18, Z0, Z0
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
+	VAESENC     Z18, Z1, Z1
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z18, Z2, Z2
+	MOVQ        R10, 32(R13)
+	MOVQ        R11, 40(R13)
+	VAESENC     Z18, Z3, Z3
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
+	VAESENC     Z19, Z0, Z0
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z19, Z1, Z1
+	MOVQ        R10, 48(R13)
+	VAESENC     Z19, Z2, Z2
+	MOVQ        R11, 56(R13)
+	MOVQ        R11, CX
+	VAESENC     Z19, Z3, Z3
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
+	VAESENC     Z20, Z0, Z0
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z20, Z1, Z1
+	MOVQ        R10, 64(R13)
+	MOVQ        R11, 72(R13)
+	VAESENC     Z20, Z2, Z2
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
+	VAESENC     Z20, Z3, Z3
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z21, Z0, Z0
+	MOVQ        R10, 80(R13)
+	VAESENC     Z21, Z1, Z1
+	MOVQ        R11, 88(R13)
+	MOVQ        R11, CX
+	VAESENC     Z21, Z2, Z2
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
+	VAESENC     Z21, Z3, Z3
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z22, Z0, Z0
+	MOVQ        R10, 96(R13)
+	MOVQ        R11, 104(R13)
+	VAESENC     Z22, Z1, Z1
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
+	VAESENC     Z22, Z2, Z2
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z22, Z3, Z3
+	MOVQ        R10, 112(R13)
+	VAESENC     Z23, Z0, Z0
+	MOVQ        R11, 120(R13)
+	MOVQ        R11, CX
+	VAESENC     Z23, Z1, Z1
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
+	VAESENC     Z23, Z2, Z2
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z23, Z3, Z3
+	MOVQ        R10, 128(R13)
+	MOVQ        R11, 136(R13)
+	VAESENC     Z24, Z0, Z0
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
+	VAESENC     Z24, Z1, Z1
 	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
 	VAESENC     Z24, Z2, Z2
-	MOVQ        R10, 16(R13)
-	MOVQ        R11, 24(R13)
-	MOVQ        R11, CX
-	SARQ        $0x3f, CX
+	MOVQ        R10, 144(R13)
 	VAESENC     Z24, Z3, Z3
-	ANDL        $0x00000087, CX
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	MOVQ        R10, 32(R13)
-	VAESENC     Z25, Z0, Z0
-	MOVQ        R11, 40(R13)
+	MOVQ        R11, 152(R13)
 	MOVQ        R11, CX
+	VAESENC     Z25, Z0, Z0
 	SARQ        $0x3f, CX
 	ANDL        $0x00000087, CX
 	VAESENC     Z25, Z1, Z1
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	MOVQ        R10, 48(R13)
-	MOVQ        R11, 56(R13)
 	VAESENC     Z25, Z2, Z2
-	MOVQ        R11, CX
-	SARQ        $0x3f, CX
-	ANDL        $0x00000087, CX
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
+	MOVQ        R10, 160(R13)
+	MOVQ        R11, 168(R13)
 	VAESENC     Z25, Z3, Z3
-	MOVQ        R10, 64(R13)
-	MOVQ        R11, 72(R13)
 	MOVQ        R11, CX
-	VAESENC     Z26, Z0, Z0
 	SARQ        $0x3f, CX
+	VAESENC     Z26, Z0, Z0
 	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
 	VAESENC     Z26, Z1, Z1
-	MOVQ        R10, 80(R13)
-	MOVQ        R11, 88(R13)
-	MOVQ        R11, CX
-	SARQ        $0x3f, CX
+	MOVQ        R10, 176(R13)
 	VAESENC     Z26, Z2, Z2
-	ANDL        $0x00000087, CX
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	MOVQ        R10, 96(R13)
-	VAESENC     Z26, Z3, Z3
-	MOVQ        R11, 104(R13)
+	MOVQ        R11, 184(R13)
 	MOVQ        R11, CX
+	VAESENC     Z26, Z3, Z3
 	SARQ        $0x3f, CX
 	ANDL        $0x00000087, CX
 	VAESENC     Z27, Z0, Z0
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	MOVQ        R10, 112(R13)
-	MOVQ        R11, 120(R13)
 	VAESENC     Z27, Z1, Z1
-	MOVQ        R11, CX
-	SARQ        $0x3f, CX
-	ANDL        $0x00000087, CX
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
+	MOVQ        R10, 192(R13)
+	MOVQ        R11, 200(R13)
 	VAESENC     Z27, Z2, Z2
-	MOVQ        R10, 128(R13)
-	MOVQ        R11, 136(R13)
 	MOVQ        R11, CX
-	VAESENC     Z27, Z3, Z3
 	SARQ        $0x3f, CX
+	VAESENC     Z27, Z3, Z3
 	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
 	VAESENC     Z28, Z0, Z0
-	MOVQ        R10, 144(R13)
-	MOVQ        R11, 152(R13)
-	MOVQ        R11, CX
-	SARQ        $0x3f, CX
+	MOVQ        R10, 208(R13)
 	VAESENC     Z28, Z1, Z1
-	ANDL        $0x00000087, CX
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	MOVQ        R10, 160(R13)
-	VAESENC     Z28, Z2, Z2
-	MOVQ        R11, 168(R13)
+	MOVQ        R11, 216(R13)
 	MOVQ        R11, CX
+	VAESENC     Z28, Z2, Z2
 	SARQ        $0x3f, CX
 	ANDL        $0x00000087, CX
 	VAESENC     Z28, Z3, Z3
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	MOVQ        R10, 176(R13)
-	MOVQ        R11, 184(R13)
 	VAESENC     Z29, Z0, Z0
-	MOVQ        R11, CX
-	SARQ        $0x3f, CX
-	ANDL        $0x00000087, CX
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
+	MOVQ        R10, 224(R13)
+	MOVQ        R11, 232(R13)
 	VAESENC     Z29, Z1, Z1
-	MOVQ        R10, 192(R13)
-	MOVQ        R11, 200(R13)
 	MOVQ        R11, CX
-	VAESENC     Z29, Z2, Z2
 	SARQ        $0x3f, CX
+	VAESENC     Z29, Z2, Z2
 	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
 	VAESENC     Z29, Z3, Z3
-	MOVQ        R10, 208(R13)
-	MOVQ        R11, 216(R13)
-	MOVQ        R11, CX
-	SARQ        $0x3f, CX
+	MOVQ        R10, 240(R13)
 	VAESENCLAST Z30, Z0, Z0
-	ANDL        $0x00000087, CX
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	MOVQ        R10, 224(R13)
-	VAESENCLAST Z30, Z1, Z1
-	MOVQ        R11, 232(R13)
+	MOVQ        R11, 248(R13)
 	MOVQ        R11, CX
+	VAESENCLAST Z30, Z1, Z1
 	SARQ        $0x3f, CX
 	ANDL        $0x00000087, CX
 	VAESENCLAST Z30, Z2, Z2
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	MOVQ        R10, 240(R13)
-	MOVQ        R11, 248(R13)
 	VAESENCLAST Z30, Z3, Z3
-	MOVQ        R11, CX
-	SARQ        $0x3f, CX
-	ANDL        $0x00000087, CX
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
 	VPXORQ      (R12), Z0, Z0
 	VPXORQ      64(R12), Z1, Z1
 	VPXORQ      128(R12), Z2, Z2
@@ -2416,7 +2683,251 @@ same2:
 	VMOVDQU64   Z1, 64(R8)
 	VMOVDQU64   Z2, 128(R8)
 	VMOVDQU64   Z3, 192(R8)
-	JMP         second
+	VMOVDQU64   256(BX), Z0
+	PREFETCHT0  1280(BX)
+	VMOVDQU64   320(BX), Z1
+	PREFETCHT0  1344(BX)
+	VMOVDQU64   384(BX), Z2
+	PREFETCHT0  1408(BX)
+	VMOVDQU64   448(BX), Z3
+	PREFETCHT0  1472(BX)
+	VPTERNLOGQ  $0x96, 256(R12), Z16, Z0
+	VPTERNLOGQ  $0x96, 320(R12), Z16, Z1
+	VPTERNLOGQ  $0x96, 384(R12), Z16, Z2
+	VPTERNLOGQ  $0x96, 448(R12), Z16, Z3
+	MOVQ        R10, 256(R13)
+	VAESENC     Z17, Z0, Z0
+	MOVQ        R11, 264(R13)
+	VAESENC     Z17, Z1, Z1
+	MOVQ        R11, CX
+	VAESENC     Z17, Z2, Z2
+	SARQ        $0x3f, CX
+	VAESENC     Z17, Z3, Z3
+	ANDL        $0x00000087, CX
+	VAESENC     Z18, Z0, Z0
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z18, Z1, Z1
+	MOVQ        R10, 272(R13)
+	VAESENC     Z18, Z2, Z2
+	MOVQ        R11, 280(R13)
+	VAESENC     Z18, Z3, Z3
+	MOVQ        R11, CX
+	VAESENC     Z19, Z0, Z0
+	SARQ        $0x3f, CX
+	VAESENC     Z19, Z1, Z1
+	ANDL        $0x00000087, CX
+	VAESENC     Z19, Z2, Z2
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z19, Z3, Z3
+	MOVQ        R10, 288(R13)
+	VAESENC     Z20, Z0, Z0
+	MOVQ        R11, 296(R13)
+	VAESENC     Z20, Z1, Z1
+	MOVQ        R11, CX
+	VAESENC     Z20, Z2, Z2
+	SARQ        $0x3f, CX
+	VAESENC     Z20, Z3, Z3
+	ANDL        $0x00000087, CX
+	VAESENC     Z21, Z0, Z0
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z21, Z1, Z1
+	MOVQ        R10, 304(R13)
+	VAESENC     Z21, Z2, Z2
+	MOVQ        R11, 312(R13)
+	VAESENC     Z21, Z3, Z3
+	MOVQ        R11, CX
+	VAESENC     Z22, Z0, Z0
+	SARQ        $0x3f, CX
+	VAESENC     Z22, Z1, Z1
+	ANDL        $0x00000087, CX
+	VAESENC     Z22, Z2, Z2
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z22, Z3, Z3
+	MOVQ        R10, 320(R13)
+	VAESENC     Z23, Z0, Z0
+	MOVQ        R11, 328(R13)
+	VAESENC     Z23, Z1, Z1
+	MOVQ        R11, CX
+	VAESENC     Z23, Z2, Z2
+	SARQ        $0x3f, CX
+	VAESENC     Z23, Z3, Z3
+	ANDL        $0x00000087, CX
+	VAESENC     Z24, Z0, Z0
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VMOVDQU64   (R8), Z12
+	MOVQ        R10, 336(R13)
+	VAESENC     Z24, Z1, Z1
+	MOVQ        R11, 344(R13)
+	VMOVDQU64   64(R8), Z13
+	MOVQ        R11, CX
+	VAESENC     Z24, Z2, Z2
+	SARQ        $0x3f, CX
+	VPSHUFB     Z6, Z12, Z12
+	ANDL        $0x00000087, CX
+	VPSHUFB     Z6, Z13, Z13
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z24, Z3, Z3
+	MOVQ        R10, 352(R13)
+	VPXORQ      Z11, Z12, Z12
+	MOVQ        R11, 360(R13)
+	VAESENC     Z25, Z0, Z0
+	MOVQ        R11, CX
+	VPXORQ      Z11, Z11, Z11
+	SARQ        $0x3f, CX
+	VMOVDQU64   (DX), Z4
+	ANDL        $0x00000087, CX
+	VAESENC     Z25, Z1, Z1
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VMOVDQU64   64(DX), Z5
+	MOVQ        R10, 368(R13)
+	VAESENC     Z25, Z2, Z2
+	MOVQ        R11, 376(R13)
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
+	MOVQ        R11, CX
+	VPCLMULQDQ  $0x00, Z5, Z13, Z15
+	SARQ        $0x3f, CX
+	VAESENC     Z25, Z3, Z3
+	ANDL        $0x00000087, CX
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z26, Z0, Z0
+	MOVQ        R10, 384(R13)
+	VPSHUFD     $0x4e, Z12, Z14
+	MOVQ        R11, 392(R13)
+	VAESENC     Z26, Z1, Z1
+	MOVQ        R11, CX
+	VPSHUFD     $0x4e, Z13, Z15
+	SARQ        $0x3f, CX
+	VPXORQ      Z12, Z14, Z14
+	ANDL        $0x00000087, CX
+	VAESENC     Z26, Z2, Z2
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VPXORQ      Z13, Z15, Z15
+	MOVQ        R10, 400(R13)
+	VAESENC     Z26, Z3, Z3
+	MOVQ        R11, 408(R13)
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
+	MOVQ        R11, CX
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
+	SARQ        $0x3f, CX
+	VAESENC     Z27, Z0, Z0
+	ANDL        $0x00000087, CX
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z27, Z1, Z1
+	MOVQ        R10, 416(R13)
+	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
+	MOVQ        R11, 424(R13)
+	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
+	MOVQ        R11, CX
+	VAESENC     Z27, Z2, Z2
+	SARQ        $0x3f, CX
+	VPTERNLOGQ  $0x96, Z14, Z15, Z9
+	ANDL        $0x00000087, CX
+	VAESENC     Z27, Z3, Z3
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VMOVDQU64   128(R8), Z12
+	MOVQ        R10, 432(R13)
+	VAESENC     Z28, Z0, Z0
+	MOVQ        R11, 440(R13)
+	VMOVDQU64   192(R8), Z13
+	MOVQ        R11, CX
+	VPSHUFB     Z6, Z12, Z12
+	SARQ        $0x3f, CX
+	VAESENC     Z28, Z1, Z1
+	ANDL        $0x00000087, CX
+	VPSHUFB     Z6, Z13, Z13
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z28, Z2, Z2
+	MOVQ        R10, 448(R13)
+	VMOVDQU64   128(DX), Z4
+	MOVQ        R11, 456(R13)
+	VMOVDQU64   192(DX), Z5
+	MOVQ        R11, CX
+	VAESENC     Z28, Z3, Z3
+	SARQ        $0x3f, CX
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
+	ANDL        $0x00000087, CX
+	VAESENC     Z29, Z0, Z0
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VPCLMULQDQ  $0x00, Z5, Z13, Z15
+	MOVQ        R10, 464(R13)
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	MOVQ        R11, 472(R13)
+	VAESENC     Z29, Z1, Z1
+	MOVQ        R11, CX
+	VPSHUFD     $0x4e, Z12, Z14
+	SARQ        $0x3f, CX
+	VAESENC     Z29, Z2, Z2
+	ANDL        $0x00000087, CX
+	VPSHUFD     $0x4e, Z13, Z15
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z29, Z3, Z3
+	MOVQ        R10, 480(R13)
+	VPXORQ      Z12, Z14, Z14
+	MOVQ        R11, 488(R13)
+	VPXORQ      Z13, Z15, Z15
+	MOVQ        R11, CX
+	VAESENCLAST Z30, Z0, Z0
+	SARQ        $0x3f, CX
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
+	ANDL        $0x00000087, CX
+	VAESENCLAST Z30, Z1, Z1
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
+	MOVQ        R10, 496(R13)
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	MOVQ        R11, 504(R13)
+	VAESENCLAST Z30, Z2, Z2
+	MOVQ        R11, CX
+	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
+	SARQ        $0x3f, CX
+	VAESENCLAST Z30, Z3, Z3
+	ANDL        $0x00000087, CX
+	VPCLMULQDQ  $0x00, 2944(DX), Z15, Z15
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VPTERNLOGQ  $0x96, Z14, Z15, Z9
+	VPXORQ      256(R12), Z0, Z0
+	VPXORQ      320(R12), Z1, Z1
+	VPXORQ      384(R12), Z2, Z2
+	VPXORQ      448(R12), Z3, Z3
+	VMOVDQU64   Z0, 256(R8)
+	VMOVDQU64   Z1, 320(R8)
+	VMOVDQU64   Z2, 384(R8)
+	VMOVDQU64   Z3, 448(R8)
+	JMP         sealed
 
 unit:
 	CMPQ SI, $0x01
@@ -2442,265 +2953,265 @@ same3:
 	VPTERNLOGQ    $0x96, 64(R12), Z16, Z1
 	VPTERNLOGQ    $0x96, 128(R12), Z16, Z2
 	VPTERNLOGQ    $0x96, 192(R12), Z16, Z3
-	VAESENC       Z17, Z0, Z0
-	VAESENC       Z17, Z1, Z1
-	VAESENC       Z17, Z2, Z2
-	VAESENC       Z17, Z3, Z3
-	VAESENC       Z18, Z0, Z0
-	VAESENC       Z18, Z1, Z1
-	VAESENC       Z18, Z2, Z2
-	VAESENC       Z18, Z3, Z3
-	VAESENC       Z19, Z0, Z0
-	VAESENC       Z19, Z1, Z1
-	VAESENC       Z19, Z2, Z2
-	VAESENC       Z19, Z3, Z3
-	VAESENC       Z20, Z0, Z0
-	VAESENC       Z20, Z1, Z1
-	VAESENC       Z20, Z2, Z2
-	VAESENC       Z20, Z3, Z3
-	VAESENC       Z21, Z0, Z0
-	VAESENC       Z21, Z1, Z1
-	VAESENC       Z21, Z2, Z2
-	VAESENC       Z21, Z3, Z3
-	VAESENC       Z22, Z0, Z0
-	VAESENC       Z22, Z1, Z1
-	VAESENC       Z22, Z2, Z2
-	VAESENC       Z22, Z3, Z3
-	VAESENC       Z23, Z0, Z0
-	VAESENC       Z23, Z1, Z1
-	VAESENC       Z23, Z2, Z2
-	VAESENC       Z23, Z3, Z3
-	VAESENC       Z24, Z0, Z0
 	MOVQ          R10, (R13)
 	MOVQ          R11, 8(R13)
+	VAESENC       Z17, Z0, Z0
+	MOVQ          R11, DI
+	VAESENC       Z17, Z1, Z1
+	XORL          CX, CX
+	SARQ          $0x3f, DI
+	VAESENC       Z17, Z2, Z2
+	ANDL          $0x00000087, DI
+	VAESENC       Z17, Z3, Z3
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	CRC32Q        -400(R8), CX
+	VAESENC       Z18, Z0, Z0
+	MOVQ          R10, 16(R13)
+	VAESENC       Z18, Z1, Z1
+	MOVQ          R11, 24(R13)
+	VAESENC       Z18, Z2, Z2
+	CRC32Q        -512(R8), R9
+	MOVQ          R11, DI
+	VAESENC       Z18, Z3, Z3
+	SARQ          $0x3f, DI
+	VAESENC       Z19, Z0, Z0
+	CRC32Q        -392(R8), CX
+	ANDL          $0x00000087, DI
+	VAESENC       Z19, Z1, Z1
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VAESENC       Z19, Z2, Z2
+	MOVQ          R10, 32(R13)
+	CRC32Q        -504(R8), R9
+	VAESENC       Z19, Z3, Z3
+	MOVQ          R11, 40(R13)
+	VAESENC       Z20, Z0, Z0
+	MOVQ          R11, DI
+	VAESENC       Z20, Z1, Z1
+	CRC32Q        -384(R8), CX
+	SARQ          $0x3f, DI
+	VAESENC       Z20, Z2, Z2
+	ANDL          $0x00000087, DI
+	VAESENC       Z20, Z3, Z3
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	CRC32Q        -496(R8), R9
+	VAESENC       Z21, Z0, Z0
+	MOVQ          R10, 48(R13)
+	VAESENC       Z21, Z1, Z1
+	MOVQ          R11, 56(R13)
+	CRC32Q        -376(R8), CX
+	VAESENC       Z21, Z2, Z2
+	MOVQ          R11, DI
+	VAESENC       Z21, Z3, Z3
+	SARQ          $0x3f, DI
+	VAESENC       Z22, Z0, Z0
+	CRC32Q        -488(R8), R9
+	ANDL          $0x00000087, DI
+	VAESENC       Z22, Z1, Z1
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VAESENC       Z22, Z2, Z2
+	MOVQ          R10, 64(R13)
+	CRC32Q        -368(R8), CX
+	VAESENC       Z22, Z3, Z3
+	MOVQ          R11, 72(R13)
+	VAESENC       Z23, Z0, Z0
+	MOVQ          R11, DI
+	VAESENC       Z23, Z1, Z1
+	CRC32Q        -480(R8), R9
+	SARQ          $0x3f, DI
+	VAESENC       Z23, Z2, Z2
+	ANDL          $0x00000087, DI
+	VAESENC       Z23, Z3, Z3
+	CRC32Q        -360(R8), CX
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VAESENC       Z24, Z0, Z0
+	MOVQ          R10, 80(R13)
 	VMOVDQU64     -256(R8), Z12
+	MOVQ          R11, 88(R13)
+	CRC32Q        -472(R8), R9
+	VAESENC       Z24, Z1, Z1
 	MOVQ          R11, DI
 	VMOVDQU64     -192(R8), Z13
 	SARQ          $0x3f, DI
-	VAESENC       Z24, Z1, Z1
-	XORL          CX, CX
-	ANDL          $0x00000087, DI
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
-	VPSHUFB       Z6, Z12, Z12
-	MOVQ          R10, 16(R13)
-	CRC32Q        -144(R8), CX
 	VAESENC       Z24, Z2, Z2
-	MOVQ          R11, 24(R13)
+	CRC32Q        -352(R8), CX
+	ANDL          $0x00000087, DI
+	VPSHUFB       Z6, Z12, Z12
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
 	VPSHUFB       Z6, Z13, Z13
-	MOVQ          R11, DI
-	CRC32Q        -256(R8), R9
-	SARQ          $0x3f, DI
-	ANDL          $0x00000087, DI
+	MOVQ          R10, 96(R13)
+	CRC32Q        -464(R8), R9
 	VAESENC       Z24, Z3, Z3
+	MOVQ          R11, 104(R13)
 	VMOVDQU64     (DX), Z4
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
-	CRC32Q        -136(R8), CX
-	MOVQ          R10, 32(R13)
-	VMOVDQU64     64(DX), Z5
-	MOVQ          R11, 40(R13)
+	MOVQ          R11, DI
+	CRC32Q        -344(R8), CX
 	VAESENC       Z25, Z0, Z0
-	CRC32Q        -248(R8), R9
-	MOVQ          R11, DI
 	SARQ          $0x3f, DI
-	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	VMOVDQU64     64(DX), Z5
 	ANDL          $0x00000087, DI
-	VPCLMULQDQ    $0x00, Z5, Z13, Z15
 	VAESENC       Z25, Z1, Z1
+	CRC32Q        -456(R8), R9
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	CRC32Q        -128(R8), CX
-	MOVQ          R10, 48(R13)
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
-	MOVQ          R11, 56(R13)
-	MOVQ          R11, DI
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	MOVQ          R10, 112(R13)
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
+	MOVQ          R11, 120(R13)
+	CRC32Q        -336(R8), CX
 	VAESENC       Z25, Z2, Z2
-	CRC32Q        -240(R8), R9
+	MOVQ          R11, DI
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	SARQ          $0x3f, DI
-	VPSHUFD       $0x4e, Z12, Z14
+	VAESENC       Z25, Z3, Z3
+	CRC32Q        -448(R8), R9
 	ANDL          $0x00000087, DI
-	CRC32Q        -120(R8), CX
+	VPSHUFD       $0x4e, Z12, Z14
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
+	VAESENC       Z26, Z0, Z0
+	CRC32Q        -328(R8), CX
+	MOVQ          R10, 128(R13)
+	MOVQ          R11, 136(R13)
 	VPSHUFD       $0x4e, Z13, Z15
-	VAESENC       Z25, Z3, Z3
-	MOVQ          R10, 64(R13)
-	MOVQ          R11, 72(R13)
-	CRC32Q        -232(R8), R9
 	MOVQ          R11, DI
 	VPXORQ        Z12, Z14, Z14
+	CRC32Q        -440(R8), R9
 	SARQ          $0x3f, DI
-	VAESENC       Z26, Z0, Z0
-	CRC32Q        -112(R8), CX
+	VAESENC       Z26, Z1, Z1
 	ANDL          $0x00000087, DI
+	VPXORQ        Z13, Z15, Z15
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	VPXORQ        Z13, Z15, Z15
-	MOVQ          R10, 80(R13)
+	CRC32Q        -320(R8), CX
+	VAESENC       Z26, Z2, Z2
+	MOVQ          R10, 144(R13)
 	VPCLMULQDQ    $0x11, Z4, Z12, Z12
-	VAESENC       Z26, Z1, Z1
-	MOVQ          R11, 88(R13)
-	CRC32Q        -224(R8), R9
+	MOVQ          R11, 152(R13)
+	VAESENC       Z26, Z3, Z3
+	CRC32Q        -432(R8), R9
 	MOVQ          R11, DI
 	VPCLMULQDQ    $0x11, Z5, Z13, Z13
 	SARQ          $0x3f, DI
-	ANDL          $0x00000087, DI
-	VAESENC       Z26, Z2, Z2
-	CRC32Q        -104(R8), CX
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	MOVQ          R10, 96(R13)
-	CRC32Q        -216(R8), R9
-	MOVQ          R11, 104(R13)
-	VAESENC       Z26, Z3, Z3
-	VPCLMULQDQ    $0x00, 2752(DX), Z14, Z14
-	MOVQ          R11, DI
-	SARQ          $0x3f, DI
-	CRC32Q        -96(R8), CX
+	CRC32Q        -312(R8), CX
 	ANDL          $0x00000087, DI
-	VPCLMULQDQ    $0x00, 2816(DX), Z15, Z15
 	VAESENC       Z27, Z0, Z0
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	CRC32Q        -208(R8), R9
-	MOVQ          R10, 112(R13)
-	VPTERNLOGQ    $0x96, Z14, Z15, Z9
-	MOVQ          R11, 120(R13)
-	MOVQ          R11, DI
+	VPCLMULQDQ    $0x00, 2752(DX), Z14, Z14
+	MOVQ          R10, 160(R13)
+	CRC32Q        -424(R8), R9
 	VAESENC       Z27, Z1, Z1
-	CRC32Q        -88(R8), CX
+	MOVQ          R11, 168(R13)
+	VPCLMULQDQ    $0x00, 2816(DX), Z15, Z15
+	MOVQ          R11, DI
+	VPTERNLOGQ    $0x96, Z14, Z15, Z9
+	CRC32Q        -304(R8), CX
 	SARQ          $0x3f, DI
-	VMOVDQU64     -128(R8), Z12
-	ANDL          $0x00000087, DI
-	VMOVDQU64     -64(R8), Z13
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
-	CRC32Q        -200(R8), R9
 	VAESENC       Z27, Z2, Z2
-	MOVQ          R10, 128(R13)
-	MOVQ          R11, 136(R13)
-	VPSHUFB       Z6, Z12, Z12
-	MOVQ          R11, DI
-	CRC32Q        -80(R8), CX
-	SARQ          $0x3f, DI
-	VAESENC       Z27, Z3, Z3
-	VPSHUFB       Z6, Z13, Z13
 	ANDL          $0x00000087, DI
+	VMOVDQU64     -128(R8), Z12
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	CRC32Q        -192(R8), R9
-	MOVQ          R10, 144(R13)
-	VMOVDQU64     128(DX), Z4
+	CRC32Q        -416(R8), R9
+	VAESENC       Z27, Z3, Z3
+	MOVQ          R10, 176(R13)
+	VMOVDQU64     -64(R8), Z13
+	MOVQ          R11, 184(R13)
+	CRC32Q        -296(R8), CX
 	VAESENC       Z28, Z0, Z0
-	MOVQ          R11, 152(R13)
-	CRC32Q        -72(R8), CX
 	MOVQ          R11, DI
-	VMOVDQU64     192(DX), Z5
+	VPSHUFB       Z6, Z12, Z12
 	SARQ          $0x3f, DI
+	VPSHUFB       Z6, Z13, Z13
+	CRC32Q        -408(R8), R9
 	ANDL          $0x00000087, DI
 	VAESENC       Z28, Z1, Z1
-	CRC32Q        -184(R8), R9
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	VPCLMULQDQ    $0x00, Z4, Z12, Z14
-	MOVQ          R10, 160(R13)
-	VPCLMULQDQ    $0x00, Z5, Z13, Z15
-	MOVQ          R11, 168(R13)
-	VAESENC       Z28, Z2, Z2
-	CRC32Q        -64(R8), CX
-	MOVQ          R11, DI
-	SARQ          $0x3f, DI
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
-	ANDL          $0x00000087, DI
-	CRC32Q        -176(R8), R9
-	VAESENC       Z28, Z3, Z3
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
-	VPSHUFD       $0x4e, Z12, Z14
-	MOVQ          R10, 176(R13)
-	CRC32Q        -56(R8), CX
-	MOVQ          R11, 184(R13)
-	MOVQ          R11, DI
-	VAESENC       Z29, Z0, Z0
-	VPSHUFD       $0x4e, Z13, Z15
-	SARQ          $0x3f, DI
-	CRC32Q        -168(R8), R9
-	ANDL          $0x00000087, DI
-	VPXORQ        Z12, Z14, Z14
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
-	CRC32Q        -48(R8), CX
-	VAESENC       Z29, Z1, Z1
+	VMOVDQU64     128(DX), Z4
 	MOVQ          R10, 192(R13)
+	CRC32Q        -288(R8), CX
+	VAESENC       Z28, Z2, Z2
 	MOVQ          R11, 200(R13)
-	VPXORQ        Z13, Z15, Z15
+	VMOVDQU64     192(DX), Z5
 	MOVQ          R11, DI
-	VPCLMULQDQ    $0x11, Z4, Z12, Z12
+	VAESENC       Z28, Z3, Z3
+	CRC32Q        -280(R8), CX
+	SARQ          $0x3f, DI
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	ANDL          $0x00000087, DI
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
+	CRC32Q        -272(R8), CX
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VAESENC       Z29, Z0, Z0
+	MOVQ          R10, 208(R13)
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	MOVQ          R11, 216(R13)
+	VAESENC       Z29, Z1, Z1
+	MOVQ          R11, DI
+	VPSHUFD       $0x4e, Z12, Z14
 	SARQ          $0x3f, DI
 	VAESENC       Z29, Z2, Z2
-	CRC32Q        -160(R8), R9
 	ANDL          $0x00000087, DI
+	VPSHUFD       $0x4e, Z13, Z15
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VPXORQ        Z12, Z14, Z14
+	MOVQ          R10, 224(R13)
+	VAESENC       Z29, Z3, Z3
+	MOVQ          R11, 232(R13)
+	VPXORQ        Z13, Z15, Z15
+	MOVQ          R11, DI
+	VAESENCLAST   Z30, Z0, Z0
+	SARQ          $0x3f, DI
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
+	ANDL          $0x00000087, DI
+	VAESENCLAST   Z30, Z1, Z1
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
 	VPCLMULQDQ    $0x11, Z5, Z13, Z13
-	MOVQ          R10, 208(R13)
-	CRC32Q        -40(R8), CX
-	VAESENC       Z29, Z3, Z3
-	MOVQ          R11, 216(R13)
-	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	MOVQ          R11, DI
-	CRC32Q        -152(R8), R9
-	SARQ          $0x3f, DI
-	ANDL          $0x00000087, DI
-	VAESENCLAST   Z30, Z0, Z0
-	VPCLMULQDQ    $0x00, 2880(DX), Z14, Z14
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
-	CRC32Q        -32(R8), CX
-	MOVQ          R10, 224(R13)
-	VPCLMULQDQ    $0x00, 2944(DX), Z15, Z15
-	MOVQ          R11, 232(R13)
-	VAESENCLAST   Z30, Z1, Z1
-	CRC32Q        -24(R8), CX
-	MOVQ          R11, DI
-	SARQ          $0x3f, DI
-	VPTERNLOGQ    $0x96, Z14, Z15, Z9
-	ANDL          $0x00000087, DI
-	CRC32Q        -16(R8), CX
-	VAESENCLAST   Z30, Z2, Z2
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
-	VMOVQ         R9, X12
 	MOVQ          R10, 240(R13)
-	VPCLMULQDQ    $0x00, 592(AX), X12, X12
+	VPTERNLOGQ    $0x96, Z12, Z13, Z10
 	MOVQ          R11, 248(R13)
+	VAESENCLAST   Z30, Z2, Z2
 	MOVQ          R11, DI
-	VAESENCLAST   Z30, Z3, Z3
-	VMOVQ         X12, R9
+	VPCLMULQDQ    $0x00, 2880(DX), Z14, Z14
 	SARQ          $0x3f, DI
-	XORQ          -8(R8), R9
+	VAESENCLAST   Z30, Z3, Z3
 	ANDL          $0x00000087, DI
-	CRC32Q        R9, CX
+	VPCLMULQDQ    $0x00, 2944(DX), Z15, Z15
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
+	VPTERNLOGQ    $0x96, Z14, Z15, Z9
+	VMOVQ         R9, X12
+	VPCLMULQDQ    $0x00, 592(AX), X12, X12
+	VMOVQ         X12, R9
+	XORQ          -264(R8), R9
+	CRC32Q        R9, CX
 	MOVQ          CX, R9
 	VPXORQ        (R12), Z0, Z0
 	VPXORQ        64(R12), Z1, Z1
@@ -2749,7 +3260,6 @@ same3:
 	CMOVQLE       CX, DX
 
 group4:
-second:
 	VMOVDQU64   256(BX), Z0
 	PREFETCHT0  1280(BX)
 	VMOVDQU64   320(BX), Z1
@@ -2762,267 +3272,267 @@ second:
 	VPTERNLOGQ  $0x96, 320(R12), Z16, Z1
 	VPTERNLOGQ  $0x96, 384(R12), Z16, Z2
 	VPTERNLOGQ  $0x96, 448(R12), Z16, Z3
-	VAESENC     Z17, Z0, Z0
-	VAESENC     Z17, Z1, Z1
-	VAESENC     Z17, Z2, Z2
-	VAESENC     Z17, Z3, Z3
-	VAESENC     Z18, Z0, Z0
-	VAESENC     Z18, Z1, Z1
-	VAESENC     Z18, Z2, Z2
-	VAESENC     Z18, Z3, Z3
-	VAESENC     Z19, Z0, Z0
-	VAESENC     Z19, Z1, Z1
-	VAESENC     Z19, Z2, Z2
-	VAESENC     Z19, Z3, Z3
-	VAESENC     Z20, Z0, Z0
-	VAESENC     Z20, Z1, Z1
-	VAESENC     Z20, Z2, Z2
-	VAESENC     Z20, Z3, Z3
-	VAESENC     Z21, Z0, Z0
-	VAESENC     Z21, Z1, Z1
-	VAESENC     Z21, Z2, Z2
-	VAESENC     Z21, Z3, Z3
-	VAESENC     Z22, Z0, Z0
-	VAESENC     Z22, Z1, Z1
-	VAESENC     Z22, Z2, Z2
-	VAESENC     Z22, Z3, Z3
-	VAESENC     Z23, Z0, Z0
-	VAESENC     Z23, Z1, Z1
-	VAESENC     Z23, Z2, Z2
-	VAESENC     Z23, Z3, Z3
-	VAESENC     Z24, Z0, Z0
 	MOVQ        R10, 256(R13)
+	VAESENC     Z17, Z0, Z0
 	MOVQ        R11, 264(R13)
-	VMOVDQU64   (R8), Z12
+	VAESENC     Z17, Z1, Z1
 	MOVQ        R11, DI
-	VMOVDQU64   64(R8), Z13
-	SARQ        $0x3f, DI
-	VAESENC     Z24, Z1, Z1
 	XORL        CX, CX
+	VAESENC     Z17, Z2, Z2
+	SARQ        $0x3f, DI
+	VAESENC     Z17, Z3, Z3
 	ANDL        $0x00000087, DI
-	VPSHUFB     Z6, Z12, Z12
+	VAESENC     Z18, Z0, Z0
+	CRC32Q      -144(R8), CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
+	VAESENC     Z18, Z1, Z1
 	MOVQ        R10, 272(R13)
-	CRC32Q      112(R8), CX
-	VAESENC     Z24, Z2, Z2
+	VAESENC     Z18, Z2, Z2
 	MOVQ        R11, 280(R13)
-	VPSHUFB     Z6, Z13, Z13
+	CRC32Q      -256(R8), R9
+	VAESENC     Z18, Z3, Z3
 	MOVQ        R11, DI
-	CRC32Q      (R8), R9
+	VAESENC     Z19, Z0, Z0
 	SARQ        $0x3f, DI
-	VPXORQ      Z11, Z12, Z12
-	VAESENC     Z24, Z3, Z3
+	VAESENC     Z19, Z1, Z1
+	CRC32Q      -136(R8), CX
 	ANDL        $0x00000087, DI
+	VAESENC     Z19, Z2, Z2
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	CRC32Q      120(R8), CX
+	VAESENC     Z19, Z3, Z3
+	CRC32Q      -248(R8), R9
 	MOVQ        R10, 288(R13)
-	VPXORQ      Z11, Z11, Z11
+	VAESENC     Z20, Z0, Z0
 	MOVQ        R11, 296(R13)
-	VAESENC     Z25, Z0, Z0
-	VMOVDQU64   (DX), Z4
+	VAESENC     Z20, Z1, Z1
 	MOVQ        R11, DI
-	CRC32Q      8(R8), R9
+	CRC32Q      -128(R8), CX
+	VAESENC     Z20, Z2, Z2
 	SARQ        $0x3f, DI
-	VMOVDQU64   64(DX), Z5
+	VAESENC     Z20, Z3, Z3
 	ANDL        $0x00000087, DI
+	VAESENC     Z21, Z0, Z0
+	CRC32Q      -240(R8), R9
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	VAESENC     Z25, Z1, Z1
-	CRC32Q      128(R8), CX
+	VAESENC     Z21, Z1, Z1
 	MOVQ        R10, 304(R13)
-	VPCLMULQDQ  $0x00, Z4, Z12, Z14
+	VAESENC     Z21, Z2, Z2
 	MOVQ        R11, 312(R13)
-	CRC32Q      16(R8), R9
+	CRC32Q      -120(R8), CX
+	VAESENC     Z21, Z3, Z3
 	MOVQ        R11, DI
+	VAESENC     Z22, Z0, Z0
+	SARQ        $0x3f, DI
+	VAESENC     Z22, Z1, Z1
+	CRC32Q      -232(R8), R9
+	ANDL        $0x00000087, DI
+	VAESENC     Z22, Z2, Z2
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VAESENC     Z22, Z3, Z3
+	CRC32Q      -112(R8), CX
+	MOVQ        R10, 320(R13)
+	VAESENC     Z23, Z0, Z0
+	MOVQ        R11, 328(R13)
+	VAESENC     Z23, Z1, Z1
+	MOVQ        R11, DI
+	CRC32Q      -224(R8), R9
+	VAESENC     Z23, Z2, Z2
+	SARQ        $0x3f, DI
+	VAESENC     Z23, Z3, Z3
+	ANDL        $0x00000087, DI
+	VAESENC     Z24, Z0, Z0
+	CRC32Q      -104(R8), CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VMOVDQU64   (R8), Z12
+	MOVQ        R10, 336(R13)
+	VAESENC     Z24, Z1, Z1
+	MOVQ        R11, 344(R13)
+	CRC32Q      -216(R8), R9
+	VMOVDQU64   64(R8), Z13
+	MOVQ        R11, DI
+	VAESENC     Z24, Z2, Z2
+	SARQ        $0x3f, DI
+	CRC32Q      -96(R8), CX
+	VPSHUFB     Z6, Z12, Z12
+	ANDL        $0x00000087, DI
+	VPSHUFB     Z6, Z13, Z13
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VAESENC     Z24, Z3, Z3
+	CRC32Q      -208(R8), R9
+	MOVQ        R10, 352(R13)
+	VPXORQ      Z11, Z12, Z12
+	MOVQ        R11, 360(R13)
+	VAESENC     Z25, Z0, Z0
+	MOVQ        R11, DI
+	CRC32Q      -88(R8), CX
+	VPXORQ      Z11, Z11, Z11
+	SARQ        $0x3f, DI
+	VMOVDQU64   (DX), Z4
+	ANDL        $0x00000087, DI
+	VAESENC     Z25, Z1, Z1
+	CRC32Q      -200(R8), R9
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VMOVDQU64   64(DX), Z5
+	MOVQ        R10, 368(R13)
 	VAESENC     Z25, Z2, Z2
+	MOVQ        R11, 376(R13)
+	CRC32Q      -80(R8), CX
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
+	MOVQ        R11, DI
 	VPCLMULQDQ  $0x00, Z5, Z13, Z15
 	SARQ        $0x3f, DI
-	ANDL        $0x00000087, DI
-	CRC32Q      136(R8), CX
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	CRC32Q      -192(R8), R9
 	VAESENC     Z25, Z3, Z3
-	MOVQ        R10, 320(R13)
-	VPSHUFD     $0x4e, Z12, Z14
-	MOVQ        R11, 328(R13)
-	CRC32Q      24(R8), R9
-	MOVQ        R11, DI
-	SARQ        $0x3f, DI
-	VAESENC     Z26, Z0, Z0
-	VPSHUFD     $0x4e, Z13, Z15
 	ANDL        $0x00000087, DI
-	CRC32Q      144(R8), CX
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	VPXORQ      Z12, Z14, Z14
-	MOVQ        R10, 336(R13)
+	VAESENC     Z26, Z0, Z0
+	CRC32Q      -72(R8), CX
+	MOVQ        R10, 384(R13)
+	VPSHUFD     $0x4e, Z12, Z14
+	MOVQ        R11, 392(R13)
 	VAESENC     Z26, Z1, Z1
-	CRC32Q      32(R8), R9
-	MOVQ        R11, 344(R13)
-	VPXORQ      Z13, Z15, Z15
 	MOVQ        R11, DI
+	CRC32Q      -184(R8), R9
+	VPSHUFD     $0x4e, Z13, Z15
 	SARQ        $0x3f, DI
-	CRC32Q      152(R8), CX
+	VPXORQ      Z12, Z14, Z14
 	ANDL        $0x00000087, DI
 	VAESENC     Z26, Z2, Z2
-	VPCLMULQDQ  $0x11, Z4, Z12, Z12
+	CRC32Q      -64(R8), CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	VPCLMULQDQ  $0x11, Z5, Z13, Z13
-	MOVQ        R10, 352(R13)
-	CRC32Q      40(R8), R9
-	MOVQ        R11, 360(R13)
+	VPXORQ      Z13, Z15, Z15
+	MOVQ        R10, 400(R13)
 	VAESENC     Z26, Z3, Z3
+	CRC32Q      -176(R8), R9
+	MOVQ        R11, 408(R13)
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
 	MOVQ        R11, DI
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
 	SARQ        $0x3f, DI
-	CRC32Q      160(R8), CX
-	ANDL        $0x00000087, DI
-	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
+	CRC32Q      -56(R8), CX
 	VAESENC     Z27, Z0, Z0
+	ANDL        $0x00000087, DI
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	CRC32Q      48(R8), R9
-	MOVQ        R10, 368(R13)
-	MOVQ        R11, 376(R13)
+	VAESENC     Z27, Z1, Z1
+	CRC32Q      -168(R8), R9
+	MOVQ        R10, 416(R13)
+	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
+	MOVQ        R11, 424(R13)
 	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
 	MOVQ        R11, DI
-	VAESENC     Z27, Z1, Z1
-	CRC32Q      168(R8), CX
+	CRC32Q      -48(R8), CX
+	VAESENC     Z27, Z2, Z2
 	SARQ        $0x3f, DI
 	VPTERNLOGQ  $0x96, Z14, Z15, Z9
 	ANDL        $0x00000087, DI
-	VMOVDQU64   128(R8), Z12
+	VAESENC     Z27, Z3, Z3
+	CRC32Q      -160(R8), R9
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	CRC32Q      56(R8), R9
-	VAESENC     Z27, Z2, Z2
-	MOVQ        R10, 384(R13)
-	MOVQ        R11, 392(R13)
+	VMOVDQU64   128(R8), Z12
+	MOVQ        R10, 432(R13)
+	VAESENC     Z28, Z0, Z0
+	CRC32Q      -40(R8), CX
+	MOVQ        R11, 440(R13)
 	VMOVDQU64   192(R8), Z13
 	MOVQ        R11, DI
-	CRC32Q      176(R8), CX
-	SARQ        $0x3f, DI
-	VAESENC     Z27, Z3, Z3
 	VPSHUFB     Z6, Z12, Z12
-	ANDL        $0x00000087, DI
-	CRC32Q      64(R8), R9
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
-	MOVQ        R10, 400(R13)
-	VPSHUFB     Z6, Z13, Z13
-	VAESENC     Z28, Z0, Z0
-	MOVQ        R11, 408(R13)
-	CRC32Q      184(R8), CX
-	MOVQ        R11, DI
-	VMOVDQU64   128(DX), Z4
 	SARQ        $0x3f, DI
-	VMOVDQU64   192(DX), Z5
+	CRC32Q      -152(R8), R9
 	VAESENC     Z28, Z1, Z1
 	ANDL        $0x00000087, DI
+	VPSHUFB     Z6, Z13, Z13
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	CRC32Q      72(R8), R9
-	MOVQ        R10, 416(R13)
-	VPCLMULQDQ  $0x00, Z4, Z12, Z14
-	MOVQ        R11, 424(R13)
 	VAESENC     Z28, Z2, Z2
-	CRC32Q      192(R8), CX
-	MOVQ        R11, DI
-	VPCLMULQDQ  $0x00, Z5, Z13, Z15
-	SARQ        $0x3f, DI
-	CRC32Q      80(R8), R9
-	ANDL        $0x00000087, DI
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
-	VAESENC     Z28, Z3, Z3
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	MOVQ        R10, 432(R13)
-	CRC32Q      200(R8), CX
-	MOVQ        R11, 440(R13)
-	VPSHUFD     $0x4e, Z12, Z14
-	MOVQ        R11, DI
-	VAESENC     Z29, Z0, Z0
-	VPSHUFD     $0x4e, Z13, Z15
-	SARQ        $0x3f, DI
-	ANDL        $0x00000087, DI
-	CRC32Q      88(R8), R9
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
-	VPXORQ      Z12, Z14, Z14
-	VAESENC     Z29, Z1, Z1
+	CRC32Q      -32(R8), CX
 	MOVQ        R10, 448(R13)
-	CRC32Q      208(R8), CX
+	VMOVDQU64   128(DX), Z4
 	MOVQ        R11, 456(R13)
-	VPXORQ      Z13, Z15, Z15
+	VMOVDQU64   192(DX), Z5
 	MOVQ        R11, DI
+	CRC32Q      -24(R8), CX
+	VAESENC     Z28, Z3, Z3
+	SARQ        $0x3f, DI
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
+	ANDL        $0x00000087, DI
+	CRC32Q      -16(R8), CX
+	VAESENC     Z29, Z0, Z0
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VPCLMULQDQ  $0x00, Z5, Z13, Z15
+	MOVQ        R10, 464(R13)
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	MOVQ        R11, 472(R13)
+	VAESENC     Z29, Z1, Z1
+	MOVQ        R11, DI
+	VPSHUFD     $0x4e, Z12, Z14
 	SARQ        $0x3f, DI
 	VAESENC     Z29, Z2, Z2
-	CRC32Q      96(R8), R9
 	ANDL        $0x00000087, DI
-	VPCLMULQDQ  $0x11, Z4, Z12, Z12
+	VPSHUFD     $0x4e, Z13, Z15
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	CRC32Q      216(R8), CX
-	MOVQ        R10, 464(R13)
 	VAESENC     Z29, Z3, Z3
-	VPCLMULQDQ  $0x11, Z5, Z13, Z13
-	MOVQ        R11, 472(R13)
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	MOVQ        R11, DI
-	SARQ        $0x3f, DI
-	CRC32Q      104(R8), R9
-	ANDL        $0x00000087, DI
-	VAESENCLAST Z30, Z0, Z0
-	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
-	CRC32Q      224(R8), CX
 	MOVQ        R10, 480(R13)
-	VPCLMULQDQ  $0x00, 2944(DX), Z15, Z15
+	VPXORQ      Z12, Z14, Z14
 	MOVQ        R11, 488(R13)
+	VPXORQ      Z13, Z15, Z15
+	MOVQ        R11, DI
+	VAESENCLAST Z30, Z0, Z0
+	SARQ        $0x3f, DI
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
+	ANDL        $0x00000087, DI
 	VAESENCLAST Z30, Z1, Z1
-	MOVQ        R11, DI
-	CRC32Q      232(R8), CX
-	SARQ        $0x3f, DI
-	VPTERNLOGQ  $0x96, Z14, Z15, Z9
-	ANDL        $0x00000087, DI
-	CRC32Q      240(R8), CX
-	VAESENCLAST Z30, Z2, Z2
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	VMOVQ       R9, X12
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
 	MOVQ        R10, 496(R13)
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
 	MOVQ        R11, 504(R13)
-	VPCLMULQDQ  $0x00, 592(AX), X12, X12
+	VAESENCLAST Z30, Z2, Z2
 	MOVQ        R11, DI
-	VAESENCLAST Z30, Z3, Z3
-	VMOVQ       X12, R9
+	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
 	SARQ        $0x3f, DI
-	XORQ        248(R8), R9
+	VAESENCLAST Z30, Z3, Z3
 	ANDL        $0x00000087, DI
-	CRC32Q      R9, CX
+	VPCLMULQDQ  $0x00, 2944(DX), Z15, Z15
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
+	VPTERNLOGQ  $0x96, Z14, Z15, Z9
+	VMOVQ       R9, X12
+	VPCLMULQDQ  $0x00, 592(AX), X12, X12
+	VMOVQ       X12, R9
+	XORQ        -8(R8), R9
+	CRC32Q      R9, CX
 	MOVQ        CX, R9
 	VPXORQ      256(R12), Z0, Z0
 	VPXORQ      320(R12), Z1, Z1
@@ -3032,91 +3542,131 @@ second:
 	VMOVDQU64   Z1, 320(R8)
 	VMOVDQU64   Z2, 384(R8)
 	VMOVDQU64   Z3, 448(R8)
-	ADDQ        $0x00000200, BX
-	ADDQ        $0x00000200, R8
-	XCHGQ       R12, R13
-	ADDQ        $0x00000100, DX
-	DECQ        SI
-	JNE         unit
-	VMOVDQU64   -256(R8), Z12
-	VMOVDQU64   -192(R8), Z13
-	XORL        CX, CX
-	VPSHUFB     Z6, Z12, Z12
-	CRC32Q      -144(R8), CX
-	VPSHUFB     Z6, Z13, Z13
-	CRC32Q      -256(R8), R9
-	VMOVDQU64   (DX), Z4
-	CRC32Q      -136(R8), CX
-	VMOVDQU64   64(DX), Z5
-	CRC32Q      -248(R8), R9
-	VPCLMULQDQ  $0x00, Z4, Z12, Z14
-	VPCLMULQDQ  $0x00, Z5, Z13, Z15
-	CRC32Q      -128(R8), CX
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	CRC32Q      -240(R8), R9
-	VPSHUFD     $0x4e, Z12, Z14
-	CRC32Q      -120(R8), CX
-	VPSHUFD     $0x4e, Z13, Z15
-	CRC32Q      -232(R8), R9
-	VPXORQ      Z12, Z14, Z14
-	CRC32Q      -112(R8), CX
-	VPXORQ      Z13, Z15, Z15
-	VPCLMULQDQ  $0x11, Z4, Z12, Z12
-	CRC32Q      -224(R8), R9
-	VPCLMULQDQ  $0x11, Z5, Z13, Z13
-	CRC32Q      -104(R8), CX
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	CRC32Q      -216(R8), R9
-	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
-	CRC32Q      -96(R8), CX
-	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
-	CRC32Q      -208(R8), R9
-	VPTERNLOGQ  $0x96, Z14, Z15, Z9
-	CRC32Q      -88(R8), CX
-	VMOVDQU64   -128(R8), Z12
-	VMOVDQU64   -64(R8), Z13
-	CRC32Q      -200(R8), R9
-	VPSHUFB     Z6, Z12, Z12
-	CRC32Q      -80(R8), CX
-	VPSHUFB     Z6, Z13, Z13
-	CRC32Q      -192(R8), R9
-	VMOVDQU64   128(DX), Z4
-	CRC32Q      -72(R8), CX
-	VMOVDQU64   192(DX), Z5
-	CRC32Q      -184(R8), R9
-	VPCLMULQDQ  $0x00, Z4, Z12, Z14
-	VPCLMULQDQ  $0x00, Z5, Z13, Z15
-	CRC32Q      -64(R8), CX
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	CRC32Q      -176(R8), R9
-	VPSHUFD     $0x4e, Z12, Z14
-	CRC32Q      -56(R8), CX
-	VPSHUFD     $0x4e, Z13, Z15
-	CRC32Q      -168(R8), R9
-	VPXORQ      Z12, Z14, Z14
-	CRC32Q      -48(R8), CX
-	VPXORQ      Z13, Z15, Z15
-	VPCLMULQDQ  $0x11, Z4, Z12, Z12
-	CRC32Q      -160(R8), R9
-	VPCLMULQDQ  $0x11, Z5, Z13, Z13
-	CRC32Q      -40(R8), CX
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	CRC32Q      -152(R8), R9
-	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
-	CRC32Q      -32(R8), CX
-	VPCLMULQDQ  $0x00, 2944(DX), Z15, Z15
-	CRC32Q      -24(R8), CX
-	VPTERNLOGQ  $0x96, Z14, Z15, Z9
-	CRC32Q      -16(R8), CX
-	VMOVQ       R9, X12
-	VPCLMULQDQ  $0x00, 592(AX), X12, X12
-	VMOVQ       X12, R9
-	XORQ        -8(R8), R9
-	CRC32Q      R9, CX
-	MOVQ        CX, R9
-	ADDQ        $0x00000100, DX
-	CMPQ        24(SP), $0x00
-	JEQ         lengths
+
+sealed:
+	ADDQ       $0x00000200, BX
+	ADDQ       $0x00000200, R8
+	XCHGQ      R12, R13
+	ADDQ       $0x00000100, DX
+	DECQ       SI
+	JNE        unit
+	VMOVDQU64  -256(R8), Z12
+	VMOVDQU64  -192(R8), Z13
+	VPSHUFB    Z6, Z12, Z12
+	VPSHUFB    Z6, Z13, Z13
+	VMOVDQU64  (DX), Z4
+	VMOVDQU64  64(DX), Z5
+	VPCLMULQDQ $0x00, Z4, Z12, Z14
+	VPCLMULQDQ $0x00, Z5, Z13, Z15
+	VPTERNLOGQ $0x96, Z14, Z15, Z8
+	VPSHUFD    $0x4e, Z12, Z14
+	VPSHUFD    $0x4e, Z13, Z15
+	VPXORQ     Z12, Z14, Z14
+	VPXORQ     Z13, Z15, Z15
+	VPCLMULQDQ $0x11, Z4, Z12, Z12
+	VPCLMULQDQ $0x11, Z5, Z13, Z13
+	VPTERNLOGQ $0x96, Z12, Z13, Z10
+	VPCLMULQDQ $0x00, 2752(DX), Z14, Z14
+	VPCLMULQDQ $0x00, 2816(DX), Z15, Z15
+	VPTERNLOGQ $0x96, Z14, Z15, Z9
+	VMOVDQU64  -128(R8), Z12
+	VMOVDQU64  -64(R8), Z13
+	VPSHUFB    Z6, Z12, Z12
+	VPSHUFB    Z6, Z13, Z13
+	VMOVDQU64  128(DX), Z4
+	VMOVDQU64  192(DX), Z5
+	VPCLMULQDQ $0x00, Z4, Z12, Z14
+	VPCLMULQDQ $0x00, Z5, Z13, Z15
+	VPTERNLOGQ $0x96, Z14, Z15, Z8
+	VPSHUFD    $0x4e, Z12, Z14
+	VPSHUFD    $0x4e, Z13, Z15
+	VPXORQ     Z12, Z14, Z14
+	VPXORQ     Z13, Z15, Z15
+	VPCLMULQDQ $0x11, Z4, Z12, Z12
+	VPCLMULQDQ $0x11, Z5, Z13, Z13
+	VPTERNLOGQ $0x96, Z12, Z13, Z10
+	VPCLMULQDQ $0x00, 2880(DX), Z14, Z14
+	VPCLMULQDQ $0x00, 2944(DX), Z15, Z15
+	VPTERNLOGQ $0x96, Z14, Z15, Z9
+	ADDQ       $0x00000100, DX
+	XORL       CX, CX
+	CRC32Q     -400(R8), CX
+	CRC32Q     -512(R8), R9
+	CRC32Q     -392(R8), CX
+	CRC32Q     -504(R8), R9
+	CRC32Q     -384(R8), CX
+	CRC32Q     -496(R8), R9
+	CRC32Q     -376(R8), CX
+	CRC32Q     -488(R8), R9
+	CRC32Q     -368(R8), CX
+	CRC32Q     -480(R8), R9
+	CRC32Q     -360(R8), CX
+	CRC32Q     -472(R8), R9
+	CRC32Q     -352(R8), CX
+	CRC32Q     -464(R8), R9
+	CRC32Q     -344(R8), CX
+	CRC32Q     -456(R8), R9
+	CRC32Q     -336(R8), CX
+	CRC32Q     -448(R8), R9
+	CRC32Q     -328(R8), CX
+	CRC32Q     -440(R8), R9
+	CRC32Q     -320(R8), CX
+	CRC32Q     -432(R8), R9
+	CRC32Q     -312(R8), CX
+	CRC32Q     -424(R8), R9
+	CRC32Q     -304(R8), CX
+	CRC32Q     -416(R8), R9
+	CRC32Q     -296(R8), CX
+	CRC32Q     -408(R8), R9
+	CRC32Q     -288(R8), CX
+	CRC32Q     -280(R8), CX
+	CRC32Q     -272(R8), CX
+	VMOVQ      R9, X12
+	VPCLMULQDQ $0x00, 592(AX), X12, X12
+	VMOVQ      X12, R9
+	XORQ       -264(R8), R9
+	CRC32Q     R9, CX
+	MOVQ       CX, R9
+	XORL       CX, CX
+	CRC32Q     -144(R8), CX
+	CRC32Q     -256(R8), R9
+	CRC32Q     -136(R8), CX
+	CRC32Q     -248(R8), R9
+	CRC32Q     -128(R8), CX
+	CRC32Q     -240(R8), R9
+	CRC32Q     -120(R8), CX
+	CRC32Q     -232(R8), R9
+	CRC32Q     -112(R8), CX
+	CRC32Q     -224(R8), R9
+	CRC32Q     -104(R8), CX
+	CRC32Q     -216(R8), R9
+	CRC32Q     -96(R8), CX
+	CRC32Q     -208(R8), R9
+	CRC32Q     -88(R8), CX
+	CRC32Q     -200(R8), R9
+	CRC32Q     -80(R8), CX
+	CRC32Q     -192(R8), R9
+	CRC32Q     -72(R8), CX
+	CRC32Q     -184(R8), R9
+	CRC32Q     -64(R8), CX
+	CRC32Q     -176(R8), R9
+	CRC32Q     -56(R8), CX
+	CRC32Q     -168(R8), R9
+	CRC32Q     -48(R8), CX
+	CRC32Q     -160(R8), R9
+	CRC32Q     -40(R8), CX
+	CRC32Q     -152(R8), R9
+	CRC32Q     -32(R8), CX
+	CRC32Q     -24(R8), CX
+	CRC32Q     -16(R8), CX
+	VMOVQ      R9, X12
+	VPCLMULQDQ $0x00, 592(AX), X12, X12
+	VMOVQ      X12, R9
+	XORQ       -8(R8), R9
+	CRC32Q     R9, CX
+	MOVQ       CX, R9
+	CMPQ       24(SP), $0x00
+	JEQ        lengths
 
 rest:
 	MOVQ  24(SP), DI
@@ -3490,20 +4040,20 @@ same2:
 	VPTERNLOGQ    $0x96, 64(R11), Z16, Z1
 	VPTERNLOGQ    $0x96, 128(R11), Z16, Z2
 	VPTERNLOGQ    $0x96, 192(R11), Z16, Z3
-	VAESDEC       Z17, Z0, Z0
 	MOVQ          R9, (R12)
+	VAESDEC       Z17, Z0, Z0
 	MOVQ          R10, 8(R12)
 	VAESDEC       Z17, Z1, Z1
 	MOVQ          R10, CX
 	VMOVDQU64     (BX), Z12
-	VAESDEC       Z17, Z2, Z2
 	SARQ          $0x3f, CX
+	VAESDEC       Z17, Z2, Z2
 	ANDL          $0x00000087, CX
 	VMOVDQU64     64(BX), Z13
-	VAESDEC       Z17, Z3, Z3
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
+	VAESDEC       Z17, Z3, Z3
 	MOVQ          R9, 16(R12)
 	VAESDEC       Z18, Z0, Z0
 	MOVQ          R10, 24(R12)
@@ -3512,26 +4062,26 @@ same2:
 	VAESDEC       Z18, Z1, Z1
 	SARQ          $0x3f, CX
 	VPSHUFB       Z6, Z13, Z13
-	VAESDEC       Z18, Z2, Z2
 	ANDL          $0x00000087, CX
+	VAESDEC       Z18, Z2, Z2
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
 	VPXORQ        Z11, Z12, Z12
-	VAESDEC       Z18, Z3, Z3
 	MOVQ          R9, 32(R12)
+	VAESDEC       Z18, Z3, Z3
 	MOVQ          R10, 40(R12)
 	VAESDEC       Z19, Z0, Z0
 	MOVQ          R10, CX
 	VPXORQ        Z11, Z11, Z11
-	VAESDEC       Z19, Z1, Z1
 	SARQ          $0x3f, CX
+	VAESDEC       Z19, Z1, Z1
 	ANDL          $0x00000087, CX
 	VMOVDQU64     (DX), Z4
-	VAESDEC       Z19, Z2, Z2
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
+	VAESDEC       Z19, Z2, Z2
 	MOVQ          R9, 48(R12)
 	VAESDEC       Z19, Z3, Z3
 	MOVQ          R10, 56(R12)
@@ -3540,26 +4090,26 @@ same2:
 	VAESDEC       Z20, Z0, Z0
 	SARQ          $0x3f, CX
 	VPCLMULQDQ    $0x00, Z4, Z12, Z14
-	VAESDEC       Z20, Z1, Z1
 	ANDL          $0x00000087, CX
+	VAESDEC       Z20, Z1, Z1
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
 	VPCLMULQDQ    $0x00, Z5, Z13, Z15
-	VAESDEC       Z20, Z2, Z2
 	MOVQ          R9, 64(R12)
+	VAESDEC       Z20, Z2, Z2
 	MOVQ          R10, 72(R12)
 	VAESDEC       Z20, Z3, Z3
 	MOVQ          R10, CX
 	VPTERNLOGQ    $0x96, Z14, Z15, Z8
-	VAESDEC       Z21, Z0, Z0
 	SARQ          $0x3f, CX
+	VAESDEC       Z21, Z0, Z0
 	ANDL          $0x00000087, CX
 	VPSHUFD       $0x4e, Z12, Z14
-	VAESDEC       Z21, Z1, Z1
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
+	VAESDEC       Z21, Z1, Z1
 	MOVQ          R9, 80(R12)
 	VAESDEC       Z21, Z2, Z2
 	MOVQ          R10, 88(R12)
@@ -3568,26 +4118,26 @@ same2:
 	VAESDEC       Z21, Z3, Z3
 	SARQ          $0x3f, CX
 	VPXORQ        Z12, Z14, Z14
-	VAESDEC       Z22, Z0, Z0
 	ANDL          $0x00000087, CX
+	VAESDEC       Z22, Z0, Z0
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
 	VPXORQ        Z13, Z15, Z15
-	VAESDEC       Z22, Z1, Z1
 	MOVQ          R9, 96(R12)
+	VAESDEC       Z22, Z1, Z1
 	MOVQ          R10, 104(R12)
 	VAESDEC       Z22, Z2, Z2
 	MOVQ          R10, CX
 	VPCLMULQDQ    $0x11, Z4, Z12, Z12
-	VAESDEC       Z22, Z3, Z3
 	SARQ          $0x3f, CX
+	VAESDEC       Z22, Z3, Z3
 	ANDL          $0x00000087, CX
 	VPCLMULQDQ    $0x11, Z5, Z13, Z13
-	VAESDEC       Z23, Z0, Z0
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
+	VAESDEC       Z23, Z0, Z0
 	MOVQ          R9, 112(R12)
 	VAESDEC       Z23, Z1, Z1
 	MOVQ          R10, 120(R12)
@@ -3596,26 +4146,26 @@ same2:
 	VAESDEC       Z23, Z2, Z2
 	SARQ          $0x3f, CX
 	VPCLMULQDQ    $0x00, 2752(DX), Z14, Z14
-	VAESDEC       Z23, Z3, Z3
 	ANDL          $0x00000087, CX
+	VAESDEC       Z23, Z3, Z3
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
 	VPCLMULQDQ    $0x00, 2816(DX), Z15, Z15
-	VAESDEC       Z24, Z0, Z0
 	MOVQ          R9, 128(R12)
+	VAESDEC       Z24, Z0, Z0
 	MOVQ          R10, 136(R12)
 	VAESDEC       Z24, Z1, Z1
 	MOVQ          R10, CX
 	VPTERNLOGQ    $0x96, Z14, Z15, Z9
-	VAESDEC       Z24, Z2, Z2
 	SARQ          $0x3f, CX
+	VAESDEC       Z24, Z2, Z2
 	ANDL          $0x00000087, CX
 	VMOVDQU64     128(BX), Z12
-	VAESDEC       Z24, Z3, Z3
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
+	VAESDEC       Z24, Z3, Z3
 	MOVQ          R9, 144(R12)
 	VAESDEC       Z25, Z0, Z0
 	MOVQ          R10, 152(R12)
@@ -3624,26 +4174,26 @@ same2:
 	VAESDEC       Z25, Z1, Z1
 	SARQ          $0x3f, CX
 	VPSHUFB       Z6, Z12, Z12
-	VAESDEC       Z25, Z2, Z2
 	ANDL          $0x00000087, CX
+	VAESDEC       Z25, Z2, Z2
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
 	VPSHUFB       Z6, Z13, Z13
-	VAESDEC       Z25, Z3, Z3
 	MOVQ          R9, 160(R12)
+	VAESDEC       Z25, Z3, Z3
 	MOVQ          R10, 168(R12)
 	VAESDEC       Z26, Z0, Z0
 	MOVQ          R10, CX
 	VMOVDQU64     128(DX), Z4
-	VAESDEC       Z26, Z1, Z1
 	SARQ          $0x3f, CX
+	VAESDEC       Z26, Z1, Z1
 	ANDL          $0x00000087, CX
 	VMOVDQU64     192(DX), Z5
-	VAESDEC       Z26, Z2, Z2
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
+	VAESDEC       Z26, Z2, Z2
 	MOVQ          R9, 176(R12)
 	VAESDEC       Z26, Z3, Z3
 	MOVQ          R10, 184(R12)
@@ -3652,26 +4202,26 @@ same2:
 	VAESDEC       Z27, Z0, Z0
 	SARQ          $0x3f, CX
 	VPCLMULQDQ    $0x00, Z5, Z13, Z15
-	VAESDEC       Z27, Z1, Z1
 	ANDL          $0x00000087, CX
+	VAESDEC       Z27, Z1, Z1
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
 	VPTERNLOGQ    $0x96, Z14, Z15, Z8
-	VAESDEC       Z27, Z2, Z2
 	MOVQ          R9, 192(R12)
+	VAESDEC       Z27, Z2, Z2
 	MOVQ          R10, 200(R12)
 	VAESDEC       Z27, Z3, Z3
 	MOVQ          R10, CX
 	VPSHUFD       $0x4e, Z12, Z14
-	VAESDEC       Z28, Z0, Z0
 	SARQ          $0x3f, CX
+	VAESDEC       Z28, Z0, Z0
 	ANDL          $0x00000087, CX
 	VPSHUFD       $0x4e, Z13, Z15
-	VAESDEC       Z28, Z1, Z1
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
+	VAESDEC       Z28, Z1, Z1
 	MOVQ          R9, 208(R12)
 	VAESDEC       Z28, Z2, Z2
 	MOVQ          R10, 216(R12)
@@ -3680,26 +4230,26 @@ same2:
 	VAESDEC       Z28, Z3, Z3
 	SARQ          $0x3f, CX
 	VPXORQ        Z13, Z15, Z15
-	VAESDEC       Z29, Z0, Z0
 	ANDL          $0x00000087, CX
+	VAESDEC       Z29, Z0, Z0
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
 	VPCLMULQDQ    $0x11, Z4, Z12, Z12
-	VAESDEC       Z29, Z1, Z1
 	MOVQ          R9, 224(R12)
+	VAESDEC       Z29, Z1, Z1
 	MOVQ          R10, 232(R12)
 	VAESDEC       Z29, Z2, Z2
 	MOVQ          R10, CX
 	VPCLMULQDQ    $0x11, Z5, Z13, Z13
-	VAESDEC       Z29, Z3, Z3
 	SARQ          $0x3f, CX
+	VAESDEC       Z29, Z3, Z3
 	ANDL          $0x00000087, CX
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	VAESDECLAST   Z30, Z0, Z0
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
+	VAESDECLAST   Z30, Z0, Z0
 	MOVQ          R9, 240(R12)
 	VAESDECLAST   Z30, Z1, Z1
 	MOVQ          R10, 248(R12)
@@ -3708,8 +4258,8 @@ same2:
 	VAESDECLAST   Z30, Z2, Z2
 	SARQ          $0x3f, CX
 	VPCLMULQDQ    $0x00, 2944(DX), Z15, Z15
-	VAESDECLAST   Z30, Z3, Z3
 	ANDL          $0x00000087, CX
+	VAESDECLAST   Z30, Z3, Z3
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
@@ -3734,224 +4284,224 @@ same2:
 	VPTERNLOGQ    $0x96, 320(R11), Z16, Z1
 	VPTERNLOGQ    $0x96, 384(R11), Z16, Z2
 	VPTERNLOGQ    $0x96, 448(R11), Z16, Z3
-	VAESDEC       Z17, Z0, Z0
 	MOVQ          R9, 256(R12)
 	MOVQ          R10, 264(R12)
-	VAESDEC       Z17, Z1, Z1
+	VAESDEC       Z17, Z0, Z0
 	MOVQ          R10, CX
-	VMOVDQU64     256(BX), Z12
-	VAESDEC       Z17, Z2, Z2
+	VAESDEC       Z17, Z1, Z1
 	SARQ          $0x3f, CX
+	VMOVDQU64     256(BX), Z12
 	ANDL          $0x00000087, CX
+	VAESDEC       Z17, Z2, Z2
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
-	VAESDEC       Z17, Z3, Z3
 	VMOVDQU64     320(BX), Z13
 	MOVQ          R9, 272(R12)
-	VAESDEC       Z18, Z0, Z0
+	VAESDEC       Z17, Z3, Z3
 	MOVQ          R10, 280(R12)
-	VPSHUFB       Z6, Z12, Z12
-	VAESDEC       Z18, Z1, Z1
+	VAESDEC       Z18, Z0, Z0
 	MOVQ          R10, CX
+	VPSHUFB       Z6, Z12, Z12
 	SARQ          $0x3f, CX
+	VAESDEC       Z18, Z1, Z1
 	ANDL          $0x00000087, CX
-	VAESDEC       Z18, Z2, Z2
 	VPSHUFB       Z6, Z13, Z13
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
-	VAESDEC       Z18, Z3, Z3
+	VAESDEC       Z18, Z2, Z2
 	MOVQ          R9, 288(R12)
-	VMOVDQU64     256(DX), Z4
+	VAESDEC       Z18, Z3, Z3
 	MOVQ          R10, 296(R12)
-	VAESDEC       Z19, Z0, Z0
+	VMOVDQU64     256(DX), Z4
 	MOVQ          R10, CX
+	VAESDEC       Z19, Z0, Z0
 	SARQ          $0x3f, CX
-	VAESDEC       Z19, Z1, Z1
 	VMOVDQU64     320(DX), Z5
 	ANDL          $0x00000087, CX
-	VAESDEC       Z19, Z2, Z2
+	VAESDEC       Z19, Z1, Z1
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
-	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	VAESDEC       Z19, Z2, Z2
 	MOVQ          R9, 304(R12)
-	VAESDEC       Z19, Z3, Z3
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
 	MOVQ          R10, 312(R12)
+	VAESDEC       Z19, Z3, Z3
 	MOVQ          R10, CX
-	VAESDEC       Z20, Z0, Z0
 	VPCLMULQDQ    $0x00, Z5, Z13, Z15
 	SARQ          $0x3f, CX
+	VAESDEC       Z20, Z0, Z0
 	ANDL          $0x00000087, CX
 	VAESDEC       Z20, Z1, Z1
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
-	VAESDEC       Z20, Z2, Z2
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	MOVQ          R9, 320(R12)
+	VAESDEC       Z20, Z2, Z2
 	MOVQ          R10, 328(R12)
-	VAESDEC       Z20, Z3, Z3
 	VPSHUFD       $0x4e, Z12, Z14
 	MOVQ          R10, CX
+	VAESDEC       Z20, Z3, Z3
 	SARQ          $0x3f, CX
 	VAESDEC       Z21, Z0, Z0
-	VPSHUFD       $0x4e, Z13, Z15
 	ANDL          $0x00000087, CX
-	VAESDEC       Z21, Z1, Z1
+	VPSHUFD       $0x4e, Z13, Z15
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
+	VAESDEC       Z21, Z1, Z1
 	MOVQ          R9, 336(R12)
 	VPXORQ        Z12, Z14, Z14
-	VAESDEC       Z21, Z2, Z2
 	MOVQ          R10, 344(R12)
+	VAESDEC       Z21, Z2, Z2
 	MOVQ          R10, CX
 	VAESDEC       Z21, Z3, Z3
-	VPXORQ        Z13, Z15, Z15
 	SARQ          $0x3f, CX
-	VAESDEC       Z22, Z0, Z0
+	VPXORQ        Z13, Z15, Z15
 	ANDL          $0x00000087, CX
+	VAESDEC       Z22, Z0, Z0
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
 	VPCLMULQDQ    $0x11, Z4, Z12, Z12
-	VAESDEC       Z22, Z1, Z1
 	MOVQ          R9, 352(R12)
+	VAESDEC       Z22, Z1, Z1
 	MOVQ          R10, 360(R12)
 	VAESDEC       Z22, Z2, Z2
-	VPCLMULQDQ    $0x11, Z5, Z13, Z13
 	MOVQ          R10, CX
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
 	SARQ          $0x3f, CX
 	VAESDEC       Z22, Z3, Z3
 	ANDL          $0x00000087, CX
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	VAESDEC       Z23, Z0, Z0
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
+	VAESDEC       Z23, Z0, Z0
 	MOVQ          R9, 368(R12)
 	VAESDEC       Z23, Z1, Z1
-	VPCLMULQDQ    $0x00, 3008(DX), Z14, Z14
 	MOVQ          R10, 376(R12)
+	VPCLMULQDQ    $0x00, 3008(DX), Z14, Z14
 	MOVQ          R10, CX
 	VAESDEC       Z23, Z2, Z2
 	SARQ          $0x3f, CX
 	VPCLMULQDQ    $0x00, 3072(DX), Z15, Z15
-	VAESDEC       Z23, Z3, Z3
 	ANDL          $0x00000087, CX
+	VAESDEC       Z23, Z3, Z3
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
 	VPTERNLOGQ    $0x96, Z14, Z15, Z9
-	VAESDEC       Z24, Z0, Z0
 	MOVQ          R9, 384(R12)
 	MOVQ          R10, 392(R12)
-	VAESDEC       Z24, Z1, Z1
+	VAESDEC       Z24, Z0, Z0
 	MOVQ          R10, CX
-	VMOVDQU64     384(BX), Z12
-	VAESDEC       Z24, Z2, Z2
+	VAESDEC       Z24, Z1, Z1
 	SARQ          $0x3f, CX
+	VMOVDQU64     384(BX), Z12
 	ANDL          $0x00000087, CX
+	VAESDEC       Z24, Z2, Z2
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
-	VAESDEC       Z24, Z3, Z3
 	VMOVDQU64     448(BX), Z13
 	MOVQ          R9, 400(R12)
-	VAESDEC       Z25, Z0, Z0
+	VAESDEC       Z24, Z3, Z3
 	MOVQ          R10, 408(R12)
-	VPSHUFB       Z6, Z12, Z12
-	VAESDEC       Z25, Z1, Z1
+	VAESDEC       Z25, Z0, Z0
 	MOVQ          R10, CX
+	VPSHUFB       Z6, Z12, Z12
 	SARQ          $0x3f, CX
+	VAESDEC       Z25, Z1, Z1
 	ANDL          $0x00000087, CX
-	VAESDEC       Z25, Z2, Z2
 	VPSHUFB       Z6, Z13, Z13
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
-	VAESDEC       Z25, Z3, Z3
+	VAESDEC       Z25, Z2, Z2
 	MOVQ          R9, 416(R12)
-	VMOVDQU64     384(DX), Z4
+	VAESDEC       Z25, Z3, Z3
 	MOVQ          R10, 424(R12)
-	VAESDEC       Z26, Z0, Z0
+	VMOVDQU64     384(DX), Z4
 	MOVQ          R10, CX
+	VAESDEC       Z26, Z0, Z0
 	SARQ          $0x3f, CX
-	VAESDEC       Z26, Z1, Z1
 	VMOVDQU64     448(DX), Z5
 	ANDL          $0x00000087, CX
-	VAESDEC       Z26, Z2, Z2
+	VAESDEC       Z26, Z1, Z1
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
-	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	VAESDEC       Z26, Z2, Z2
 	MOVQ          R9, 432(R12)
-	VAESDEC       Z26, Z3, Z3
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
 	MOVQ          R10, 440(R12)
+	VAESDEC       Z26, Z3, Z3
 	MOVQ          R10, CX
-	VAESDEC       Z27, Z0, Z0
 	VPCLMULQDQ    $0x00, Z5, Z13, Z15
 	SARQ          $0x3f, CX
+	VAESDEC       Z27, Z0, Z0
 	ANDL          $0x00000087, CX
 	VAESDEC       Z27, Z1, Z1
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
-	VAESDEC       Z27, Z2, Z2
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	MOVQ          R9, 448(R12)
+	VAESDEC       Z27, Z2, Z2
 	MOVQ          R10, 456(R12)
-	VAESDEC       Z27, Z3, Z3
 	VPSHUFD       $0x4e, Z12, Z14
 	MOVQ          R10, CX
+	VAESDEC       Z27, Z3, Z3
 	SARQ          $0x3f, CX
 	VAESDEC       Z28, Z0, Z0
-	VPSHUFD       $0x4e, Z13, Z15
 	ANDL          $0x00000087, CX
-	VAESDEC       Z28, Z1, Z1
+	VPSHUFD       $0x4e, Z13, Z15
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
+	VAESDEC       Z28, Z1, Z1
 	MOVQ          R9, 464(R12)
 	VPXORQ        Z12, Z14, Z14
-	VAESDEC       Z28, Z2, Z2
 	MOVQ          R10, 472(R12)
+	VAESDEC       Z28, Z2, Z2
 	MOVQ          R10, CX
 	VAESDEC       Z28, Z3, Z3
-	VPXORQ        Z13, Z15, Z15
 	SARQ          $0x3f, CX
-	VAESDEC       Z29, Z0, Z0
+	VPXORQ        Z13, Z15, Z15
 	ANDL          $0x00000087, CX
+	VAESDEC       Z29, Z0, Z0
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
 	VPCLMULQDQ    $0x11, Z4, Z12, Z12
-	VAESDEC       Z29, Z1, Z1
 	MOVQ          R9, 480(R12)
+	VAESDEC       Z29, Z1, Z1
 	MOVQ          R10, 488(R12)
 	VAESDEC       Z29, Z2, Z2
-	VPCLMULQDQ    $0x11, Z5, Z13, Z13
 	MOVQ          R10, CX
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
 	SARQ          $0x3f, CX
 	VAESDEC       Z29, Z3, Z3
 	ANDL          $0x00000087, CX
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	VAESDECLAST   Z30, Z0, Z0
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
+	VAESDECLAST   Z30, Z0, Z0
 	MOVQ          R9, 496(R12)
 	VAESDECLAST   Z30, Z1, Z1
-	VPCLMULQDQ    $0x00, 3136(DX), Z14, Z14
 	MOVQ          R10, 504(R12)
+	VPCLMULQDQ    $0x00, 3136(DX), Z14, Z14
 	MOVQ          R10, CX
 	VAESDECLAST   Z30, Z2, Z2
 	SARQ          $0x3f, CX
 	VPCLMULQDQ    $0x00, 3200(DX), Z15, Z15
-	VAESDECLAST   Z30, Z3, Z3
 	ANDL          $0x00000087, CX
+	VAESDECLAST   Z30, Z3, Z3
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9

@@ -133,26 +133,33 @@ func (e *etmKernel) maskOfTag() {
 	e.load(v, e.ej0)
 }
 
-// hashAfterSeal is how many AES instructions of half a unit come before the steps of GHASH; measured on Zen 4.
-const hashAfterSeal = 28
+// Where steps go among the AES instructions of half a unit; measured on Zen 4.
+const (
+	hashAfterSeal = 28 // that come before the steps of GHASH: what was just written is not there yet
+	sumWithin     = 80 // per cent of the instructions beside which the words of the sum go
+)
 
-// half emits half a unit at disp, mixed with steps.
-func (e *etmKernel) half(disp int, steps []func()) {
+// half emits half a unit at disp, mixed with the steps of GHASH and of the sum.
+func (e *etmKernel) half(disp int, hash, words, last []func()) {
 	c := e.c
 	for i, v := range e.a {
 		e.load(at(e.src, disp+64*i), v)
 		c.PREFETCHT0(at(e.src, ahead+disp+64*i))
 	}
 	e.mode.start(e, 4, disp)
-	if own := e.mode.steps(e, disp); len(own) > 0 {
-		steps = mixed(own, steps)
-	}
 	aes, skip := e.cipher(4), 0
-	if !e.open { // what was just written is not there yet
+	if !e.open {
 		skip = hashAfterSeal
 	}
-	emit(aes[:skip])
-	mixIn(aes[skip:], steps)
+	own := e.mode.steps(e, disp)
+	all := append(aes[:skip:skip], mixed(aes[skip:], hash)...)
+	if len(own) > 0 {
+		all = mixed(own, all)
+	}
+	within := len(all) * sumWithin / 100
+	mixIn(all[:within], words)
+	emit(all[within:])
+	emit(last)
 	e.mode.finish(e, 4, disp)
 	for i, v := range e.a {
 		e.load(v, at(e.dst, disp+64*i))
@@ -177,29 +184,38 @@ func (e *etmKernel) next() {
 
 func (e *etmKernel) sealUnits() {
 	c, n := e.c, e.unitBytes()/2
+	sums := func(disp int) (words, last []func()) { return e.sums(e.dst, disp, n) }
 	e.mode.beginUnit(e)
-	e.half(0, nil)
-	c.JMP(operand.LabelRef("second"))
+	e.half(0, nil, nil, nil)
+	e.half(n, e.quad(e.dst, 0, 0, true), nil, nil)
+	c.JMP(operand.LabelRef("sealed"))
 	c.Label("unit")
 	e.mode.beginUnit(e)
-	e.half(0, e.hashAndSum(e.quad(e.dst, -n, 0, false), e.dst, -n))
+	words, last := sums(-2 * n)
+	e.half(0, e.quad(e.dst, -n, 0, false), words, last)
 	e.hashed(n)
-	c.Label("second")
-	e.half(n, e.hashAndSum(e.quad(e.dst, 0, 0, true), e.dst, 0))
+	words, last = sums(-n)
+	e.half(n, e.quad(e.dst, 0, 0, true), words, last)
+	c.Label("sealed")
 	e.next()
 	c.ADDQ(operand.U32(n), e.pp)
 	c.DECQ(e.units)
 	c.JNE(operand.LabelRef("unit"))
-	emit(e.hashAndSum(e.quad(e.dst, -n, 0, false), e.dst, -n))
+	emit(e.quad(e.dst, -n, 0, false))
 	c.ADDQ(operand.U32(n), e.pp)
+	for disp := -2 * n; disp < 0; disp += n {
+		words, last := sums(disp)
+		emit(words)
+		emit(last)
+	}
 }
 
 func (e *etmKernel) openUnits() {
 	c, n := e.c, e.unitBytes()/2
 	c.Label("unit")
 	e.mode.beginUnit(e)
-	e.half(0, e.quad(e.src, 0, 0, true))
-	e.half(n, e.quad(e.src, n, n, false))
+	e.half(0, e.quad(e.src, 0, 0, true), nil, nil)
+	e.half(n, e.quad(e.src, n, n, false), nil, nil)
 	e.next()
 	c.DECQ(e.units)
 	e.hashed(2 * n)
