@@ -47,31 +47,24 @@ func (e *gcmEngine) seal(s *scratch, run []Block) {
 	}
 	e.gcm.SealBatch(jobs)
 	for i := range run {
-		run[i].Tag = jobs[i].Tag
+		b, j := &run[i], &jobs[i]
+		b.Tag, b.CRC = j.Tag, j.CRC
+		j.Dst, j.Src, j.AD = nil, nil, nil
 	}
-	clear(jobs)
 }
 
 func (e *gcmEngine) open(s *scratch, run []Block) {
 	jobs := s.gcm[:len(run)]
 	for i := range run {
 		b, j := &run[i], &jobs[i]
-		if &b.Src[0] == &b.Dst[0] { // what is refused leaves nothing to sum afterwards
-			s.crcs[i] = Checksum(b.Src)
-		}
 		j.Dst, j.Src, j.AD, j.Nonce, j.Tag = b.Dst, b.Src, s.ad(i, b), b.Nonce, b.Tag
 	}
-	if !e.gcm.OpenBatch(jobs) {
-		for i := range run {
-			b := &run[i]
-			switch {
-			case jobs[i].OK:
-			case &b.Src[0] == &b.Dst[0]:
-				reject(b, SuiteGCM, s.crcs[i])
-			default:
-				reject(b, SuiteGCM, Checksum(b.Src))
-			}
+	good := e.gcm.OpenBatch(jobs)
+	for i := range run {
+		j := &jobs[i]
+		if !good && !j.OK {
+			reject(&run[i], SuiteGCM, j.CRC)
 		}
+		j.Dst, j.Src, j.AD = nil, nil, nil
 	}
-	clear(jobs)
 }
