@@ -2,6 +2,7 @@ package aes
 
 import (
 	"fmt"
+	"hash/crc32"
 
 	"github.com/cofferdb/coffer/internal/secmem"
 )
@@ -13,7 +14,7 @@ import (
 type MACJob struct {
 	Dst, Src, AD []byte
 	Nonce        [NonceSize]byte // of the GMAC: must not come twice under one key
-	CRC          uint32          // CRC32C (Castagnoli) of the ciphertext; set by SealBatch, and by OpenBatch where OK is not
+	CRC          uint32          // CRC32C (Castagnoli) of the ciphertext; set by XTSGMAC's SealBatch, and by OpenBatch where OK is not
 	Tag          [TagSize]byte   // set by SealBatch, read by OpenBatch
 	OK           bool            // set by OpenBatch: the message is authentic
 	IV           [BlockSize]byte // XTS: the tweak, not yet encrypted; CBC: the IV
@@ -61,6 +62,9 @@ func (x *XTSGMAC) SealBatch(jobs []MACJob) {
 			x.sealFused(jobs[:n])
 		} else {
 			sealTwice(x.xts.EncryptBatch, x.mac, jobs[:n])
+			for i := range n {
+				jobs[i].CRC = crc32.Checksum(jobs[i].Dst, castagnoli)
+			}
 		}
 		jobs = jobs[n:]
 	}
@@ -154,7 +158,7 @@ func (c *CBCGMAC) Close() {
 	}
 }
 
-// SealBatch is like that of [XTSGMAC].
+// SealBatch is like that of [XTSGMAC], but for the sum, which it does not set.
 func (c *CBCGMAC) SealBatch(jobs []MACJob) {
 	checkMAC(jobs)
 	for len(jobs) > 0 {

@@ -42,6 +42,28 @@ func (g *GCM) sealAsm(jobs []GCMJob) {
 	}
 }
 
+// sealSumAsm is sealAsm, and sets the sums.
+func (g *GCM) sealSumAsm(jobs []GCMJob) {
+	keys, tab, first, n, tags := g.key.enc(), g.hash.table(), gcmJobs(jobs), len(jobs), &jobs[0].Tag[0]
+	const stride = int(unsafe.Sizeof(GCMJob{}))
+	switch g.key.tier<<4 | Tier(g.key.rounds) {
+	case VAES512<<4 | 10:
+		gcmSealSumVAES512r10(keys, tab, first, n, tags, stride)
+	case VAES512<<4 | 12:
+		gcmSealSumVAES512r12(keys, tab, first, n, tags, stride)
+	case VAES512<<4 | 14:
+		gcmSealSumVAES512r14(keys, tab, first, n, tags, stride)
+	case AESNI<<4 | 10:
+		gcmSealSumAESNIr10(keys, tab, first, n, tags, stride)
+	case AESNI<<4 | 12:
+		gcmSealSumAESNIr12(keys, tab, first, n, tags, stride)
+	case AESNI<<4 | 14:
+		gcmSealSumAESNIr14(keys, tab, first, n, tags, stride)
+	default:
+		panic(noKernel)
+	}
+}
+
 // openTags decrypts jobs and sets tags to what theirs should be.
 func (g *GCM) openTags(jobs []GCMJob, tags *[runJobs][TagSize]byte) {
 	keys, tab, first, n, out := g.key.enc(), g.hash.table(), gcmJobs(jobs), len(jobs), &tags[0][0]
@@ -87,7 +109,7 @@ func (g *GCM) refusedSum(j *GCMJob) uint32 {
 		return crc32.Checksum(j.Src, castagnoli)
 	}
 	again := [1]GCMJob{*j}
-	g.sealAsm(again[:])
+	g.sealSumAsm(again[:])
 	return again[0].CRC
 }
 

@@ -64,6 +64,9 @@ func (e *cbcEngine) seal(s *scratch, run []Block) {
 	jobs := s.macJobs(run)
 	e.deriveIVs(s, jobs)
 	e.both.SealBatch(jobs)
+	for i := range run {
+		jobs[i].CRC = Checksum(run[i].Dst)
+	}
 	sealed(jobs, run)
 }
 

@@ -45,7 +45,7 @@ func (e *gcmEngine) seal(s *scratch, run []Block) {
 		b, j := &run[i], &jobs[i]
 		j.Dst, j.Src, j.AD, j.Nonce = b.Dst, b.Src, s.ad(i, b), b.Nonce
 	}
-	e.gcm.SealBatch(jobs)
+	e.gcm.SealSumBatch(jobs)
 	for i := range run {
 		b, j := &run[i], &jobs[i]
 		b.Tag, b.CRC = j.Tag, j.CRC

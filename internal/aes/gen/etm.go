@@ -63,7 +63,7 @@ type etmKernel struct {
 
 func etmWide(c *gen, mode etmMode, r int) {
 	e := &etmKernel{mode: mode, k: z[16 : 16+r+1], spare: [2]reg.VecPhysical{z[7], z[31]}, more: [2]reg.VecPhysical{z[4], z[5]},
-		gcmKernel: gcmKernel{open: mode.opens(), macOnly: true, rounds: r, a: z[:4], hasher: hasher{c: c, wide: true,
+		gcmKernel: gcmKernel{open: mode.opens(), summing: !mode.opens(), macOnly: true, rounds: r, a: z[:4], hasher: hasher{c: c, wide: true,
 			lo: z[8], mid: z[9], hi: z[10], y: z[11], t: [4]reg.VecPhysical{z[12], z[13], z[14], z[15]}}}}
 	e.ops = &gcmWideOps{gcmKernel: &e.gcmKernel, k: e.k}
 	name, doc := "Seal", "encrypts n > 0 jobs, sums them and writes their tags, stride bytes apart."

@@ -39,13 +39,22 @@ const (
 	groupMost = 128 // blocks of units in a group
 )
 
+// gcmWork is what a function does.
+type gcmWork int
+
+const (
+	gcmSeal gcmWork = iota
+	gcmSealSum
+	gcmOpen
+)
+
 func gcm(c *gen) {
-	for _, open := range []bool{false, true} {
+	for _, do := range []gcmWork{gcmSeal, gcmSealSum, gcmOpen} {
 		for _, r := range rounds {
-			gcmWide(c, open, r)
+			gcmWide(c, do, r)
 		}
 		for _, r := range rounds {
-			gcmNarrow(c, open, r)
+			gcmNarrow(c, do, r)
 		}
 	}
 }
@@ -55,6 +64,9 @@ const gcmSig = "func(keys, tab, jobs *byte, n int, tags *byte, stride int)"
 // begin begins the function for a tier.
 func (g *gcmKernel) begin(tier string) {
 	name, doc := "gcmSeal", "encrypts n > 0 jobs and writes their tags, stride bytes apart."
+	if g.summing {
+		name, doc = "gcmSealSum", "is gcmSeal, and sums each job's ciphertext."
+	}
 	if g.open {
 		name, doc = "gcmOpen", "decrypts n > 0 jobs and writes the tags they should have, stride bytes apart."
 	}
@@ -82,6 +94,7 @@ type gcmKernel struct {
 	layout  jobLayout
 	ops     gcmOps
 	open    bool
+	summing bool // sealing, the ciphertext too
 	macOnly bool // all is additional data
 	rounds  int
 	a, b    []reg.VecPhysical // banks of states, later keystream, later ciphertext
@@ -152,7 +165,7 @@ func (g *gcmKernel) batch() {
 	g.clear()
 	g.zero(g.y)
 	c.MOVQ(operand.U32(0), g.primed)
-	if !g.open {
+	if g.summing {
 		c.MOVL(operand.U32(0xffffffff), g.sum.As32())
 	}
 	g.lengths()
@@ -167,7 +180,7 @@ func (g *gcmKernel) batch() {
 	c.JEQ(operand.LabelRef("lengths"))
 	g.ops.rest()
 	c.Label("lengths")
-	if !g.open {
+	if g.summing {
 		g.endSum()
 	}
 	g.tag()

@@ -49,8 +49,11 @@ func (g *gcmKernel) sums(from reg.Register, disp, n int) (words, last []func()) 
 	}
 }
 
-// hashAndSum returns the steps of a hash with those of the sum of the same half unit among them.
+// hashAndSum returns the steps of a hash, with those of the sum of the same half unit among them if there is one.
 func (g *gcmKernel) hashAndSum(hash []func(), from reg.Register, disp int) []func() {
+	if !g.summing {
+		return hash
+	}
 	words, last := g.sums(from, disp, g.unitBytes()/2)
 	return append(mixed(hash, words), last...)
 }
