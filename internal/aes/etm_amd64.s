@@ -6,7 +6,7 @@
 
 // func xtsGMACSealVAES512r10(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
 // Requires: AES, AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+, PCLMULQDQ, SSE4.2, VAES, VPCLMULQDQ
-TEXT ·xtsGMACSealVAES512r10(SB), NOSPLIT, $48-72
+TEXT ·xtsGMACSealVAES512r10(SB), NOSPLIT, $32-72
 	MOVQ            keys+0(FP), CX
 	MOVQ            tab+24(FP), AX
 	VBROADCASTI32X4 (CX), Z16
@@ -20,7 +20,7 @@ TEXT ·xtsGMACSealVAES512r10(SB), NOSPLIT, $48-72
 	VBROADCASTI32X4 128(CX), Z24
 	VBROADCASTI32X4 144(CX), Z25
 	VBROADCASTI32X4 160(CX), Z26
-	VMOVDQU64       (AX), Z31
+	VMOVDQU64       (AX), Z6
 	MOVQ            work+32(FP), CX
 	LEAQ            63(CX), R12
 	ANDQ            $-64, R12
@@ -29,7 +29,7 @@ TEXT ·xtsGMACSealVAES512r10(SB), NOSPLIT, $48-72
 	MOVQ            (CX), R10
 	MOVQ            8(CX), R11
 	MOVQ            R12, CX
-	LEAQ            768(CX), DX
+	LEAQ            512(CX), DX
 
 tweaks1:
 	MOVQ R10, (CX)
@@ -43,10 +43,8 @@ tweaks1:
 	ADDQ $0x10, CX
 	CMPQ CX, DX
 	JNE  tweaks1
-	MOVQ $0x00000000, 40(SP)
 
 job:
-	MOVQ        $0x00000000, 32(SP)
 	VPXORQ      Z8, Z8, Z8
 	VPXORQ      Z9, Z9, Z9
 	VPXORQ      Z10, Z10, Z10
@@ -98,7 +96,7 @@ ad:
 	CMPQ          R14, $0x40
 	JLE           adLast
 	VMOVDQU64     (DI), Z12
-	VPSHUFB       Z31, Z12, Z12
+	VPSHUFB       Z6, Z12, Z12
 	VPXORQ        Z11, Z12, Z12
 	VPXORQ        Z11, Z11, Z11
 	VPCLMULQDQ    $0x00, 3264(AX), Z12, Z13
@@ -151,7 +149,7 @@ adLast:
 	SHRQ       CL, BP
 	KMOVQ      BP, K1
 	VMOVDQU8.Z (DI), K1, Z12
-	VPSHUFB    Z31, Z12, Z12
+	VPSHUFB    Z6, Z12, Z12
 	VPXORQ     Z11, Z12, Z12
 	VPXORQ     Z11, Z11, Z11
 	VPCLMULQDQ $0x00, (R15), Z12, Z13
@@ -164,95 +162,128 @@ adLast:
 	VPXORQ     Z13, Z9, Z9
 
 adDone:
-	TESTQ      SI, SI
-	JEQ        rest
-	CMPQ       40(SP), $0x00
-	JNE        begun
-	VMOVDQU64  (BX), Z0
-	VPTERNLOGQ $0x96, (R12), Z16, Z0
-	VMOVDQU64  64(BX), Z1
-	VPTERNLOGQ $0x96, 64(R12), Z16, Z1
-	VMOVDQU64  128(BX), Z2
-	VPTERNLOGQ $0x96, 128(R12), Z16, Z2
-	VMOVDQU64  192(BX), Z3
-	VPTERNLOGQ $0x96, 192(R12), Z16, Z3
-	VAESENC    Z17, Z0, Z0
-	VAESENC    Z17, Z1, Z1
-	VAESENC    Z17, Z2, Z2
-	VAESENC    Z17, Z3, Z3
-	VAESENC    Z18, Z0, Z0
-	VAESENC    Z18, Z1, Z1
-	VAESENC    Z18, Z2, Z2
-	VAESENC    Z18, Z3, Z3
-	VAESENC    Z19, Z0, Z0
-	VAESENC    Z19, Z1, Z1
-	VAESENC    Z19, Z2, Z2
-	VAESENC    Z19, Z3, Z3
-	VAESENC    Z20, Z0, Z0
-	VAESENC    Z20, Z1, Z1
-	VAESENC    Z20, Z2, Z2
-	VAESENC    Z20, Z3, Z3
+	TESTQ SI, SI
+	JEQ   rest
+	CMPQ  SI, $0x01
+	JNE   same2
+	CMPQ  24(SP), $0x00
+	JNE   same2
+	MOVQ  ivs+8(FP), CX
+	ADDQ  $0x10, CX
+	MOVQ  CX, ivs+8(FP)
+	MOVQ  (CX), R10
+	MOVQ  8(CX), R11
 
-begun:
-	MOVQ        R10, 256(R13)
-	MOVQ        R11, 264(R13)
+same2:
+	VMOVDQU64   (BX), Z0
+	PREFETCHT0  1024(BX)
+	VMOVDQU64   64(BX), Z1
+	PREFETCHT0  1088(BX)
+	VMOVDQU64   128(BX), Z2
+	PREFETCHT0  1152(BX)
+	VMOVDQU64   192(BX), Z3
+	PREFETCHT0  1216(BX)
+	VPTERNLOGQ  $0x96, (R12), Z16, Z0
+	VPTERNLOGQ  $0x96, 64(R12), Z16, Z1
+	VPTERNLOGQ  $0x96, 128(R12), Z16, Z2
+	VPTERNLOGQ  $0x96, 192(R12), Z16, Z3
+	MOVQ        R10, (R13)
+	MOVQ        R11, 8(R13)
+	MOVQ        R11, CX
+	VAESENC     Z17, Z0, Z0
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
+	VAESENC     Z17, Z1, Z1
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	MOVQ        R10, 16(R13)
+	MOVQ        R11, 24(R13)
+	VAESENC     Z17, Z2, Z2
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
+	VAESENC     Z17, Z3, Z3
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z18, Z0, Z0
+	MOVQ        R10, 32(R13)
+	MOVQ        R11, 40(R13)
+	MOVQ        R11, CX
+	VAESENC     Z18, Z1, Z1
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
+	VAESENC     Z18, Z2, Z2
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	MOVQ        R10, 48(R13)
+	MOVQ        R11, 56(R13)
+	VAESENC     Z18, Z3, Z3
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
+	VAESENC     Z19, Z0, Z0
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z19, Z1, Z1
+	MOVQ        R10, 64(R13)
+	MOVQ        R11, 72(R13)
+	MOVQ        R11, CX
+	VAESENC     Z19, Z2, Z2
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
+	VAESENC     Z19, Z3, Z3
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	MOVQ        R10, 80(R13)
+	MOVQ        R11, 88(R13)
+	VAESENC     Z20, Z0, Z0
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
+	VAESENC     Z20, Z1, Z1
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z20, Z2, Z2
+	MOVQ        R10, 96(R13)
+	MOVQ        R11, 104(R13)
+	MOVQ        R11, CX
+	VAESENC     Z20, Z3, Z3
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
 	VAESENC     Z21, Z0, Z0
-	MOVQ        R11, CX
-	SARQ        $0x3f, CX
-	VMOVDQU64   256(BX), Z4
-	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
+	MOVQ        R10, 112(R13)
+	MOVQ        R11, 120(R13)
 	VAESENC     Z21, Z1, Z1
-	MOVQ        R10, 272(R13)
-	MOVQ        R11, 280(R13)
-	VPTERNLOGQ  $0x96, 256(R12), Z16, Z4
 	MOVQ        R11, CX
 	SARQ        $0x3f, CX
-	VMOVDQU64   320(BX), Z5
-	ANDL        $0x00000087, CX
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
 	VAESENC     Z21, Z2, Z2
-	MOVQ        R10, 288(R13)
-	VPTERNLOGQ  $0x96, 320(R12), Z16, Z5
-	MOVQ        R11, 296(R13)
-	MOVQ        R11, CX
-	VAESENC     Z21, Z3, Z3
-	SARQ        $0x3f, CX
 	ANDL        $0x00000087, CX
-	VMOVDQU64   384(BX), Z6
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	MOVQ        R10, 304(R13)
-	VPTERNLOGQ  $0x96, 384(R12), Z16, Z6
-	MOVQ        R11, 312(R13)
+	VAESENC     Z21, Z3, Z3
+	MOVQ        R10, 128(R13)
+	MOVQ        R11, 136(R13)
 	MOVQ        R11, CX
 	VAESENC     Z22, Z0, Z0
 	SARQ        $0x3f, CX
 	ANDL        $0x00000087, CX
-	VMOVDQU64   448(BX), Z7
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
 	VAESENC     Z22, Z1, Z1
-	MOVQ        R10, 320(R13)
-	MOVQ        R11, 328(R13)
-	VPTERNLOGQ  $0x96, 448(R12), Z16, Z7
-	MOVQ        R11, CX
-	SARQ        $0x3f, CX
-	PREFETCHT0  1024(BX)
-	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
+	MOVQ        R10, 144(R13)
+	MOVQ        R11, 152(R13)
 	VAESENC     Z22, Z2, Z2
-	MOVQ        R10, 336(R13)
-	MOVQ        R11, 344(R13)
-	PREFETCHT0  1088(BX)
 	MOVQ        R11, CX
 	SARQ        $0x3f, CX
 	VAESENC     Z22, Z3, Z3
@@ -260,628 +291,566 @@ begun:
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	PREFETCHT0  1152(BX)
-	MOVQ        R10, 352(R13)
-	PREFETCHT0  1216(BX)
-	MOVQ        R11, 360(R13)
-	MOVQ        R11, CX
 	VAESENC     Z23, Z0, Z0
-	SARQ        $0x3f, CX
-	ANDL        $0x00000087, CX
-	VAESENC     Z17, Z4, Z4
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	MOVQ        R10, 368(R13)
-	VAESENC     Z23, Z1, Z1
-	MOVQ        R11, 376(R13)
+	MOVQ        R10, 160(R13)
+	MOVQ        R11, 168(R13)
 	MOVQ        R11, CX
-	VAESENC     Z17, Z5, Z5
+	VAESENC     Z23, Z1, Z1
 	SARQ        $0x3f, CX
 	ANDL        $0x00000087, CX
 	VAESENC     Z23, Z2, Z2
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	VAESENC     Z17, Z6, Z6
-	MOVQ        R10, 384(R13)
-	MOVQ        R11, 392(R13)
+	MOVQ        R10, 176(R13)
+	MOVQ        R11, 184(R13)
 	VAESENC     Z23, Z3, Z3
 	MOVQ        R11, CX
 	SARQ        $0x3f, CX
-	VAESENC     Z17, Z7, Z7
-	ANDL        $0x00000087, CX
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
 	VAESENC     Z24, Z0, Z0
-	MOVQ        R10, 400(R13)
-	MOVQ        R11, 408(R13)
-	VAESENC     Z18, Z4, Z4
-	MOVQ        R11, CX
-	SARQ        $0x3f, CX
-	VAESENC     Z24, Z1, Z1
 	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	VAESENC     Z18, Z5, Z5
-	MOVQ        R10, 416(R13)
-	VAESENC     Z24, Z2, Z2
-	MOVQ        R11, 424(R13)
+	VAESENC     Z24, Z1, Z1
+	MOVQ        R10, 192(R13)
+	MOVQ        R11, 200(R13)
 	MOVQ        R11, CX
-	VAESENC     Z18, Z6, Z6
+	VAESENC     Z24, Z2, Z2
 	SARQ        $0x3f, CX
 	ANDL        $0x00000087, CX
 	VAESENC     Z24, Z3, Z3
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	MOVQ        R10, 432(R13)
-	VAESENC     Z18, Z7, Z7
-	MOVQ        R11, 440(R13)
-	MOVQ        R11, CX
+	MOVQ        R10, 208(R13)
+	MOVQ        R11, 216(R13)
 	VAESENC     Z25, Z0, Z0
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
+	VAESENC     Z25, Z1, Z1
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z25, Z2, Z2
+	MOVQ        R10, 224(R13)
+	MOVQ        R11, 232(R13)
+	MOVQ        R11, CX
+	VAESENC     Z25, Z3, Z3
 	SARQ        $0x3f, CX
 	ANDL        $0x00000087, CX
-	VAESENC     Z19, Z4, Z4
+	VAESENCLAST Z26, Z0, Z0
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	MOVQ        R10, 240(R13)
+	MOVQ        R11, 248(R13)
+	VAESENCLAST Z26, Z1, Z1
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
+	VAESENCLAST Z26, Z2, Z2
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENCLAST Z26, Z3, Z3
+	VPXORQ      (R12), Z0, Z0
+	VPXORQ      64(R12), Z1, Z1
+	VPXORQ      128(R12), Z2, Z2
+	VPXORQ      192(R12), Z3, Z3
+	VMOVDQU64   Z0, (R8)
+	VMOVDQU64   Z1, 64(R8)
+	VMOVDQU64   Z2, 128(R8)
+	VMOVDQU64   Z3, 192(R8)
+	VMOVDQU64   256(BX), Z0
+	PREFETCHT0  1280(BX)
+	VMOVDQU64   320(BX), Z1
+	PREFETCHT0  1344(BX)
+	VMOVDQU64   384(BX), Z2
+	PREFETCHT0  1408(BX)
+	VMOVDQU64   448(BX), Z3
+	PREFETCHT0  1472(BX)
+	VPTERNLOGQ  $0x96, 256(R12), Z16, Z0
+	VPTERNLOGQ  $0x96, 320(R12), Z16, Z1
+	VPTERNLOGQ  $0x96, 384(R12), Z16, Z2
+	VPTERNLOGQ  $0x96, 448(R12), Z16, Z3
+	MOVQ        R10, 256(R13)
+	MOVQ        R11, 264(R13)
+	VAESENC     Z17, Z0, Z0
+	MOVQ        R11, CX
+	VAESENC     Z17, Z1, Z1
+	SARQ        $0x3f, CX
+	VAESENC     Z17, Z2, Z2
+	ANDL        $0x00000087, CX
+	VAESENC     Z17, Z3, Z3
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z18, Z0, Z0
+	MOVQ        R10, 272(R13)
+	MOVQ        R11, 280(R13)
+	VAESENC     Z18, Z1, Z1
+	MOVQ        R11, CX
+	VAESENC     Z18, Z2, Z2
+	SARQ        $0x3f, CX
+	VAESENC     Z18, Z3, Z3
+	ANDL        $0x00000087, CX
+	VAESENC     Z19, Z0, Z0
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z19, Z1, Z1
+	MOVQ        R10, 288(R13)
+	MOVQ        R11, 296(R13)
+	VAESENC     Z19, Z2, Z2
+	MOVQ        R11, CX
+	VAESENC     Z19, Z3, Z3
+	SARQ        $0x3f, CX
+	VAESENC     Z20, Z0, Z0
+	ANDL        $0x00000087, CX
+	VAESENC     Z20, Z1, Z1
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z20, Z2, Z2
+	MOVQ        R10, 304(R13)
+	MOVQ        R11, 312(R13)
+	VAESENC     Z20, Z3, Z3
+	MOVQ        R11, CX
+	VAESENC     Z21, Z0, Z0
+	SARQ        $0x3f, CX
+	VAESENC     Z21, Z1, Z1
+	ANDL        $0x00000087, CX
+	VAESENC     Z21, Z2, Z2
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z21, Z3, Z3
+	MOVQ        R10, 320(R13)
+	MOVQ        R11, 328(R13)
+	VAESENC     Z22, Z0, Z0
+	MOVQ        R11, CX
+	VAESENC     Z22, Z1, Z1
+	SARQ        $0x3f, CX
+	VAESENC     Z22, Z2, Z2
+	ANDL        $0x00000087, CX
+	VAESENC     Z22, Z3, Z3
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z23, Z0, Z0
+	MOVQ        R10, 336(R13)
+	MOVQ        R11, 344(R13)
+	VAESENC     Z23, Z1, Z1
+	MOVQ        R11, CX
+	VAESENC     Z23, Z2, Z2
+	SARQ        $0x3f, CX
+	VAESENC     Z23, Z3, Z3
+	ANDL        $0x00000087, CX
+	VAESENC     Z24, Z0, Z0
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VMOVDQU64   (R8), Z12
+	MOVQ        R10, 352(R13)
+	MOVQ        R11, 360(R13)
+	VMOVDQU64   64(R8), Z13
+	MOVQ        R11, CX
+	VPSHUFB     Z6, Z12, Z12
+	SARQ        $0x3f, CX
+	VAESENC     Z24, Z1, Z1
+	ANDL        $0x00000087, CX
+	VPSHUFB     Z6, Z13, Z13
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VPXORQ      Z11, Z12, Z12
+	MOVQ        R10, 368(R13)
+	MOVQ        R11, 376(R13)
+	VPXORQ      Z11, Z11, Z11
+	MOVQ        R11, CX
+	VAESENC     Z24, Z2, Z2
+	SARQ        $0x3f, CX
+	VMOVDQU64   (DX), Z4
+	ANDL        $0x00000087, CX
+	VMOVDQU64   64(DX), Z5
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
+	MOVQ        R10, 384(R13)
+	MOVQ        R11, 392(R13)
+	VPCLMULQDQ  $0x00, Z5, Z13, Z15
+	MOVQ        R11, CX
+	VAESENC     Z24, Z3, Z3
+	SARQ        $0x3f, CX
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	ANDL        $0x00000087, CX
+	VPSHUFD     $0x4e, Z12, Z14
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VPSHUFD     $0x4e, Z13, Z15
+	MOVQ        R10, 400(R13)
+	MOVQ        R11, 408(R13)
+	VAESENC     Z25, Z0, Z0
+	MOVQ        R11, CX
+	VPXORQ      Z12, Z14, Z14
+	SARQ        $0x3f, CX
+	VPXORQ      Z13, Z15, Z15
+	ANDL        $0x00000087, CX
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
 	VAESENC     Z25, Z1, Z1
+	MOVQ        R10, 416(R13)
+	MOVQ        R11, 424(R13)
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
+	MOVQ        R11, CX
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	SARQ        $0x3f, CX
+	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
+	ANDL        $0x00000087, CX
+	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z25, Z2, Z2
+	MOVQ        R10, 432(R13)
+	MOVQ        R11, 440(R13)
+	VPTERNLOGQ  $0x96, Z14, Z15, Z9
+	MOVQ        R11, CX
+	VMOVDQU64   128(R8), Z12
+	SARQ        $0x3f, CX
+	VMOVDQU64   192(R8), Z13
+	ANDL        $0x00000087, CX
+	VAESENC     Z25, Z3, Z3
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VPSHUFB     Z6, Z12, Z12
 	MOVQ        R10, 448(R13)
 	MOVQ        R11, 456(R13)
-	VAESENC     Z19, Z5, Z5
+	VPSHUFB     Z6, Z13, Z13
 	MOVQ        R11, CX
+	VMOVDQU64   128(DX), Z4
 	SARQ        $0x3f, CX
-	VAESENC     Z25, Z2, Z2
+	VAESENCLAST Z26, Z0, Z0
 	ANDL        $0x00000087, CX
+	VMOVDQU64   192(DX), Z5
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	VAESENC     Z19, Z6, Z6
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
 	MOVQ        R10, 464(R13)
 	MOVQ        R11, 472(R13)
-	VAESENC     Z25, Z3, Z3
+	VPCLMULQDQ  $0x00, Z5, Z13, Z15
 	MOVQ        R11, CX
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
 	SARQ        $0x3f, CX
-	VAESENC     Z19, Z7, Z7
-	ANDL        $0x00000087, CX
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VAESENCLAST Z26, Z0, Z0
-	MOVQ        R10, 480(R13)
-	VAESENC     Z20, Z4, Z4
-	MOVQ        R11, 488(R13)
-	MOVQ        R11, CX
 	VAESENCLAST Z26, Z1, Z1
-	SARQ        $0x3f, CX
 	ANDL        $0x00000087, CX
-	VAESENC     Z20, Z5, Z5
+	VPSHUFD     $0x4e, Z12, Z14
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	MOVQ        R10, 496(R13)
+	VPSHUFD     $0x4e, Z13, Z15
+	MOVQ        R10, 480(R13)
+	MOVQ        R11, 488(R13)
+	VPXORQ      Z12, Z14, Z14
+	MOVQ        R11, CX
 	VAESENCLAST Z26, Z2, Z2
+	SARQ        $0x3f, CX
+	VPXORQ      Z13, Z15, Z15
+	ANDL        $0x00000087, CX
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
+	MOVQ        R10, 496(R13)
 	MOVQ        R11, 504(R13)
-	MOVQ        R11, CX
-	VAESENC     Z20, Z6, Z6
-	SARQ        $0x3f, CX
-	ANDL        $0x00000087, CX
 	VAESENCLAST Z26, Z3, Z3
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VAESENC     Z20, Z7, Z7
-	VPXORQ      (R12), Z0, Z0
-	VMOVDQU64   Z0, (R8)
-	VPXORQ      64(R12), Z1, Z1
-	VMOVDQU64   Z1, 64(R8)
-	VPXORQ      128(R12), Z2, Z2
-	VMOVDQU64   Z2, 128(R8)
-	VPXORQ      192(R12), Z3, Z3
-	VMOVDQU64   Z3, 192(R8)
-	LEAQ        512(BX), DI
-	CMPQ        SI, $0x02
-	JA          found3
-	JLT         same2
-	CMPQ        24(SP), $0x00
-	JNE         found3
-	MOVQ        ivs+8(FP), CX
-	ADDQ        $0x10, CX
-	MOVQ        CX, ivs+8(FP)
-	MOVQ        (CX), R10
-	MOVQ        8(CX), R11
-	MOVQ        $0x00000001, 32(SP)
-	JMP         found3
-
-same2:
-	MOVQ R12, DI
-	MOVQ $0x00000000, 40(SP)
-	CMPQ 32(SP), $0x00
-	JEQ  found3
-	CMPQ n+48(FP), $0x01
-	JEQ  found3
-	MOVQ jobs+40(FP), CX
-	CMPQ 160(CX), $0x00000200
-	JLT  found3
-	MOVQ 152(CX), DI
-	MOVQ $0x00000001, 40(SP)
-
-found3:
-	MOVQ        R10, (R12)
-	MOVQ        R11, 8(R12)
-	VAESENC     Z21, Z4, Z4
-	MOVQ        R11, CX
-	VMOVDQU64   (DI), Z0
-	SARQ        $0x3f, CX
-	VAESENC     Z21, Z5, Z5
-	ANDL        $0x00000087, CX
-	VPTERNLOGQ  $0x96, (R13), Z16, Z0
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VMOVDQU64   64(DI), Z1
-	MOVQ        R10, 16(R12)
-	VAESENC     Z21, Z6, Z6
-	MOVQ        R11, 24(R12)
-	VPTERNLOGQ  $0x96, 64(R13), Z16, Z1
-	MOVQ        R11, CX
-	VAESENC     Z21, Z7, Z7
-	SARQ        $0x3f, CX
-	VMOVDQU64   128(DI), Z2
-	ANDL        $0x00000087, CX
-	VPTERNLOGQ  $0x96, 128(R13), Z16, Z2
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VAESENC     Z22, Z4, Z4
-	MOVQ        R10, 32(R12)
-	MOVQ        R11, 40(R12)
-	VMOVDQU64   192(DI), Z3
-	MOVQ        R11, CX
-	VAESENC     Z22, Z5, Z5
-	SARQ        $0x3f, CX
-	VPTERNLOGQ  $0x96, 192(R13), Z16, Z3
-	ANDL        $0x00000087, CX
-	VMOVDQU64   (R8), Z12
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	PREFETCHT0  1280(BX)
-	MOVQ        R10, 48(R12)
-	VMOVDQU64   64(R8), Z13
-	MOVQ        R11, 56(R12)
-	VAESENC     Z22, Z6, Z6
-	MOVQ        R11, CX
-	VPSHUFB     Z31, Z12, Z12
-	SARQ        $0x3f, CX
-	PREFETCHT0  1344(BX)
-	ANDL        $0x00000087, CX
-	VPSHUFB     Z31, Z13, Z13
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VAESENC     Z22, Z7, Z7
-	MOVQ        R10, 64(R12)
-	MOVQ        R11, 72(R12)
-	VPXORQ      Z11, Z12, Z12
-	MOVQ        R11, CX
-	PREFETCHT0  1408(BX)
-	SARQ        $0x3f, CX
-	VPXORQ      Z11, Z11, Z11
-	ANDL        $0x00000087, CX
-	PREFETCHT0  1472(BX)
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VPCLMULQDQ  $0x00, (DX), Z12, Z14
-	MOVQ        R10, 80(R12)
-	VAESENC     Z23, Z4, Z4
-	MOVQ        R11, 88(R12)
-	VPCLMULQDQ  $0x00, 64(DX), Z13, Z15
-	MOVQ        R11, CX
-	VAESENC     Z17, Z0, Z0
-	SARQ        $0x3f, CX
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	ANDL        $0x00000087, CX
-	VAESENC     Z23, Z5, Z5
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VAESENC     Z17, Z1, Z1
-	MOVQ        R10, 96(R12)
-	MOVQ        R11, 104(R12)
-	VPSHUFD     $0x4e, Z12, Z14
-	MOVQ        R11, CX
-	VAESENC     Z23, Z6, Z6
-	SARQ        $0x3f, CX
-	VPSHUFD     $0x4e, Z13, Z15
-	ANDL        $0x00000087, CX
-	VAESENC     Z17, Z2, Z2
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VPXORQ      Z12, Z14, Z14
-	MOVQ        R10, 112(R12)
-	VAESENC     Z23, Z7, Z7
-	MOVQ        R11, 120(R12)
-	VPXORQ      Z13, Z15, Z15
-	MOVQ        R11, CX
-	VAESENC     Z17, Z3, Z3
-	SARQ        $0x3f, CX
-	VPCLMULQDQ  $0x11, (DX), Z12, Z12
-	ANDL        $0x00000087, CX
-	VAESENC     Z24, Z4, Z4
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VPCLMULQDQ  $0x11, 64(DX), Z13, Z13
-	MOVQ        R10, 128(R12)
-	MOVQ        R11, 136(R12)
-	VAESENC     Z18, Z0, Z0
 	MOVQ        R11, CX
 	VPTERNLOGQ  $0x96, Z12, Z13, Z10
 	SARQ        $0x3f, CX
-	VAESENC     Z24, Z5, Z5
-	ANDL        $0x00000087, CX
-	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VAESENC     Z18, Z1, Z1
-	MOVQ        R10, 144(R12)
-	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
-	MOVQ        R11, 152(R12)
-	VAESENC     Z24, Z6, Z6
-	MOVQ        R11, CX
-	VAESENC     Z18, Z2, Z2
-	SARQ        $0x3f, CX
-	VPTERNLOGQ  $0x96, Z14, Z15, Z9
-	ANDL        $0x00000087, CX
-	VAESENC     Z24, Z7, Z7
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VMOVDQU64   128(R8), Z12
-	MOVQ        R10, 160(R12)
-	MOVQ        R11, 168(R12)
-	VAESENC     Z18, Z3, Z3
-	MOVQ        R11, CX
-	VMOVDQU64   192(R8), Z13
-	SARQ        $0x3f, CX
-	VAESENC     Z25, Z4, Z4
-	ANDL        $0x00000087, CX
-	VPSHUFB     Z31, Z12, Z12
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VAESENC     Z19, Z0, Z0
-	MOVQ        R10, 176(R12)
-	VPSHUFB     Z31, Z13, Z13
-	MOVQ        R11, 184(R12)
-	VAESENC     Z25, Z5, Z5
-	MOVQ        R11, CX
-	VPCLMULQDQ  $0x00, 128(DX), Z12, Z14
-	SARQ        $0x3f, CX
-	VAESENC     Z19, Z1, Z1
-	ANDL        $0x00000087, CX
-	VPCLMULQDQ  $0x00, 192(DX), Z13, Z15
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VAESENC     Z25, Z6, Z6
-	MOVQ        R10, 192(R12)
-	MOVQ        R11, 200(R12)
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	MOVQ        R11, CX
-	VAESENC     Z19, Z2, Z2
-	SARQ        $0x3f, CX
-	VPSHUFD     $0x4e, Z12, Z14
-	ANDL        $0x00000087, CX
-	VAESENC     Z25, Z7, Z7
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VAESENC     Z19, Z3, Z3
-	MOVQ        R10, 208(R12)
-	VPSHUFD     $0x4e, Z13, Z15
-	MOVQ        R11, 216(R12)
-	VAESENCLAST Z26, Z4, Z4
-	MOVQ        R11, CX
-	VPXORQ      Z12, Z14, Z14
-	SARQ        $0x3f, CX
-	VAESENC     Z20, Z0, Z0
-	ANDL        $0x00000087, CX
-	VPXORQ      Z13, Z15, Z15
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VAESENCLAST Z26, Z5, Z5
-	MOVQ        R10, 224(R12)
-	MOVQ        R11, 232(R12)
-	VPCLMULQDQ  $0x11, 128(DX), Z12, Z12
-	MOVQ        R11, CX
-	VAESENC     Z20, Z1, Z1
-	SARQ        $0x3f, CX
-	VPCLMULQDQ  $0x11, 192(DX), Z13, Z13
-	ANDL        $0x00000087, CX
-	VAESENCLAST Z26, Z6, Z6
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	MOVQ        R10, 240(R12)
-	VAESENC     Z20, Z2, Z2
-	MOVQ        R11, 248(R12)
 	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
-	MOVQ        R11, CX
-	VAESENCLAST Z26, Z7, Z7
-	SARQ        $0x3f, CX
-	VPCLMULQDQ  $0x00, 2944(DX), Z15, Z15
 	ANDL        $0x00000087, CX
-	VAESENC     Z20, Z3, Z3
+	VPCLMULQDQ  $0x00, 2944(DX), Z15, Z15
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
 	VPTERNLOGQ  $0x96, Z14, Z15, Z9
-	VPXORQ      256(R12), Z4, Z4
-	VMOVDQU64   Z4, 256(R8)
-	VPXORQ      320(R12), Z5, Z5
-	VMOVDQU64   Z5, 320(R8)
-	VPXORQ      384(R12), Z6, Z6
-	VMOVDQU64   Z6, 384(R8)
-	VPXORQ      448(R12), Z7, Z7
-	VMOVDQU64   Z7, 448(R8)
-	ADDQ        $0x00000200, BX
-	ADDQ        $0x00000200, R8
-	XCHGQ       R12, R13
+	VPXORQ      256(R12), Z0, Z0
+	VPXORQ      320(R12), Z1, Z1
+	VPXORQ      384(R12), Z2, Z2
+	VPXORQ      448(R12), Z3, Z3
+	VMOVDQU64   Z0, 256(R8)
+	VMOVDQU64   Z1, 320(R8)
+	VMOVDQU64   Z2, 384(R8)
+	VMOVDQU64   Z3, 448(R8)
 	JMP         sealed
 
 unit:
-	MOVQ          R10, 256(R13)
-	MOVQ          R11, 264(R13)
-	VAESENC       Z21, Z0, Z0
+	CMPQ SI, $0x01
+	JNE  same3
+	CMPQ 24(SP), $0x00
+	JNE  same3
+	MOVQ ivs+8(FP), CX
+	ADDQ $0x10, CX
+	MOVQ CX, ivs+8(FP)
+	MOVQ (CX), R10
+	MOVQ 8(CX), R11
+
+same3:
+	VMOVDQU64     (BX), Z0
+	PREFETCHT0    1024(BX)
+	VMOVDQU64     64(BX), Z1
+	PREFETCHT0    1088(BX)
+	VMOVDQU64     128(BX), Z2
+	PREFETCHT0    1152(BX)
+	VMOVDQU64     192(BX), Z3
+	PREFETCHT0    1216(BX)
+	VPTERNLOGQ    $0x96, (R12), Z16, Z0
+	VPTERNLOGQ    $0x96, 64(R12), Z16, Z1
+	VPTERNLOGQ    $0x96, 128(R12), Z16, Z2
+	VPTERNLOGQ    $0x96, 192(R12), Z16, Z3
+	MOVQ          R10, (R13)
+	MOVQ          R11, 8(R13)
+	VAESENC       Z17, Z0, Z0
 	MOVQ          R11, DI
-	VMOVDQU64     256(BX), Z4
+	VAESENC       Z17, Z1, Z1
 	XORL          CX, CX
 	SARQ          $0x3f, DI
-	VAESENC       Z21, Z1, Z1
+	VAESENC       Z17, Z2, Z2
 	ANDL          $0x00000087, DI
-	VPTERNLOGQ    $0x96, 256(R12), Z16, Z4
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
+	VAESENC       Z17, Z3, Z3
 	CRC32Q        -400(R8), CX
-	VMOVDQU64     320(BX), Z5
-	MOVQ          R10, 272(R13)
-	VAESENC       Z21, Z2, Z2
-	MOVQ          R11, 280(R13)
-	CRC32Q        -512(R8), R9
-	VPTERNLOGQ    $0x96, 320(R12), Z16, Z5
-	MOVQ          R11, DI
-	VAESENC       Z21, Z3, Z3
-	SARQ          $0x3f, DI
-	ANDL          $0x00000087, DI
-	CRC32Q        -392(R8), CX
-	VMOVDQU64     384(BX), Z6
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	VPTERNLOGQ    $0x96, 384(R12), Z16, Z6
-	MOVQ          R10, 288(R13)
-	CRC32Q        -504(R8), R9
-	VAESENC       Z22, Z0, Z0
-	MOVQ          R11, 296(R13)
-	VMOVDQU64     448(BX), Z7
+	MOVQ          R10, 16(R13)
+	VAESENC       Z18, Z0, Z0
+	MOVQ          R11, 24(R13)
+	VAESENC       Z18, Z1, Z1
+	CRC32Q        -512(R8), R9
 	MOVQ          R11, DI
-	VAESENC       Z22, Z1, Z1
+	VAESENC       Z18, Z2, Z2
+	SARQ          $0x3f, DI
+	VAESENC       Z18, Z3, Z3
+	CRC32Q        -392(R8), CX
+	ANDL          $0x00000087, DI
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VAESENC       Z19, Z0, Z0
+	MOVQ          R10, 32(R13)
+	CRC32Q        -504(R8), R9
+	VAESENC       Z19, Z1, Z1
+	MOVQ          R11, 40(R13)
+	VAESENC       Z19, Z2, Z2
+	MOVQ          R11, DI
+	VAESENC       Z19, Z3, Z3
 	CRC32Q        -384(R8), CX
 	SARQ          $0x3f, DI
-	VPTERNLOGQ    $0x96, 448(R12), Z16, Z7
+	VAESENC       Z20, Z0, Z0
 	ANDL          $0x00000087, DI
-	VMOVDQU64     -256(R8), Z12
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
 	CRC32Q        -496(R8), R9
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
-	PREFETCHT0    1024(BX)
-	MOVQ          R10, 304(R13)
-	VMOVDQU64     -192(R8), Z13
-	MOVQ          R11, 312(R13)
+	VAESENC       Z20, Z1, Z1
+	MOVQ          R10, 48(R13)
+	VAESENC       Z20, Z2, Z2
+	MOVQ          R11, 56(R13)
 	CRC32Q        -376(R8), CX
+	VAESENC       Z20, Z3, Z3
 	MOVQ          R11, DI
-	VAESENC       Z22, Z2, Z2
+	VAESENC       Z21, Z0, Z0
 	SARQ          $0x3f, DI
-	VPSHUFB       Z31, Z12, Z12
-	CRC32Q        -488(R8), R9
 	ANDL          $0x00000087, DI
-	PREFETCHT0    1088(BX)
+	CRC32Q        -488(R8), R9
+	VAESENC       Z21, Z1, Z1
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	VPSHUFB       Z31, Z13, Z13
-	MOVQ          R10, 320(R13)
+	VAESENC       Z21, Z2, Z2
+	MOVQ          R10, 64(R13)
 	CRC32Q        -368(R8), CX
-	VAESENC       Z22, Z3, Z3
-	MOVQ          R11, 328(R13)
-	VPCLMULQDQ    $0x00, (DX), Z12, Z14
+	VAESENC       Z21, Z3, Z3
+	MOVQ          R11, 72(R13)
+	VAESENC       Z22, Z0, Z0
 	MOVQ          R11, DI
 	CRC32Q        -480(R8), R9
-	PREFETCHT0    1152(BX)
 	SARQ          $0x3f, DI
-	PREFETCHT0    1216(BX)
+	VAESENC       Z22, Z1, Z1
 	ANDL          $0x00000087, DI
+	VAESENC       Z22, Z2, Z2
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
 	CRC32Q        -360(R8), CX
-	VPCLMULQDQ    $0x00, 64(DX), Z13, Z15
-	MOVQ          R10, 336(R13)
+	VAESENC       Z22, Z3, Z3
+	MOVQ          R10, 80(R13)
 	VAESENC       Z23, Z0, Z0
-	MOVQ          R11, 344(R13)
+	MOVQ          R11, 88(R13)
 	CRC32Q        -472(R8), R9
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
-	MOVQ          R11, DI
-	VAESENC       Z17, Z4, Z4
-	SARQ          $0x3f, DI
-	VPSHUFD       $0x4e, Z12, Z14
-	CRC32Q        -352(R8), CX
-	ANDL          $0x00000087, DI
 	VAESENC       Z23, Z1, Z1
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
-	VPSHUFD       $0x4e, Z13, Z15
-	CRC32Q        -464(R8), R9
-	MOVQ          R10, 352(R13)
-	VAESENC       Z17, Z5, Z5
-	MOVQ          R11, 360(R13)
-	VPXORQ        Z12, Z14, Z14
 	MOVQ          R11, DI
-	CRC32Q        -344(R8), CX
 	SARQ          $0x3f, DI
 	VAESENC       Z23, Z2, Z2
+	CRC32Q        -352(R8), CX
 	ANDL          $0x00000087, DI
-	VPXORQ        Z13, Z15, Z15
+	VAESENC       Z23, Z3, Z3
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	CRC32Q        -456(R8), R9
-	VAESENC       Z17, Z6, Z6
-	MOVQ          R10, 368(R13)
-	VAESENC       Z23, Z3, Z3
-	MOVQ          R11, 376(R13)
-	CRC32Q        -336(R8), CX
-	VPCLMULQDQ    $0x11, (DX), Z12, Z12
+	VAESENC       Z24, Z0, Z0
+	MOVQ          R10, 96(R13)
+	CRC32Q        -464(R8), R9
+	VMOVDQU64     -256(R8), Z12
+	MOVQ          R11, 104(R13)
 	MOVQ          R11, DI
-	VAESENC       Z17, Z7, Z7
+	VMOVDQU64     -192(R8), Z13
+	CRC32Q        -344(R8), CX
 	SARQ          $0x3f, DI
-	VPCLMULQDQ    $0x11, 64(DX), Z13, Z13
+	VPSHUFB       Z6, Z12, Z12
+	ANDL          $0x00000087, DI
+	VAESENC       Z24, Z1, Z1
+	CRC32Q        -456(R8), R9
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VPSHUFB       Z6, Z13, Z13
+	MOVQ          R10, 112(R13)
+	MOVQ          R11, 120(R13)
+	VMOVDQU64     (DX), Z4
+	CRC32Q        -336(R8), CX
+	MOVQ          R11, DI
+	VMOVDQU64     64(DX), Z5
+	SARQ          $0x3f, DI
+	VAESENC       Z24, Z2, Z2
 	CRC32Q        -448(R8), R9
 	ANDL          $0x00000087, DI
-	VAESENC       Z24, Z0, Z0
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	VPTERNLOGQ    $0x96, Z12, Z13, Z10
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
 	CRC32Q        -328(R8), CX
-	MOVQ          R10, 384(R13)
-	MOVQ          R11, 392(R13)
-	VAESENC       Z18, Z4, Z4
+	MOVQ          R10, 128(R13)
+	MOVQ          R11, 136(R13)
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	MOVQ          R11, DI
-	VPCLMULQDQ    $0x00, 2752(DX), Z14, Z14
+	VAESENC       Z24, Z3, Z3
 	CRC32Q        -440(R8), R9
 	SARQ          $0x3f, DI
-	VAESENC       Z24, Z1, Z1
+	VPSHUFD       $0x4e, Z12, Z14
 	ANDL          $0x00000087, DI
-	VPCLMULQDQ    $0x00, 2816(DX), Z15, Z15
+	VPSHUFD       $0x4e, Z13, Z15
 	CRC32Q        -320(R8), CX
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	VAESENC       Z18, Z5, Z5
-	MOVQ          R10, 400(R13)
-	VPTERNLOGQ    $0x96, Z14, Z15, Z9
-	MOVQ          R11, 408(R13)
+	MOVQ          R10, 144(R13)
+	VPXORQ        Z12, Z14, Z14
+	MOVQ          R11, 152(R13)
 	CRC32Q        -432(R8), R9
-	VAESENC       Z24, Z2, Z2
+	VAESENC       Z25, Z0, Z0
 	MOVQ          R11, DI
-	VAESENC       Z18, Z6, Z6
+	VPXORQ        Z13, Z15, Z15
 	SARQ          $0x3f, DI
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
 	CRC32Q        -312(R8), CX
 	ANDL          $0x00000087, DI
-	VMOVDQU64     -128(R8), Z12
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	VAESENC       Z24, Z3, Z3
-	MOVQ          R10, 416(R13)
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
+	MOVQ          R10, 160(R13)
 	CRC32Q        -424(R8), R9
-	VMOVDQU64     -64(R8), Z13
-	MOVQ          R11, 424(R13)
-	VAESENC       Z18, Z7, Z7
+	VAESENC       Z25, Z1, Z1
+	MOVQ          R11, 168(R13)
+	VPTERNLOGQ    $0x96, Z12, Z13, Z10
 	MOVQ          R11, DI
 	CRC32Q        -304(R8), CX
-	VPSHUFB       Z31, Z12, Z12
+	VPCLMULQDQ    $0x00, 2752(DX), Z14, Z14
 	SARQ          $0x3f, DI
-	VAESENC       Z25, Z0, Z0
+	VPCLMULQDQ    $0x00, 2816(DX), Z15, Z15
 	ANDL          $0x00000087, DI
-	VPSHUFB       Z31, Z13, Z13
-	CRC32Q        -416(R8), R9
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	VAESENC       Z19, Z4, Z4
-	MOVQ          R10, 432(R13)
-	VPCLMULQDQ    $0x00, 128(DX), Z12, Z14
+	CRC32Q        -416(R8), R9
+	VPTERNLOGQ    $0x96, Z14, Z15, Z9
+	MOVQ          R10, 176(R13)
+	VAESENC       Z25, Z2, Z2
+	MOVQ          R11, 184(R13)
 	CRC32Q        -296(R8), CX
-	MOVQ          R11, 440(R13)
+	VMOVDQU64     -128(R8), Z12
 	MOVQ          R11, DI
-	VAESENC       Z25, Z1, Z1
+	VMOVDQU64     -64(R8), Z13
 	SARQ          $0x3f, DI
-	VAESENC       Z19, Z5, Z5
 	CRC32Q        -408(R8), R9
 	ANDL          $0x00000087, DI
-	VPCLMULQDQ    $0x00, 192(DX), Z13, Z15
+	VPSHUFB       Z6, Z12, Z12
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	VAESENC       Z25, Z2, Z2
+	VAESENC       Z25, Z3, Z3
+	MOVQ          R10, 192(R13)
 	CRC32Q        -288(R8), CX
-	MOVQ          R10, 448(R13)
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
-	MOVQ          R11, 456(R13)
-	VAESENC       Z19, Z6, Z6
+	VPSHUFB       Z6, Z13, Z13
+	MOVQ          R11, 200(R13)
+	VMOVDQU64     128(DX), Z4
 	MOVQ          R11, DI
 	CRC32Q        -280(R8), CX
-	VPSHUFD       $0x4e, Z12, Z14
 	SARQ          $0x3f, DI
-	VAESENC       Z25, Z3, Z3
+	VMOVDQU64     192(DX), Z5
 	ANDL          $0x00000087, DI
+	VAESENCLAST   Z26, Z0, Z0
 	CRC32Q        -272(R8), CX
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	VPSHUFD       $0x4e, Z13, Z15
-	MOVQ          R10, 464(R13)
-	VAESENC       Z19, Z7, Z7
-	MOVQ          R11, 472(R13)
-	VPXORQ        Z12, Z14, Z14
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	MOVQ          R10, 208(R13)
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
+	MOVQ          R11, 216(R13)
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	MOVQ          R11, DI
-	VAESENCLAST   Z26, Z0, Z0
+	SARQ          $0x3f, DI
+	VAESENCLAST   Z26, Z1, Z1
+	ANDL          $0x00000087, DI
+	VPSHUFD       $0x4e, Z12, Z14
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VPSHUFD       $0x4e, Z13, Z15
+	MOVQ          R10, 224(R13)
+	VPXORQ        Z12, Z14, Z14
+	MOVQ          R11, 232(R13)
+	MOVQ          R11, DI
+	VAESENCLAST   Z26, Z2, Z2
 	SARQ          $0x3f, DI
 	VPXORQ        Z13, Z15, Z15
 	ANDL          $0x00000087, DI
-	VAESENC       Z20, Z4, Z4
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	VAESENCLAST   Z26, Z1, Z1
-	MOVQ          R10, 480(R13)
-	VPCLMULQDQ    $0x11, 128(DX), Z12, Z12
-	MOVQ          R11, 488(R13)
-	VAESENC       Z20, Z5, Z5
-	MOVQ          R11, DI
-	SARQ          $0x3f, DI
-	VPCLMULQDQ    $0x11, 192(DX), Z13, Z13
-	ANDL          $0x00000087, DI
-	VAESENCLAST   Z26, Z2, Z2
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
-	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	MOVQ          R10, 496(R13)
-	VAESENC       Z20, Z6, Z6
-	MOVQ          R11, 504(R13)
-	VPCLMULQDQ    $0x00, 2880(DX), Z14, Z14
-	MOVQ          R11, DI
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
+	MOVQ          R10, 240(R13)
+	MOVQ          R11, 248(R13)
 	VAESENCLAST   Z26, Z3, Z3
+	MOVQ          R11, DI
+	VPTERNLOGQ    $0x96, Z12, Z13, Z10
 	SARQ          $0x3f, DI
-	VPCLMULQDQ    $0x00, 2944(DX), Z15, Z15
+	VPCLMULQDQ    $0x00, 2880(DX), Z14, Z14
 	ANDL          $0x00000087, DI
-	VAESENC       Z20, Z7, Z7
+	VPCLMULQDQ    $0x00, 2944(DX), Z15, Z15
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
@@ -893,12 +862,12 @@ unit:
 	CRC32Q        R9, CX
 	MOVQ          CX, R9
 	VPXORQ        (R12), Z0, Z0
-	VMOVDQU64     Z0, (R8)
 	VPXORQ        64(R12), Z1, Z1
-	VMOVDQU64     Z1, 64(R8)
 	VPXORQ        128(R12), Z2, Z2
-	VMOVDQU64     Z2, 128(R8)
 	VPXORQ        192(R12), Z3, Z3
+	VMOVDQU64     Z0, (R8)
+	VMOVDQU64     Z1, 64(R8)
+	VMOVDQU64     Z2, 128(R8)
 	VMOVDQU64     Z3, 192(R8)
 	ADDQ          $0x00000100, DX
 	LEAQ          3328(AX), CX
@@ -939,278 +908,254 @@ unit:
 	CMOVQLE       CX, DX
 
 group4:
-	LEAQ 512(BX), DI
-	CMPQ SI, $0x02
-	JA   found6
-	JLT  same5
-	CMPQ 24(SP), $0x00
-	JNE  found6
-	MOVQ ivs+8(FP), CX
-	ADDQ $0x10, CX
-	MOVQ CX, ivs+8(FP)
-	MOVQ (CX), R10
-	MOVQ 8(CX), R11
-	MOVQ $0x00000001, 32(SP)
-	JMP  found6
-
-same5:
-	MOVQ R12, DI
-	MOVQ $0x00000000, 40(SP)
-	CMPQ 32(SP), $0x00
-	JEQ  found6
-	CMPQ n+48(FP), $0x01
-	JEQ  found6
-	MOVQ jobs+40(FP), CX
-	CMPQ 160(CX), $0x00000200
-	JLT  found6
-	MOVQ 152(CX), DI
-	MOVQ $0x00000001, 40(SP)
-
-found6:
-	MOVQ        R10, (R12)
-	MOVQ        R11, 8(R12)
-	VAESENC     Z21, Z4, Z4
-	MOVQ        R11, R14
-	VMOVDQU64   (DI), Z0
-	XORL        CX, CX
-	SARQ        $0x3f, R14
-	VAESENC     Z21, Z5, Z5
-	ANDL        $0x00000087, R14
-	VPTERNLOGQ  $0x96, (R13), Z16, Z0
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        R14, R10
-	CRC32Q      -144(R8), CX
-	VMOVDQU64   64(DI), Z1
-	MOVQ        R10, 16(R12)
-	VAESENC     Z21, Z6, Z6
-	MOVQ        R11, 24(R12)
-	CRC32Q      -256(R8), R9
-	VPTERNLOGQ  $0x96, 64(R13), Z16, Z1
-	MOVQ        R11, R14
-	VAESENC     Z21, Z7, Z7
-	SARQ        $0x3f, R14
-	VMOVDQU64   128(DI), Z2
-	CRC32Q      -136(R8), CX
-	ANDL        $0x00000087, R14
-	VPTERNLOGQ  $0x96, 128(R13), Z16, Z2
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        R14, R10
-	VAESENC     Z22, Z4, Z4
-	CRC32Q      -248(R8), R9
-	MOVQ        R10, 32(R12)
-	MOVQ        R11, 40(R12)
-	VMOVDQU64   192(DI), Z3
-	MOVQ        R11, DI
-	VAESENC     Z22, Z5, Z5
-	CRC32Q      -128(R8), CX
-	SARQ        $0x3f, DI
-	VPTERNLOGQ  $0x96, 192(R13), Z16, Z3
-	ANDL        $0x00000087, DI
-	VMOVDQU64   (R8), Z12
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
-	CRC32Q      -240(R8), R9
+	VMOVDQU64   256(BX), Z0
 	PREFETCHT0  1280(BX)
-	MOVQ        R10, 48(R12)
-	VMOVDQU64   64(R8), Z13
-	MOVQ        R11, 56(R12)
-	CRC32Q      -120(R8), CX
-	VAESENC     Z22, Z6, Z6
-	MOVQ        R11, DI
-	VPSHUFB     Z31, Z12, Z12
-	SARQ        $0x3f, DI
+	VMOVDQU64   320(BX), Z1
 	PREFETCHT0  1344(BX)
-	CRC32Q      -232(R8), R9
-	ANDL        $0x00000087, DI
-	VPSHUFB     Z31, Z13, Z13
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
-	VAESENC     Z22, Z7, Z7
-	CRC32Q      -112(R8), CX
-	MOVQ        R10, 64(R12)
-	MOVQ        R11, 72(R12)
-	VPXORQ      Z11, Z12, Z12
-	MOVQ        R11, DI
+	VMOVDQU64   384(BX), Z2
 	PREFETCHT0  1408(BX)
-	CRC32Q      -224(R8), R9
-	SARQ        $0x3f, DI
-	VPXORQ      Z11, Z11, Z11
-	ANDL        $0x00000087, DI
+	VMOVDQU64   448(BX), Z3
 	PREFETCHT0  1472(BX)
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
-	CRC32Q      -104(R8), CX
-	VPCLMULQDQ  $0x00, (DX), Z12, Z14
-	MOVQ        R10, 80(R12)
-	VAESENC     Z23, Z4, Z4
-	MOVQ        R11, 88(R12)
-	CRC32Q      -216(R8), R9
-	VPCLMULQDQ  $0x00, 64(DX), Z13, Z15
-	MOVQ        R11, DI
+	VPTERNLOGQ  $0x96, 256(R12), Z16, Z0
+	VPTERNLOGQ  $0x96, 320(R12), Z16, Z1
+	VPTERNLOGQ  $0x96, 384(R12), Z16, Z2
+	VPTERNLOGQ  $0x96, 448(R12), Z16, Z3
+	MOVQ        R10, 256(R13)
+	MOVQ        R11, 264(R13)
 	VAESENC     Z17, Z0, Z0
-	SARQ        $0x3f, DI
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	CRC32Q      -96(R8), CX
-	ANDL        $0x00000087, DI
-	VAESENC     Z23, Z5, Z5
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
+	MOVQ        R11, DI
 	VAESENC     Z17, Z1, Z1
-	CRC32Q      -208(R8), R9
-	MOVQ        R10, 96(R12)
-	MOVQ        R11, 104(R12)
-	VPSHUFD     $0x4e, Z12, Z14
-	MOVQ        R11, DI
-	VAESENC     Z23, Z6, Z6
-	CRC32Q      -88(R8), CX
+	XORL        CX, CX
 	SARQ        $0x3f, DI
-	VPSHUFD     $0x4e, Z13, Z15
-	ANDL        $0x00000087, DI
 	VAESENC     Z17, Z2, Z2
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
-	CRC32Q      -200(R8), R9
-	VPXORQ      Z12, Z14, Z14
-	MOVQ        R10, 112(R12)
-	VAESENC     Z23, Z7, Z7
-	MOVQ        R11, 120(R12)
-	CRC32Q      -80(R8), CX
-	VPXORQ      Z13, Z15, Z15
-	MOVQ        R11, DI
+	ANDL        $0x00000087, DI
 	VAESENC     Z17, Z3, Z3
-	SARQ        $0x3f, DI
-	VPCLMULQDQ  $0x11, (DX), Z12, Z12
-	CRC32Q      -192(R8), R9
-	ANDL        $0x00000087, DI
-	VAESENC     Z24, Z4, Z4
+	CRC32Q      -144(R8), CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	VPCLMULQDQ  $0x11, 64(DX), Z13, Z13
-	CRC32Q      -72(R8), CX
-	MOVQ        R10, 128(R12)
-	MOVQ        R11, 136(R12)
 	VAESENC     Z18, Z0, Z0
-	MOVQ        R11, DI
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	CRC32Q      -184(R8), R9
-	SARQ        $0x3f, DI
-	VAESENC     Z24, Z5, Z5
-	ANDL        $0x00000087, DI
-	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
-	CRC32Q      -64(R8), CX
+	MOVQ        R10, 272(R13)
+	MOVQ        R11, 280(R13)
 	VAESENC     Z18, Z1, Z1
-	MOVQ        R10, 144(R12)
-	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
-	MOVQ        R11, 152(R12)
-	CRC32Q      -176(R8), R9
-	VAESENC     Z24, Z6, Z6
+	CRC32Q      -256(R8), R9
 	MOVQ        R11, DI
 	VAESENC     Z18, Z2, Z2
 	SARQ        $0x3f, DI
-	VPTERNLOGQ  $0x96, Z14, Z15, Z9
-	CRC32Q      -56(R8), CX
-	ANDL        $0x00000087, DI
-	VAESENC     Z24, Z7, Z7
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
-	VMOVDQU64   128(R8), Z12
-	CRC32Q      -168(R8), R9
-	MOVQ        R10, 160(R12)
-	MOVQ        R11, 168(R12)
 	VAESENC     Z18, Z3, Z3
-	MOVQ        R11, DI
-	VMOVDQU64   192(R8), Z13
-	CRC32Q      -48(R8), CX
-	SARQ        $0x3f, DI
-	VAESENC     Z25, Z4, Z4
+	CRC32Q      -136(R8), CX
 	ANDL        $0x00000087, DI
-	VPSHUFB     Z31, Z12, Z12
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
-	CRC32Q      -160(R8), R9
 	VAESENC     Z19, Z0, Z0
-	MOVQ        R10, 176(R12)
-	VPSHUFB     Z31, Z13, Z13
-	MOVQ        R11, 184(R12)
-	CRC32Q      -40(R8), CX
-	VAESENC     Z25, Z5, Z5
-	MOVQ        R11, DI
-	VPCLMULQDQ  $0x00, 128(DX), Z12, Z14
-	SARQ        $0x3f, DI
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
 	VAESENC     Z19, Z1, Z1
-	CRC32Q      -152(R8), R9
-	ANDL        $0x00000087, DI
-	VPCLMULQDQ  $0x00, 192(DX), Z13, Z15
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
-	VAESENC     Z25, Z6, Z6
-	CRC32Q      -32(R8), CX
-	MOVQ        R10, 192(R12)
-	MOVQ        R11, 200(R12)
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	MOVQ        R11, DI
+	CRC32Q      -248(R8), R9
+	MOVQ        R10, 288(R13)
+	MOVQ        R11, 296(R13)
 	VAESENC     Z19, Z2, Z2
-	CRC32Q      -24(R8), CX
-	SARQ        $0x3f, DI
-	VPSHUFD     $0x4e, Z12, Z14
-	ANDL        $0x00000087, DI
-	VAESENC     Z25, Z7, Z7
-	CRC32Q      -16(R8), CX
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
-	VAESENC     Z19, Z3, Z3
-	MOVQ        R10, 208(R12)
-	VPSHUFD     $0x4e, Z13, Z15
-	MOVQ        R11, 216(R12)
-	VAESENCLAST Z26, Z4, Z4
 	MOVQ        R11, DI
-	VPXORQ      Z12, Z14, Z14
+	VAESENC     Z19, Z3, Z3
+	CRC32Q      -128(R8), CX
 	SARQ        $0x3f, DI
 	VAESENC     Z20, Z0, Z0
 	ANDL        $0x00000087, DI
-	VPXORQ      Z13, Z15, Z15
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
-	VAESENCLAST Z26, Z5, Z5
-	MOVQ        R10, 224(R12)
-	MOVQ        R11, 232(R12)
-	VPCLMULQDQ  $0x11, 128(DX), Z12, Z12
-	MOVQ        R11, DI
 	VAESENC     Z20, Z1, Z1
-	SARQ        $0x3f, DI
-	VPCLMULQDQ  $0x11, 192(DX), Z13, Z13
-	ANDL        $0x00000087, DI
-	VAESENCLAST Z26, Z6, Z6
+	CRC32Q      -240(R8), R9
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	MOVQ        R10, 240(R12)
 	VAESENC     Z20, Z2, Z2
-	MOVQ        R11, 248(R12)
-	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
-	MOVQ        R11, DI
-	VAESENCLAST Z26, Z7, Z7
-	SARQ        $0x3f, DI
-	VPCLMULQDQ  $0x00, 2944(DX), Z15, Z15
-	ANDL        $0x00000087, DI
+	MOVQ        R10, 304(R13)
+	MOVQ        R11, 312(R13)
+	CRC32Q      -120(R8), CX
 	VAESENC     Z20, Z3, Z3
+	MOVQ        R11, DI
+	VAESENC     Z21, Z0, Z0
+	SARQ        $0x3f, DI
+	VAESENC     Z21, Z1, Z1
+	CRC32Q      -232(R8), R9
+	ANDL        $0x00000087, DI
+	VAESENC     Z21, Z2, Z2
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VAESENC     Z21, Z3, Z3
+	CRC32Q      -112(R8), CX
+	MOVQ        R10, 320(R13)
+	MOVQ        R11, 328(R13)
+	VAESENC     Z22, Z0, Z0
+	MOVQ        R11, DI
+	VAESENC     Z22, Z1, Z1
+	CRC32Q      -224(R8), R9
+	SARQ        $0x3f, DI
+	VAESENC     Z22, Z2, Z2
+	ANDL        $0x00000087, DI
+	VAESENC     Z22, Z3, Z3
+	CRC32Q      -104(R8), CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VAESENC     Z23, Z0, Z0
+	MOVQ        R10, 336(R13)
+	MOVQ        R11, 344(R13)
+	CRC32Q      -216(R8), R9
+	VAESENC     Z23, Z1, Z1
+	MOVQ        R11, DI
+	VAESENC     Z23, Z2, Z2
+	SARQ        $0x3f, DI
+	VAESENC     Z23, Z3, Z3
+	CRC32Q      -96(R8), CX
+	ANDL        $0x00000087, DI
+	VAESENC     Z24, Z0, Z0
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VMOVDQU64   (R8), Z12
+	CRC32Q      -208(R8), R9
+	MOVQ        R10, 352(R13)
+	MOVQ        R11, 360(R13)
+	VMOVDQU64   64(R8), Z13
+	MOVQ        R11, DI
+	CRC32Q      -88(R8), CX
+	VPSHUFB     Z6, Z12, Z12
+	SARQ        $0x3f, DI
+	VAESENC     Z24, Z1, Z1
+	ANDL        $0x00000087, DI
+	VPSHUFB     Z6, Z13, Z13
+	CRC32Q      -200(R8), R9
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VPXORQ      Z11, Z12, Z12
+	MOVQ        R10, 368(R13)
+	MOVQ        R11, 376(R13)
+	CRC32Q      -80(R8), CX
+	VPXORQ      Z11, Z11, Z11
+	MOVQ        R11, DI
+	VAESENC     Z24, Z2, Z2
+	SARQ        $0x3f, DI
+	VMOVDQU64   (DX), Z4
+	CRC32Q      -192(R8), R9
+	ANDL        $0x00000087, DI
+	VMOVDQU64   64(DX), Z5
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
+	CRC32Q      -72(R8), CX
+	MOVQ        R10, 384(R13)
+	MOVQ        R11, 392(R13)
+	VPCLMULQDQ  $0x00, Z5, Z13, Z15
+	MOVQ        R11, DI
+	CRC32Q      -184(R8), R9
+	VAESENC     Z24, Z3, Z3
+	SARQ        $0x3f, DI
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	ANDL        $0x00000087, DI
+	VPSHUFD     $0x4e, Z12, Z14
+	CRC32Q      -64(R8), CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VPSHUFD     $0x4e, Z13, Z15
+	MOVQ        R10, 400(R13)
+	MOVQ        R11, 408(R13)
+	CRC32Q      -176(R8), R9
+	VAESENC     Z25, Z0, Z0
+	MOVQ        R11, DI
+	VPXORQ      Z12, Z14, Z14
+	SARQ        $0x3f, DI
+	CRC32Q      -56(R8), CX
+	VPXORQ      Z13, Z15, Z15
+	ANDL        $0x00000087, DI
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VAESENC     Z25, Z1, Z1
+	CRC32Q      -168(R8), R9
+	MOVQ        R10, 416(R13)
+	MOVQ        R11, 424(R13)
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
+	MOVQ        R11, DI
+	CRC32Q      -48(R8), CX
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	SARQ        $0x3f, DI
+	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
+	ANDL        $0x00000087, DI
+	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
+	CRC32Q      -160(R8), R9
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VAESENC     Z25, Z2, Z2
+	MOVQ        R10, 432(R13)
+	MOVQ        R11, 440(R13)
+	CRC32Q      -40(R8), CX
+	VPTERNLOGQ  $0x96, Z14, Z15, Z9
+	MOVQ        R11, DI
+	VMOVDQU64   128(R8), Z12
+	SARQ        $0x3f, DI
+	CRC32Q      -152(R8), R9
+	VMOVDQU64   192(R8), Z13
+	ANDL        $0x00000087, DI
+	VAESENC     Z25, Z3, Z3
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VPSHUFB     Z6, Z12, Z12
+	CRC32Q      -32(R8), CX
+	MOVQ        R10, 448(R13)
+	MOVQ        R11, 456(R13)
+	VPSHUFB     Z6, Z13, Z13
+	MOVQ        R11, DI
+	CRC32Q      -24(R8), CX
+	VMOVDQU64   128(DX), Z4
+	SARQ        $0x3f, DI
+	VAESENCLAST Z26, Z0, Z0
+	ANDL        $0x00000087, DI
+	CRC32Q      -16(R8), CX
+	VMOVDQU64   192(DX), Z5
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
+	MOVQ        R10, 464(R13)
+	MOVQ        R11, 472(R13)
+	VPCLMULQDQ  $0x00, Z5, Z13, Z15
+	MOVQ        R11, DI
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	SARQ        $0x3f, DI
+	VAESENCLAST Z26, Z1, Z1
+	ANDL        $0x00000087, DI
+	VPSHUFD     $0x4e, Z12, Z14
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VPSHUFD     $0x4e, Z13, Z15
+	MOVQ        R10, 480(R13)
+	MOVQ        R11, 488(R13)
+	VPXORQ      Z12, Z14, Z14
+	MOVQ        R11, DI
+	VAESENCLAST Z26, Z2, Z2
+	SARQ        $0x3f, DI
+	VPXORQ      Z13, Z15, Z15
+	ANDL        $0x00000087, DI
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
+	MOVQ        R10, 496(R13)
+	MOVQ        R11, 504(R13)
+	VAESENCLAST Z26, Z3, Z3
+	MOVQ        R11, DI
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	SARQ        $0x3f, DI
+	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
+	ANDL        $0x00000087, DI
+	VPCLMULQDQ  $0x00, 2944(DX), Z15, Z15
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
@@ -1221,52 +1166,56 @@ found6:
 	XORQ        -8(R8), R9
 	CRC32Q      R9, CX
 	MOVQ        CX, R9
-	VPXORQ      256(R12), Z4, Z4
-	VMOVDQU64   Z4, 256(R8)
-	VPXORQ      320(R12), Z5, Z5
-	VMOVDQU64   Z5, 320(R8)
-	VPXORQ      384(R12), Z6, Z6
-	VMOVDQU64   Z6, 384(R8)
-	VPXORQ      448(R12), Z7, Z7
-	VMOVDQU64   Z7, 448(R8)
-	ADDQ        $0x00000200, BX
-	ADDQ        $0x00000200, R8
-	XCHGQ       R12, R13
+	VPXORQ      256(R12), Z0, Z0
+	VPXORQ      320(R12), Z1, Z1
+	VPXORQ      384(R12), Z2, Z2
+	VPXORQ      448(R12), Z3, Z3
+	VMOVDQU64   Z0, 256(R8)
+	VMOVDQU64   Z1, 320(R8)
+	VMOVDQU64   Z2, 384(R8)
+	VMOVDQU64   Z3, 448(R8)
 
 sealed:
+	ADDQ       $0x00000200, BX
+	ADDQ       $0x00000200, R8
+	XCHGQ      R12, R13
 	ADDQ       $0x00000100, DX
 	DECQ       SI
 	JNE        unit
 	VMOVDQU64  -256(R8), Z12
 	VMOVDQU64  -192(R8), Z13
-	VPSHUFB    Z31, Z12, Z12
-	VPSHUFB    Z31, Z13, Z13
-	VPCLMULQDQ $0x00, (DX), Z12, Z14
-	VPCLMULQDQ $0x00, 64(DX), Z13, Z15
+	VPSHUFB    Z6, Z12, Z12
+	VPSHUFB    Z6, Z13, Z13
+	VMOVDQU64  (DX), Z4
+	VMOVDQU64  64(DX), Z5
+	VPCLMULQDQ $0x00, Z4, Z12, Z14
+	VPCLMULQDQ $0x00, Z5, Z13, Z15
 	VPTERNLOGQ $0x96, Z14, Z15, Z8
 	VPSHUFD    $0x4e, Z12, Z14
 	VPSHUFD    $0x4e, Z13, Z15
 	VPXORQ     Z12, Z14, Z14
 	VPXORQ     Z13, Z15, Z15
-	VPCLMULQDQ $0x11, (DX), Z12, Z12
-	VPCLMULQDQ $0x11, 64(DX), Z13, Z13
+	VPCLMULQDQ $0x11, Z4, Z12, Z12
+	VPCLMULQDQ $0x11, Z5, Z13, Z13
 	VPTERNLOGQ $0x96, Z12, Z13, Z10
 	VPCLMULQDQ $0x00, 2752(DX), Z14, Z14
 	VPCLMULQDQ $0x00, 2816(DX), Z15, Z15
 	VPTERNLOGQ $0x96, Z14, Z15, Z9
 	VMOVDQU64  -128(R8), Z12
 	VMOVDQU64  -64(R8), Z13
-	VPSHUFB    Z31, Z12, Z12
-	VPSHUFB    Z31, Z13, Z13
-	VPCLMULQDQ $0x00, 128(DX), Z12, Z14
-	VPCLMULQDQ $0x00, 192(DX), Z13, Z15
+	VPSHUFB    Z6, Z12, Z12
+	VPSHUFB    Z6, Z13, Z13
+	VMOVDQU64  128(DX), Z4
+	VMOVDQU64  192(DX), Z5
+	VPCLMULQDQ $0x00, Z4, Z12, Z14
+	VPCLMULQDQ $0x00, Z5, Z13, Z15
 	VPTERNLOGQ $0x96, Z14, Z15, Z8
 	VPSHUFD    $0x4e, Z12, Z14
 	VPSHUFD    $0x4e, Z13, Z15
 	VPXORQ     Z12, Z14, Z14
 	VPXORQ     Z13, Z15, Z15
-	VPCLMULQDQ $0x11, 128(DX), Z12, Z12
-	VPCLMULQDQ $0x11, 192(DX), Z13, Z13
+	VPCLMULQDQ $0x11, Z4, Z12, Z12
+	VPCLMULQDQ $0x11, Z5, Z13, Z13
 	VPTERNLOGQ $0x96, Z12, Z13, Z10
 	VPCLMULQDQ $0x00, 2880(DX), Z14, Z14
 	VPCLMULQDQ $0x00, 2944(DX), Z15, Z15
@@ -1349,7 +1298,7 @@ sealed:
 	CRC32Q     R9, CX
 	MOVQ       CX, R9
 	CMPQ       24(SP), $0x00
-	JEQ        ended
+	JEQ        lengths
 
 rest:
 	MOVQ  24(SP), DI
@@ -1360,11 +1309,11 @@ part:
 	MOVQ        $0x00000040, SI
 	CMPQ        DI, SI
 	CMOVQLT     DI, SI
-	MOVQ        $-1, R14
+	MOVQ        $-1, R10
 	MOVQ        $0x00000040, CX
 	SUBQ        SI, CX
-	SHRQ        CL, R14
-	KMOVQ       R14, K1
+	SHRQ        CL, R10
+	KMOVQ       R10, K1
 	VMOVDQU8.Z  (BX), K1, Z0
 	VPTERNLOGQ  $0x96, (R12), Z16, Z0
 	VAESENC     Z17, Z0, Z0
@@ -1381,7 +1330,7 @@ part:
 	ADDQ        $0x40, R12
 	VMOVDQU8    Z0, K1, (R8)
 	VMOVDQU8.Z  Z0, K1, Z12
-	VPSHUFB     Z31, Z12, Z12
+	VPSHUFB     Z6, Z12, Z12
 	VPXORQ      Z11, Z12, Z12
 	VPXORQ      Z11, Z11, Z11
 	VPCLMULQDQ  $0x00, (DX), Z12, Z13
@@ -1399,9 +1348,6 @@ part:
 	JGT         part
 
 restDone:
-ended:
-	CMPQ 32(SP), $0x00
-	JNE  lengths
 	MOVQ work+32(FP), CX
 	LEAQ 63(CX), DX
 	ANDQ $-64, DX
@@ -1414,9 +1360,9 @@ ended:
 	MOVQ (CX), R10
 	MOVQ 8(CX), R11
 	MOVQ R12, CX
-	LEAQ 768(CX), DX
+	LEAQ 512(CX), DX
 
-tweaks7:
+tweaks5:
 	MOVQ R10, (CX)
 	MOVQ R11, 8(CX)
 	MOVQ R11, BX
@@ -1427,8 +1373,7 @@ tweaks7:
 	XORQ BX, R10
 	ADDQ $0x10, CX
 	CMPQ CX, DX
-	JNE  tweaks7
-	MOVQ $0x00000000, 40(SP)
+	JNE  tweaks5
 
 lengths:
 	MOVQ jobs+40(FP), CX
@@ -1533,7 +1478,7 @@ sumDone:
 
 // func xtsGMACOpenVAES512r10(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
 // Requires: AES, AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+, PCLMULQDQ, VAES, VPCLMULQDQ
-TEXT ·xtsGMACOpenVAES512r10(SB), NOSPLIT, $48-72
+TEXT ·xtsGMACOpenVAES512r10(SB), NOSPLIT, $32-72
 	MOVQ            keys+0(FP), CX
 	MOVQ            tab+24(FP), AX
 	VBROADCASTI32X4 (CX), Z16
@@ -1547,7 +1492,7 @@ TEXT ·xtsGMACOpenVAES512r10(SB), NOSPLIT, $48-72
 	VBROADCASTI32X4 128(CX), Z24
 	VBROADCASTI32X4 144(CX), Z25
 	VBROADCASTI32X4 160(CX), Z26
-	VMOVDQU64       (AX), Z31
+	VMOVDQU64       (AX), Z6
 	MOVQ            work+32(FP), CX
 	LEAQ            63(CX), R11
 	ANDQ            $-64, R11
@@ -1556,7 +1501,7 @@ TEXT ·xtsGMACOpenVAES512r10(SB), NOSPLIT, $48-72
 	MOVQ            (CX), R9
 	MOVQ            8(CX), R10
 	MOVQ            R11, CX
-	LEAQ            768(CX), DX
+	LEAQ            512(CX), DX
 
 tweaks1:
 	MOVQ R9, (CX)
@@ -1570,10 +1515,8 @@ tweaks1:
 	ADDQ $0x10, CX
 	CMPQ CX, DX
 	JNE  tweaks1
-	MOVQ $0x00000000, 40(SP)
 
 job:
-	MOVQ        $0x00000000, 32(SP)
 	VPXORQ      Z8, Z8, Z8
 	VPXORQ      Z9, Z9, Z9
 	VPXORQ      Z10, Z10, Z10
@@ -1624,7 +1567,7 @@ ad:
 	CMPQ          R13, $0x40
 	JLE           adLast
 	VMOVDQU64     (DI), Z12
-	VPSHUFB       Z31, Z12, Z12
+	VPSHUFB       Z6, Z12, Z12
 	VPXORQ        Z11, Z12, Z12
 	VPXORQ        Z11, Z11, Z11
 	VPCLMULQDQ    $0x00, 3264(AX), Z12, Z13
@@ -1677,7 +1620,7 @@ adLast:
 	SHRQ       CL, R15
 	KMOVQ      R15, K1
 	VMOVDQU8.Z (DI), K1, Z12
-	VPSHUFB    Z31, Z12, Z12
+	VPSHUFB    Z6, Z12, Z12
 	VPXORQ     Z11, Z12, Z12
 	VPXORQ     Z11, Z11, Z11
 	VPCLMULQDQ $0x00, (R14), Z12, Z13
@@ -1690,511 +1633,475 @@ adLast:
 	VPXORQ     Z13, Z9, Z9
 
 adDone:
-	TESTQ      SI, SI
-	JEQ        rest
-	CMPQ       40(SP), $0x00
-	JNE        begun
-	VMOVDQU64  (BX), Z0
-	VPTERNLOGQ $0x96, (R11), Z16, Z0
-	VMOVDQU64  64(BX), Z1
-	VPTERNLOGQ $0x96, 64(R11), Z16, Z1
-	VMOVDQU64  128(BX), Z2
-	VPTERNLOGQ $0x96, 128(R11), Z16, Z2
-	VMOVDQU64  192(BX), Z3
-	VPTERNLOGQ $0x96, 192(R11), Z16, Z3
-	VAESDEC    Z17, Z0, Z0
-	VAESDEC    Z17, Z1, Z1
-	VAESDEC    Z17, Z2, Z2
-	VAESDEC    Z17, Z3, Z3
-	VAESDEC    Z18, Z0, Z0
-	VAESDEC    Z18, Z1, Z1
-	VAESDEC    Z18, Z2, Z2
-	VAESDEC    Z18, Z3, Z3
-	VAESDEC    Z19, Z0, Z0
-	VAESDEC    Z19, Z1, Z1
-	VAESDEC    Z19, Z2, Z2
-	VAESDEC    Z19, Z3, Z3
-	VAESDEC    Z20, Z0, Z0
-	VAESDEC    Z20, Z1, Z1
-	VAESDEC    Z20, Z2, Z2
-	VAESDEC    Z20, Z3, Z3
+	TESTQ SI, SI
+	JEQ   rest
 
-begun:
 unit:
-	MOVQ        R9, 256(R12)
-	MOVQ        R10, 264(R12)
-	VAESDEC     Z21, Z0, Z0
-	MOVQ        R10, CX
-	VMOVDQU64   256(BX), Z4
-	SARQ        $0x3f, CX
-	VAESDEC     Z21, Z1, Z1
-	ANDL        $0x00000087, CX
-	VPTERNLOGQ  $0x96, 256(R11), Z16, Z4
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	VMOVDQU64   320(BX), Z5
-	MOVQ        R9, 272(R12)
-	VAESDEC     Z21, Z2, Z2
-	MOVQ        R10, 280(R12)
-	VPTERNLOGQ  $0x96, 320(R11), Z16, Z5
-	MOVQ        R10, CX
-	VAESDEC     Z21, Z3, Z3
-	SARQ        $0x3f, CX
-	VMOVDQU64   384(BX), Z6
-	ANDL        $0x00000087, CX
-	VPTERNLOGQ  $0x96, 384(R11), Z16, Z6
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	VAESDEC     Z22, Z0, Z0
-	MOVQ        R9, 288(R12)
-	MOVQ        R10, 296(R12)
-	VMOVDQU64   448(BX), Z7
-	MOVQ        R10, CX
-	VAESDEC     Z22, Z1, Z1
-	SARQ        $0x3f, CX
-	VPTERNLOGQ  $0x96, 448(R11), Z16, Z7
-	ANDL        $0x00000087, CX
-	VMOVDQU64   (BX), Z12
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	PREFETCHT0  1024(BX)
-	MOVQ        R9, 304(R12)
-	VMOVDQU64   64(BX), Z13
-	MOVQ        R10, 312(R12)
-	VAESDEC     Z22, Z2, Z2
-	MOVQ        R10, CX
-	VPSHUFB     Z31, Z12, Z12
-	SARQ        $0x3f, CX
-	PREFETCHT0  1088(BX)
-	ANDL        $0x00000087, CX
-	VPSHUFB     Z31, Z13, Z13
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	VAESDEC     Z22, Z3, Z3
-	MOVQ        R9, 320(R12)
-	MOVQ        R10, 328(R12)
-	VPXORQ      Z11, Z12, Z12
-	MOVQ        R10, CX
-	PREFETCHT0  1152(BX)
-	SARQ        $0x3f, CX
-	VPXORQ      Z11, Z11, Z11
-	ANDL        $0x00000087, CX
-	PREFETCHT0  1216(BX)
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	VPCLMULQDQ  $0x00, (DX), Z12, Z14
-	MOVQ        R9, 336(R12)
-	VAESDEC     Z23, Z0, Z0
-	MOVQ        R10, 344(R12)
-	VPCLMULQDQ  $0x00, 64(DX), Z13, Z15
-	MOVQ        R10, CX
-	VAESDEC     Z17, Z4, Z4
-	SARQ        $0x3f, CX
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	ANDL        $0x00000087, CX
-	VAESDEC     Z23, Z1, Z1
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	VAESDEC     Z17, Z5, Z5
-	MOVQ        R9, 352(R12)
-	MOVQ        R10, 360(R12)
-	VPSHUFD     $0x4e, Z12, Z14
-	MOVQ        R10, CX
-	VAESDEC     Z23, Z2, Z2
-	SARQ        $0x3f, CX
-	VPSHUFD     $0x4e, Z13, Z15
-	ANDL        $0x00000087, CX
-	VAESDEC     Z17, Z6, Z6
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	VPXORQ      Z12, Z14, Z14
-	MOVQ        R9, 368(R12)
-	VAESDEC     Z23, Z3, Z3
-	MOVQ        R10, 376(R12)
-	VPXORQ      Z13, Z15, Z15
-	MOVQ        R10, CX
-	VAESDEC     Z17, Z7, Z7
-	SARQ        $0x3f, CX
-	VPCLMULQDQ  $0x11, (DX), Z12, Z12
-	ANDL        $0x00000087, CX
-	VAESDEC     Z24, Z0, Z0
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	VPCLMULQDQ  $0x11, 64(DX), Z13, Z13
-	MOVQ        R9, 384(R12)
-	MOVQ        R10, 392(R12)
-	VAESDEC     Z18, Z4, Z4
-	MOVQ        R10, CX
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	SARQ        $0x3f, CX
-	VAESDEC     Z24, Z1, Z1
-	ANDL        $0x00000087, CX
-	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	VAESDEC     Z18, Z5, Z5
-	MOVQ        R9, 400(R12)
-	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
-	MOVQ        R10, 408(R12)
-	VAESDEC     Z24, Z2, Z2
-	MOVQ        R10, CX
-	VAESDEC     Z18, Z6, Z6
-	SARQ        $0x3f, CX
-	VPTERNLOGQ  $0x96, Z14, Z15, Z9
-	ANDL        $0x00000087, CX
-	VAESDEC     Z24, Z3, Z3
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	VMOVDQU64   128(BX), Z12
-	MOVQ        R9, 416(R12)
-	MOVQ        R10, 424(R12)
-	VAESDEC     Z18, Z7, Z7
-	MOVQ        R10, CX
-	VMOVDQU64   192(BX), Z13
-	SARQ        $0x3f, CX
-	VAESDEC     Z25, Z0, Z0
-	ANDL        $0x00000087, CX
-	VPSHUFB     Z31, Z12, Z12
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	VAESDEC     Z19, Z4, Z4
-	MOVQ        R9, 432(R12)
-	VPSHUFB     Z31, Z13, Z13
-	MOVQ        R10, 440(R12)
-	VAESDEC     Z25, Z1, Z1
-	MOVQ        R10, CX
-	VPCLMULQDQ  $0x00, 128(DX), Z12, Z14
-	SARQ        $0x3f, CX
-	VAESDEC     Z19, Z5, Z5
-	ANDL        $0x00000087, CX
-	VPCLMULQDQ  $0x00, 192(DX), Z13, Z15
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	VAESDEC     Z25, Z2, Z2
-	MOVQ        R9, 448(R12)
-	MOVQ        R10, 456(R12)
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	MOVQ        R10, CX
-	VAESDEC     Z19, Z6, Z6
-	SARQ        $0x3f, CX
-	VPSHUFD     $0x4e, Z12, Z14
-	ANDL        $0x00000087, CX
-	VAESDEC     Z25, Z3, Z3
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	VAESDEC     Z19, Z7, Z7
-	MOVQ        R9, 464(R12)
-	VPSHUFD     $0x4e, Z13, Z15
-	MOVQ        R10, 472(R12)
-	VAESDECLAST Z26, Z0, Z0
-	MOVQ        R10, CX
-	VPXORQ      Z12, Z14, Z14
-	SARQ        $0x3f, CX
-	VAESDEC     Z20, Z4, Z4
-	ANDL        $0x00000087, CX
-	VPXORQ      Z13, Z15, Z15
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	VAESDECLAST Z26, Z1, Z1
-	MOVQ        R9, 480(R12)
-	MOVQ        R10, 488(R12)
-	VPCLMULQDQ  $0x11, 128(DX), Z12, Z12
-	MOVQ        R10, CX
-	VAESDEC     Z20, Z5, Z5
-	SARQ        $0x3f, CX
-	VPCLMULQDQ  $0x11, 192(DX), Z13, Z13
-	ANDL        $0x00000087, CX
-	VAESDECLAST Z26, Z2, Z2
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	MOVQ        R9, 496(R12)
-	VAESDEC     Z20, Z6, Z6
-	MOVQ        R10, 504(R12)
-	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
-	MOVQ        R10, CX
-	VAESDECLAST Z26, Z3, Z3
-	SARQ        $0x3f, CX
-	VPCLMULQDQ  $0x00, 2944(DX), Z15, Z15
-	ANDL        $0x00000087, CX
-	VAESDEC     Z20, Z7, Z7
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	VPTERNLOGQ  $0x96, Z14, Z15, Z9
-	VPXORQ      (R11), Z0, Z0
-	VMOVDQU64   Z0, (R8)
-	VPXORQ      64(R11), Z1, Z1
-	VMOVDQU64   Z1, 64(R8)
-	VPXORQ      128(R11), Z2, Z2
-	VMOVDQU64   Z2, 128(R8)
-	VPXORQ      192(R11), Z3, Z3
-	VMOVDQU64   Z3, 192(R8)
-	LEAQ        512(BX), CX
-	CMPQ        SI, $0x02
-	JA          found3
-	JLT         same2
-	CMPQ        24(SP), $0x00
-	JNE         found3
-	MOVQ        ivs+8(FP), DI
-	ADDQ        $0x10, DI
-	MOVQ        DI, ivs+8(FP)
-	MOVQ        (DI), R9
-	MOVQ        8(DI), R10
-	MOVQ        $0x00000001, 32(SP)
-	JMP         found3
+	CMPQ SI, $0x01
+	JNE  same2
+	CMPQ 24(SP), $0x00
+	JNE  same2
+	MOVQ ivs+8(FP), CX
+	ADDQ $0x10, CX
+	MOVQ CX, ivs+8(FP)
+	MOVQ (CX), R9
+	MOVQ 8(CX), R10
 
 same2:
-	MOVQ R11, CX
-	MOVQ $0x00000000, 40(SP)
-	CMPQ 32(SP), $0x00
-	JEQ  found3
-	CMPQ n+48(FP), $0x01
-	JEQ  found3
-	MOVQ jobs+40(FP), DI
-	CMPQ 160(DI), $0x00000200
-	JLT  found3
-	MOVQ 152(DI), CX
-	MOVQ $0x00000001, 40(SP)
-
-found3:
-	MOVQ          R9, (R11)
-	MOVQ          R10, 8(R11)
-	VAESDEC       Z21, Z4, Z4
-	MOVQ          R10, DI
-	VMOVDQU64     (CX), Z0
-	SARQ          $0x3f, DI
-	VAESDEC       Z21, Z5, Z5
-	ANDL          $0x00000087, DI
-	VPTERNLOGQ    $0x96, (R12), Z16, Z0
-	ADDQ          R9, R9
-	ADCQ          R10, R10
-	XORQ          DI, R9
-	VMOVDQU64     64(CX), Z1
-	MOVQ          R9, 16(R11)
-	VAESDEC       Z21, Z6, Z6
-	MOVQ          R10, 24(R11)
-	VPTERNLOGQ    $0x96, 64(R12), Z16, Z1
-	MOVQ          R10, DI
-	VAESDEC       Z21, Z7, Z7
-	SARQ          $0x3f, DI
-	ANDL          $0x00000087, DI
-	VMOVDQU64     128(CX), Z2
-	ADDQ          R9, R9
-	ADCQ          R10, R10
-	XORQ          DI, R9
-	VPTERNLOGQ    $0x96, 128(R12), Z16, Z2
-	MOVQ          R9, 32(R11)
-	VAESDEC       Z22, Z4, Z4
-	MOVQ          R10, 40(R11)
-	VMOVDQU64     192(CX), Z3
-	MOVQ          R10, CX
-	VAESDEC       Z22, Z5, Z5
-	SARQ          $0x3f, CX
-	VPTERNLOGQ    $0x96, 192(R12), Z16, Z3
-	ANDL          $0x00000087, CX
-	VMOVDQU64     256(BX), Z12
-	ADDQ          R9, R9
-	ADCQ          R10, R10
-	XORQ          CX, R9
-	PREFETCHT0    1280(BX)
-	MOVQ          R9, 48(R11)
-	VMOVDQU64     320(BX), Z13
-	MOVQ          R10, 56(R11)
-	MOVQ          R10, CX
-	VAESDEC       Z22, Z6, Z6
-	SARQ          $0x3f, CX
-	VPSHUFB       Z31, Z12, Z12
-	ANDL          $0x00000087, CX
-	PREFETCHT0    1344(BX)
-	ADDQ          R9, R9
-	ADCQ          R10, R10
-	XORQ          CX, R9
-	VPSHUFB       Z31, Z13, Z13
-	MOVQ          R9, 64(R11)
-	VAESDEC       Z22, Z7, Z7
-	MOVQ          R10, 72(R11)
-	VPCLMULQDQ    $0x00, 256(DX), Z12, Z14
-	MOVQ          R10, CX
-	PREFETCHT0    1408(BX)
-	SARQ          $0x3f, CX
-	PREFETCHT0    1472(BX)
-	ANDL          $0x00000087, CX
-	ADDQ          R9, R9
-	ADCQ          R10, R10
-	XORQ          CX, R9
-	VPCLMULQDQ    $0x00, 320(DX), Z13, Z15
-	MOVQ          R9, 80(R11)
-	VAESDEC       Z23, Z4, Z4
-	MOVQ          R10, 88(R11)
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
-	MOVQ          R10, CX
+	VMOVDQU64     (BX), Z0
+	PREFETCHT0    1024(BX)
+	VMOVDQU64     64(BX), Z1
+	PREFETCHT0    1088(BX)
+	VMOVDQU64     128(BX), Z2
+	PREFETCHT0    1152(BX)
+	VMOVDQU64     192(BX), Z3
+	PREFETCHT0    1216(BX)
+	VPTERNLOGQ    $0x96, (R11), Z16, Z0
+	VPTERNLOGQ    $0x96, 64(R11), Z16, Z1
+	VPTERNLOGQ    $0x96, 128(R11), Z16, Z2
+	VPTERNLOGQ    $0x96, 192(R11), Z16, Z3
+	MOVQ          R9, (R12)
+	MOVQ          R10, 8(R12)
 	VAESDEC       Z17, Z0, Z0
-	SARQ          $0x3f, CX
-	VPSHUFD       $0x4e, Z12, Z14
-	ANDL          $0x00000087, CX
-	VAESDEC       Z23, Z5, Z5
-	ADDQ          R9, R9
-	ADCQ          R10, R10
-	XORQ          CX, R9
-	VPSHUFD       $0x4e, Z13, Z15
-	MOVQ          R9, 96(R11)
-	VAESDEC       Z17, Z1, Z1
-	MOVQ          R10, 104(R11)
-	VPXORQ        Z12, Z14, Z14
 	MOVQ          R10, CX
+	VMOVDQU64     (BX), Z12
 	SARQ          $0x3f, CX
-	VAESDEC       Z23, Z6, Z6
+	VAESDEC       Z17, Z1, Z1
 	ANDL          $0x00000087, CX
-	VPXORQ        Z13, Z15, Z15
+	VMOVDQU64     64(BX), Z13
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
 	VAESDEC       Z17, Z2, Z2
-	MOVQ          R9, 112(R11)
-	VAESDEC       Z23, Z7, Z7
-	MOVQ          R10, 120(R11)
-	VPCLMULQDQ    $0x11, 256(DX), Z12, Z12
+	MOVQ          R9, 16(R12)
+	MOVQ          R10, 24(R12)
+	VPSHUFB       Z6, Z12, Z12
 	MOVQ          R10, CX
 	VAESDEC       Z17, Z3, Z3
 	SARQ          $0x3f, CX
-	VPCLMULQDQ    $0x11, 320(DX), Z13, Z13
+	VPSHUFB       Z6, Z13, Z13
 	ANDL          $0x00000087, CX
-	VAESDEC       Z24, Z4, Z4
-	ADDQ          R9, R9
-	ADCQ          R10, R10
-	XORQ          CX, R9
-	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	MOVQ          R9, 128(R11)
-	MOVQ          R10, 136(R11)
 	VAESDEC       Z18, Z0, Z0
-	MOVQ          R10, CX
-	VPCLMULQDQ    $0x00, 3008(DX), Z14, Z14
-	SARQ          $0x3f, CX
-	VAESDEC       Z24, Z5, Z5
-	ANDL          $0x00000087, CX
-	VPCLMULQDQ    $0x00, 3072(DX), Z15, Z15
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
+	VPXORQ        Z11, Z12, Z12
+	MOVQ          R9, 32(R12)
+	MOVQ          R10, 40(R12)
 	VAESDEC       Z18, Z1, Z1
-	MOVQ          R9, 144(R11)
-	VPTERNLOGQ    $0x96, Z14, Z15, Z9
-	MOVQ          R10, 152(R11)
-	VAESDEC       Z24, Z6, Z6
 	MOVQ          R10, CX
+	VPXORQ        Z11, Z11, Z11
+	SARQ          $0x3f, CX
 	VAESDEC       Z18, Z2, Z2
-	SARQ          $0x3f, CX
 	ANDL          $0x00000087, CX
-	VMOVDQU64     384(BX), Z12
+	VMOVDQU64     (DX), Z4
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
-	VAESDEC       Z24, Z7, Z7
-	MOVQ          R9, 160(R11)
-	VMOVDQU64     448(BX), Z13
-	MOVQ          R10, 168(R11)
 	VAESDEC       Z18, Z3, Z3
+	MOVQ          R9, 48(R12)
+	MOVQ          R10, 56(R12)
+	VMOVDQU64     64(DX), Z5
 	MOVQ          R10, CX
-	VPSHUFB       Z31, Z12, Z12
-	SARQ          $0x3f, CX
-	VAESDEC       Z25, Z4, Z4
-	ANDL          $0x00000087, CX
-	VPSHUFB       Z31, Z13, Z13
-	ADDQ          R9, R9
-	ADCQ          R10, R10
-	XORQ          CX, R9
 	VAESDEC       Z19, Z0, Z0
-	MOVQ          R9, 176(R11)
-	VPCLMULQDQ    $0x00, 384(DX), Z12, Z14
-	MOVQ          R10, 184(R11)
-	MOVQ          R10, CX
-	VAESDEC       Z25, Z5, Z5
 	SARQ          $0x3f, CX
-	VAESDEC       Z19, Z1, Z1
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
 	ANDL          $0x00000087, CX
-	VPCLMULQDQ    $0x00, 448(DX), Z13, Z15
+	VAESDEC       Z19, Z1, Z1
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
-	VAESDEC       Z25, Z6, Z6
-	MOVQ          R9, 192(R11)
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
-	MOVQ          R10, 200(R11)
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
+	MOVQ          R9, 64(R12)
+	MOVQ          R10, 72(R12)
 	VAESDEC       Z19, Z2, Z2
+	MOVQ          R10, CX
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	SARQ          $0x3f, CX
+	VAESDEC       Z19, Z3, Z3
+	ANDL          $0x00000087, CX
+	VPSHUFD       $0x4e, Z12, Z14
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VAESDEC       Z20, Z0, Z0
+	MOVQ          R9, 80(R12)
+	MOVQ          R10, 88(R12)
+	VPSHUFD       $0x4e, Z13, Z15
+	MOVQ          R10, CX
+	VAESDEC       Z20, Z1, Z1
+	SARQ          $0x3f, CX
+	VPXORQ        Z12, Z14, Z14
+	ANDL          $0x00000087, CX
+	VAESDEC       Z20, Z2, Z2
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPXORQ        Z13, Z15, Z15
+	MOVQ          R9, 96(R12)
+	MOVQ          R10, 104(R12)
+	VAESDEC       Z20, Z3, Z3
+	MOVQ          R10, CX
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
+	SARQ          $0x3f, CX
+	VAESDEC       Z21, Z0, Z0
+	ANDL          $0x00000087, CX
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VAESDEC       Z21, Z1, Z1
+	MOVQ          R9, 112(R12)
+	MOVQ          R10, 120(R12)
+	VPTERNLOGQ    $0x96, Z12, Z13, Z10
+	MOVQ          R10, CX
+	VAESDEC       Z21, Z2, Z2
+	SARQ          $0x3f, CX
+	VPCLMULQDQ    $0x00, 2752(DX), Z14, Z14
+	ANDL          $0x00000087, CX
+	VAESDEC       Z21, Z3, Z3
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPCLMULQDQ    $0x00, 2816(DX), Z15, Z15
+	MOVQ          R9, 128(R12)
+	MOVQ          R10, 136(R12)
+	VAESDEC       Z22, Z0, Z0
+	MOVQ          R10, CX
+	VPTERNLOGQ    $0x96, Z14, Z15, Z9
+	SARQ          $0x3f, CX
+	VAESDEC       Z22, Z1, Z1
+	ANDL          $0x00000087, CX
+	VMOVDQU64     128(BX), Z12
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VAESDEC       Z22, Z2, Z2
+	MOVQ          R9, 144(R12)
+	MOVQ          R10, 152(R12)
+	VMOVDQU64     192(BX), Z13
+	MOVQ          R10, CX
+	VAESDEC       Z22, Z3, Z3
+	SARQ          $0x3f, CX
+	VPSHUFB       Z6, Z12, Z12
+	ANDL          $0x00000087, CX
+	VAESDEC       Z23, Z0, Z0
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPSHUFB       Z6, Z13, Z13
+	MOVQ          R9, 160(R12)
+	MOVQ          R10, 168(R12)
+	VAESDEC       Z23, Z1, Z1
+	MOVQ          R10, CX
+	VMOVDQU64     128(DX), Z4
+	SARQ          $0x3f, CX
+	VAESDEC       Z23, Z2, Z2
+	ANDL          $0x00000087, CX
+	VMOVDQU64     192(DX), Z5
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VAESDEC       Z23, Z3, Z3
+	MOVQ          R9, 176(R12)
+	MOVQ          R10, 184(R12)
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	MOVQ          R10, CX
+	VAESDEC       Z24, Z0, Z0
+	SARQ          $0x3f, CX
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
+	ANDL          $0x00000087, CX
+	VAESDEC       Z24, Z1, Z1
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	MOVQ          R9, 192(R12)
+	MOVQ          R10, 200(R12)
+	VAESDEC       Z24, Z2, Z2
 	MOVQ          R10, CX
 	VPSHUFD       $0x4e, Z12, Z14
 	SARQ          $0x3f, CX
-	VAESDEC       Z25, Z7, Z7
+	VAESDEC       Z24, Z3, Z3
 	ANDL          $0x00000087, CX
+	VPSHUFD       $0x4e, Z13, Z15
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
-	VPSHUFD       $0x4e, Z13, Z15
-	MOVQ          R9, 208(R11)
-	VAESDEC       Z19, Z3, Z3
-	MOVQ          R10, 216(R11)
+	VAESDEC       Z25, Z0, Z0
+	MOVQ          R9, 208(R12)
+	MOVQ          R10, 216(R12)
 	VPXORQ        Z12, Z14, Z14
 	MOVQ          R10, CX
-	VAESDECLAST   Z26, Z4, Z4
+	VAESDEC       Z25, Z1, Z1
 	SARQ          $0x3f, CX
 	VPXORQ        Z13, Z15, Z15
 	ANDL          $0x00000087, CX
-	VAESDEC       Z20, Z0, Z0
+	VAESDEC       Z25, Z2, Z2
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
-	VAESDECLAST   Z26, Z5, Z5
-	MOVQ          R9, 224(R11)
-	VPCLMULQDQ    $0x11, 384(DX), Z12, Z12
-	MOVQ          R10, 232(R11)
-	VAESDEC       Z20, Z1, Z1
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
+	MOVQ          R9, 224(R12)
+	MOVQ          R10, 232(R12)
+	VAESDEC       Z25, Z3, Z3
 	MOVQ          R10, CX
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
 	SARQ          $0x3f, CX
-	VPCLMULQDQ    $0x11, 448(DX), Z13, Z13
+	VAESDECLAST   Z26, Z0, Z0
 	ANDL          $0x00000087, CX
-	VAESDECLAST   Z26, Z6, Z6
-	ADDQ          R9, R9
-	ADCQ          R10, R10
-	XORQ          CX, R9
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	MOVQ          R9, 240(R11)
-	VAESDEC       Z20, Z2, Z2
-	MOVQ          R10, 248(R11)
-	VPCLMULQDQ    $0x00, 3136(DX), Z14, Z14
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VAESDECLAST   Z26, Z1, Z1
+	MOVQ          R9, 240(R12)
+	MOVQ          R10, 248(R12)
+	VPCLMULQDQ    $0x00, 2880(DX), Z14, Z14
 	MOVQ          R10, CX
-	VAESDECLAST   Z26, Z7, Z7
+	VAESDECLAST   Z26, Z2, Z2
 	SARQ          $0x3f, CX
-	VPCLMULQDQ    $0x00, 3200(DX), Z15, Z15
+	VPCLMULQDQ    $0x00, 2944(DX), Z15, Z15
 	ANDL          $0x00000087, CX
-	VAESDEC       Z20, Z3, Z3
+	VAESDECLAST   Z26, Z3, Z3
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
 	VPTERNLOGQ    $0x96, Z14, Z15, Z9
-	VPXORQ        256(R11), Z4, Z4
-	VMOVDQU64     Z4, 256(R8)
-	VPXORQ        320(R11), Z5, Z5
-	VMOVDQU64     Z5, 320(R8)
-	VPXORQ        384(R11), Z6, Z6
-	VMOVDQU64     Z6, 384(R8)
-	VPXORQ        448(R11), Z7, Z7
-	VMOVDQU64     Z7, 448(R8)
+	VPXORQ        (R11), Z0, Z0
+	VPXORQ        64(R11), Z1, Z1
+	VPXORQ        128(R11), Z2, Z2
+	VPXORQ        192(R11), Z3, Z3
+	VMOVDQU64     Z0, (R8)
+	VMOVDQU64     Z1, 64(R8)
+	VMOVDQU64     Z2, 128(R8)
+	VMOVDQU64     Z3, 192(R8)
+	VMOVDQU64     256(BX), Z0
+	PREFETCHT0    1280(BX)
+	VMOVDQU64     320(BX), Z1
+	PREFETCHT0    1344(BX)
+	VMOVDQU64     384(BX), Z2
+	PREFETCHT0    1408(BX)
+	VMOVDQU64     448(BX), Z3
+	PREFETCHT0    1472(BX)
+	VPTERNLOGQ    $0x96, 256(R11), Z16, Z0
+	VPTERNLOGQ    $0x96, 320(R11), Z16, Z1
+	VPTERNLOGQ    $0x96, 384(R11), Z16, Z2
+	VPTERNLOGQ    $0x96, 448(R11), Z16, Z3
+	MOVQ          R9, 256(R12)
+	MOVQ          R10, 264(R12)
+	VAESDEC       Z17, Z0, Z0
+	MOVQ          R10, CX
+	VAESDEC       Z17, Z1, Z1
+	SARQ          $0x3f, CX
+	VMOVDQU64     256(BX), Z12
+	ANDL          $0x00000087, CX
+	VAESDEC       Z17, Z2, Z2
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	MOVQ          R9, 272(R12)
+	VMOVDQU64     320(BX), Z13
+	MOVQ          R10, 280(R12)
+	VAESDEC       Z17, Z3, Z3
+	MOVQ          R10, CX
+	VPSHUFB       Z6, Z12, Z12
+	SARQ          $0x3f, CX
+	VAESDEC       Z18, Z0, Z0
+	ANDL          $0x00000087, CX
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPSHUFB       Z6, Z13, Z13
+	MOVQ          R9, 288(R12)
+	VAESDEC       Z18, Z1, Z1
+	MOVQ          R10, 296(R12)
+	VMOVDQU64     256(DX), Z4
+	MOVQ          R10, CX
+	VAESDEC       Z18, Z2, Z2
+	SARQ          $0x3f, CX
+	VMOVDQU64     320(DX), Z5
+	ANDL          $0x00000087, CX
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VAESDEC       Z18, Z3, Z3
+	MOVQ          R9, 304(R12)
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	MOVQ          R10, 312(R12)
+	VAESDEC       Z19, Z0, Z0
+	MOVQ          R10, CX
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
+	SARQ          $0x3f, CX
+	ANDL          $0x00000087, CX
+	VAESDEC       Z19, Z1, Z1
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	MOVQ          R9, 320(R12)
+	VAESDEC       Z19, Z2, Z2
+	MOVQ          R10, 328(R12)
+	VPSHUFD       $0x4e, Z12, Z14
+	MOVQ          R10, CX
+	SARQ          $0x3f, CX
+	VAESDEC       Z19, Z3, Z3
+	ANDL          $0x00000087, CX
+	VPSHUFD       $0x4e, Z13, Z15
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VAESDEC       Z20, Z0, Z0
+	MOVQ          R9, 336(R12)
+	VPXORQ        Z12, Z14, Z14
+	MOVQ          R10, 344(R12)
+	VAESDEC       Z20, Z1, Z1
+	MOVQ          R10, CX
+	SARQ          $0x3f, CX
+	VPXORQ        Z13, Z15, Z15
+	ANDL          $0x00000087, CX
+	VAESDEC       Z20, Z2, Z2
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
+	MOVQ          R9, 352(R12)
+	VAESDEC       Z20, Z3, Z3
+	MOVQ          R10, 360(R12)
+	MOVQ          R10, CX
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
+	SARQ          $0x3f, CX
+	VAESDEC       Z21, Z0, Z0
+	ANDL          $0x00000087, CX
+	VPTERNLOGQ    $0x96, Z12, Z13, Z10
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VAESDEC       Z21, Z1, Z1
+	MOVQ          R9, 368(R12)
+	MOVQ          R10, 376(R12)
+	VPCLMULQDQ    $0x00, 3008(DX), Z14, Z14
+	MOVQ          R10, CX
+	VAESDEC       Z21, Z2, Z2
+	SARQ          $0x3f, CX
+	VPCLMULQDQ    $0x00, 3072(DX), Z15, Z15
+	ANDL          $0x00000087, CX
+	VAESDEC       Z21, Z3, Z3
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPTERNLOGQ    $0x96, Z14, Z15, Z9
+	MOVQ          R9, 384(R12)
+	MOVQ          R10, 392(R12)
+	VAESDEC       Z22, Z0, Z0
+	MOVQ          R10, CX
+	VAESDEC       Z22, Z1, Z1
+	SARQ          $0x3f, CX
+	VMOVDQU64     384(BX), Z12
+	ANDL          $0x00000087, CX
+	VAESDEC       Z22, Z2, Z2
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	MOVQ          R9, 400(R12)
+	VMOVDQU64     448(BX), Z13
+	MOVQ          R10, 408(R12)
+	VAESDEC       Z22, Z3, Z3
+	MOVQ          R10, CX
+	VPSHUFB       Z6, Z12, Z12
+	SARQ          $0x3f, CX
+	VAESDEC       Z23, Z0, Z0
+	ANDL          $0x00000087, CX
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPSHUFB       Z6, Z13, Z13
+	MOVQ          R9, 416(R12)
+	VAESDEC       Z23, Z1, Z1
+	MOVQ          R10, 424(R12)
+	VMOVDQU64     384(DX), Z4
+	MOVQ          R10, CX
+	VAESDEC       Z23, Z2, Z2
+	SARQ          $0x3f, CX
+	VMOVDQU64     448(DX), Z5
+	ANDL          $0x00000087, CX
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VAESDEC       Z23, Z3, Z3
+	MOVQ          R9, 432(R12)
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	MOVQ          R10, 440(R12)
+	VAESDEC       Z24, Z0, Z0
+	MOVQ          R10, CX
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
+	SARQ          $0x3f, CX
+	ANDL          $0x00000087, CX
+	VAESDEC       Z24, Z1, Z1
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	MOVQ          R9, 448(R12)
+	VAESDEC       Z24, Z2, Z2
+	MOVQ          R10, 456(R12)
+	VPSHUFD       $0x4e, Z12, Z14
+	MOVQ          R10, CX
+	SARQ          $0x3f, CX
+	VAESDEC       Z24, Z3, Z3
+	ANDL          $0x00000087, CX
+	VPSHUFD       $0x4e, Z13, Z15
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VAESDEC       Z25, Z0, Z0
+	MOVQ          R9, 464(R12)
+	VPXORQ        Z12, Z14, Z14
+	MOVQ          R10, 472(R12)
+	VAESDEC       Z25, Z1, Z1
+	MOVQ          R10, CX
+	SARQ          $0x3f, CX
+	VPXORQ        Z13, Z15, Z15
+	ANDL          $0x00000087, CX
+	VAESDEC       Z25, Z2, Z2
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
+	MOVQ          R9, 480(R12)
+	VAESDEC       Z25, Z3, Z3
+	MOVQ          R10, 488(R12)
+	MOVQ          R10, CX
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
+	SARQ          $0x3f, CX
+	VAESDECLAST   Z26, Z0, Z0
+	ANDL          $0x00000087, CX
+	VPTERNLOGQ    $0x96, Z12, Z13, Z10
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VAESDECLAST   Z26, Z1, Z1
+	MOVQ          R9, 496(R12)
+	MOVQ          R10, 504(R12)
+	VPCLMULQDQ    $0x00, 3136(DX), Z14, Z14
+	MOVQ          R10, CX
+	VAESDECLAST   Z26, Z2, Z2
+	SARQ          $0x3f, CX
+	VPCLMULQDQ    $0x00, 3200(DX), Z15, Z15
+	ANDL          $0x00000087, CX
+	VAESDECLAST   Z26, Z3, Z3
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPTERNLOGQ    $0x96, Z14, Z15, Z9
+	VPXORQ        256(R11), Z0, Z0
+	VPXORQ        320(R11), Z1, Z1
+	VPXORQ        384(R11), Z2, Z2
+	VPXORQ        448(R11), Z3, Z3
+	VMOVDQU64     Z0, 256(R8)
+	VMOVDQU64     Z1, 320(R8)
+	VMOVDQU64     Z2, 384(R8)
+	VMOVDQU64     Z3, 448(R8)
 	ADDQ          $0x00000200, BX
 	ADDQ          $0x00000200, R8
 	XCHGQ         R11, R12
@@ -2202,7 +2109,7 @@ found3:
 	ADDQ          $0x00000200, DX
 	LEAQ          3328(AX), CX
 	CMPQ          DX, CX
-	JNE           group4
+	JNE           group3
 	VPXORQ        Z8, Z9, Z9
 	VPXORQ        Z10, Z9, Z9
 	VPSLLDQ       $0x08, Z9, Z12
@@ -2237,11 +2144,11 @@ found3:
 	CMPQ          SI, $0x04
 	CMOVQLE       CX, DX
 
-group4:
+group3:
 	TESTQ SI, SI
 	JNE   unit
 	CMPQ  24(SP), $0x00
-	JEQ   ended
+	JEQ   lengths
 
 rest:
 	MOVQ  24(SP), DI
@@ -2252,11 +2159,11 @@ part:
 	MOVQ        $0x00000040, SI
 	CMPQ        DI, SI
 	CMOVQLT     DI, SI
-	MOVQ        $-1, R13
+	MOVQ        $-1, R9
 	MOVQ        $0x00000040, CX
 	SUBQ        SI, CX
-	SHRQ        CL, R13
-	KMOVQ       R13, K1
+	SHRQ        CL, R9
+	KMOVQ       R9, K1
 	VMOVDQU8.Z  (BX), K1, Z0
 	VMOVDQA64   Z0, Z12
 	VPTERNLOGQ  $0x96, (R11), Z16, Z0
@@ -2273,7 +2180,7 @@ part:
 	VPXORQ      (R11), Z0, Z0
 	ADDQ        $0x40, R11
 	VMOVDQU8    Z0, K1, (R8)
-	VPSHUFB     Z31, Z12, Z12
+	VPSHUFB     Z6, Z12, Z12
 	VPXORQ      Z11, Z12, Z12
 	VPXORQ      Z11, Z11, Z11
 	VPCLMULQDQ  $0x00, (DX), Z12, Z13
@@ -2291,9 +2198,6 @@ part:
 	JGT         part
 
 restDone:
-ended:
-	CMPQ 32(SP), $0x00
-	JNE  lengths
 	MOVQ work+32(FP), CX
 	LEAQ 63(CX), DX
 	ANDQ $-64, DX
@@ -2306,9 +2210,9 @@ ended:
 	MOVQ (CX), R9
 	MOVQ 8(CX), R10
 	MOVQ R11, CX
-	LEAQ 768(CX), DX
+	LEAQ 512(CX), DX
 
-tweaks5:
+tweaks4:
 	MOVQ R9, (CX)
 	MOVQ R10, 8(CX)
 	MOVQ R10, BX
@@ -2319,8 +2223,7 @@ tweaks5:
 	XORQ BX, R9
 	ADDQ $0x10, CX
 	CMPQ CX, DX
-	JNE  tweaks5
-	MOVQ $0x00000000, 40(SP)
+	JNE  tweaks4
 
 lengths:
 	MOVQ          jobs+40(FP), DX
@@ -2399,7 +2302,7 @@ lengths:
 
 // func xtsGMACSealVAES512r14(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
 // Requires: AES, AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+, PCLMULQDQ, SSE4.2, VAES, VPCLMULQDQ
-TEXT ·xtsGMACSealVAES512r14(SB), NOSPLIT, $48-72
+TEXT ·xtsGMACSealVAES512r14(SB), NOSPLIT, $32-72
 	MOVQ            keys+0(FP), CX
 	MOVQ            tab+24(FP), AX
 	VBROADCASTI32X4 (CX), Z16
@@ -2417,7 +2320,7 @@ TEXT ·xtsGMACSealVAES512r14(SB), NOSPLIT, $48-72
 	VBROADCASTI32X4 192(CX), Z28
 	VBROADCASTI32X4 208(CX), Z29
 	VBROADCASTI32X4 224(CX), Z30
-	VMOVDQU64       (AX), Z31
+	VMOVDQU64       (AX), Z6
 	MOVQ            work+32(FP), CX
 	LEAQ            63(CX), R12
 	ANDQ            $-64, R12
@@ -2426,7 +2329,7 @@ TEXT ·xtsGMACSealVAES512r14(SB), NOSPLIT, $48-72
 	MOVQ            (CX), R10
 	MOVQ            8(CX), R11
 	MOVQ            R12, CX
-	LEAQ            768(CX), DX
+	LEAQ            512(CX), DX
 
 tweaks1:
 	MOVQ R10, (CX)
@@ -2440,10 +2343,8 @@ tweaks1:
 	ADDQ $0x10, CX
 	CMPQ CX, DX
 	JNE  tweaks1
-	MOVQ $0x00000000, 40(SP)
 
 job:
-	MOVQ        $0x00000000, 32(SP)
 	VPXORQ      Z8, Z8, Z8
 	VPXORQ      Z9, Z9, Z9
 	VPXORQ      Z10, Z10, Z10
@@ -2499,7 +2400,7 @@ ad:
 	CMPQ          R14, $0x40
 	JLE           adLast
 	VMOVDQU64     (DI), Z12
-	VPSHUFB       Z31, Z12, Z12
+	VPSHUFB       Z6, Z12, Z12
 	VPXORQ        Z11, Z12, Z12
 	VPXORQ        Z11, Z11, Z11
 	VPCLMULQDQ    $0x00, 3264(AX), Z12, Z13
@@ -2552,7 +2453,7 @@ adLast:
 	SHRQ       CL, BP
 	KMOVQ      BP, K1
 	VMOVDQU8.Z (DI), K1, Z12
-	VPSHUFB    Z31, Z12, Z12
+	VPSHUFB    Z6, Z12, Z12
 	VPXORQ     Z11, Z12, Z12
 	VPXORQ     Z11, Z11, Z11
 	VPCLMULQDQ $0x00, (R15), Z12, Z13
@@ -2565,775 +2466,739 @@ adLast:
 	VPXORQ     Z13, Z9, Z9
 
 adDone:
-	TESTQ      SI, SI
-	JEQ        rest
-	CMPQ       40(SP), $0x00
-	JNE        begun
-	VMOVDQU64  (BX), Z0
-	VPTERNLOGQ $0x96, (R12), Z16, Z0
-	VMOVDQU64  64(BX), Z1
-	VPTERNLOGQ $0x96, 64(R12), Z16, Z1
-	VMOVDQU64  128(BX), Z2
-	VPTERNLOGQ $0x96, 128(R12), Z16, Z2
-	VMOVDQU64  192(BX), Z3
-	VPTERNLOGQ $0x96, 192(R12), Z16, Z3
-	VAESENC    Z17, Z0, Z0
-	VAESENC    Z17, Z1, Z1
-	VAESENC    Z17, Z2, Z2
-	VAESENC    Z17, Z3, Z3
-	VAESENC    Z18, Z0, Z0
-	VAESENC    Z18, Z1, Z1
-	VAESENC    Z18, Z2, Z2
-	VAESENC    Z18, Z3, Z3
-	VAESENC    Z19, Z0, Z0
-	VAESENC    Z19, Z1, Z1
-	VAESENC    Z19, Z2, Z2
-	VAESENC    Z19, Z3, Z3
-	VAESENC    Z20, Z0, Z0
-	VAESENC    Z20, Z1, Z1
-	VAESENC    Z20, Z2, Z2
-	VAESENC    Z20, Z3, Z3
-	VAESENC    Z21, Z0, Z0
-	VAESENC    Z21, Z1, Z1
-	VAESENC    Z21, Z2, Z2
-	VAESENC    Z21, Z3, Z3
-	VAESENC    Z22, Z0, Z0
-	VAESENC    Z22, Z1, Z1
-	VAESENC    Z22, Z2, Z2
-	VAESENC    Z22, Z3, Z3
+	TESTQ SI, SI
+	JEQ   rest
+	CMPQ  SI, $0x01
+	JNE   same2
+	CMPQ  24(SP), $0x00
+	JNE   same2
+	MOVQ  ivs+8(FP), CX
+	ADDQ  $0x10, CX
+	MOVQ  CX, ivs+8(FP)
+	MOVQ  (CX), R10
+	MOVQ  8(CX), R11
 
-begun:
-	MOVQ        R10, 256(R13)
-	MOVQ        R11, 264(R13)
-	VAESENC     Z23, Z0, Z0
+same2:
+	VMOVDQU64   (BX), Z0
+	PREFETCHT0  1024(BX)
+	VMOVDQU64   64(BX), Z1
+	PREFETCHT0  1088(BX)
+	VMOVDQU64   128(BX), Z2
+	PREFETCHT0  1152(BX)
+	VMOVDQU64   192(BX), Z3
+	PREFETCHT0  1216(BX)
+	VPTERNLOGQ  $0x96, (R12), Z16, Z0
+	VPTERNLOGQ  $0x96, 64(R12), Z16, Z1
+	VPTERNLOGQ  $0x96, 128(R12), Z16, Z2
+	VPTERNLOGQ  $0x96, 192(R12), Z16, Z3
+	MOVQ        R10, (R13)
+	MOVQ        R11, 8(R13)
+	VAESENC     Z17, Z0, Z0
 	MOVQ        R11, CX
-	VMOVDQU64   256(BX), Z4
 	SARQ        $0x3f, CX
+	VAESENC     Z17, Z1, Z1
 	ANDL        $0x00000087, CX
-	VAESENC     Z23, Z1, Z1
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	VPTERNLOGQ  $0x96, 256(R12), Z16, Z4
-	MOVQ        R10, 272(R13)
-	MOVQ        R11, 280(R13)
-	VMOVDQU64   320(BX), Z5
+	VAESENC     Z17, Z2, Z2
+	MOVQ        R10, 16(R13)
+	VAESENC     Z17, Z3, Z3
+	MOVQ        R11, 24(R13)
 	MOVQ        R11, CX
-	VAESENC     Z23, Z2, Z2
+	VAESENC     Z18, Z0, Z0
 	SARQ        $0x3f, CX
-	VPTERNLOGQ  $0x96, 320(R12), Z16, Z5
 	ANDL        $0x00000087, CX
+	VAESENC     Z18, Z1, Z1
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z18, Z2, Z2
+	MOVQ        R10, 32(R13)
+	MOVQ        R11, 40(R13)
+	VAESENC     Z18, Z3, Z3
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
+	VAESENC     Z19, Z0, Z0
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z19, Z1, Z1
+	MOVQ        R10, 48(R13)
+	VAESENC     Z19, Z2, Z2
+	MOVQ        R11, 56(R13)
+	MOVQ        R11, CX
+	VAESENC     Z19, Z3, Z3
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
+	VAESENC     Z20, Z0, Z0
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z20, Z1, Z1
+	MOVQ        R10, 64(R13)
+	MOVQ        R11, 72(R13)
+	VAESENC     Z20, Z2, Z2
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
+	VAESENC     Z20, Z3, Z3
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z21, Z0, Z0
+	MOVQ        R10, 80(R13)
+	VAESENC     Z21, Z1, Z1
+	MOVQ        R11, 88(R13)
+	MOVQ        R11, CX
+	VAESENC     Z21, Z2, Z2
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
+	VAESENC     Z21, Z3, Z3
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z22, Z0, Z0
+	MOVQ        R10, 96(R13)
+	MOVQ        R11, 104(R13)
+	VAESENC     Z22, Z1, Z1
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
+	VAESENC     Z22, Z2, Z2
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z22, Z3, Z3
+	MOVQ        R10, 112(R13)
+	VAESENC     Z23, Z0, Z0
+	MOVQ        R11, 120(R13)
+	MOVQ        R11, CX
+	VAESENC     Z23, Z1, Z1
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
+	VAESENC     Z23, Z2, Z2
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
 	VAESENC     Z23, Z3, Z3
-	MOVQ        R10, 288(R13)
-	VMOVDQU64   384(BX), Z6
-	MOVQ        R11, 296(R13)
-	MOVQ        R11, CX
-	VPTERNLOGQ  $0x96, 384(R12), Z16, Z6
-	SARQ        $0x3f, CX
+	MOVQ        R10, 128(R13)
+	MOVQ        R11, 136(R13)
 	VAESENC     Z24, Z0, Z0
-	ANDL        $0x00000087, CX
-	VMOVDQU64   448(BX), Z7
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	MOVQ        R10, 304(R13)
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
 	VAESENC     Z24, Z1, Z1
-	MOVQ        R11, 312(R13)
-	VPTERNLOGQ  $0x96, 448(R12), Z16, Z7
-	MOVQ        R11, CX
-	SARQ        $0x3f, CX
-	PREFETCHT0  1024(BX)
 	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
 	VAESENC     Z24, Z2, Z2
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	PREFETCHT0  1088(BX)
-	MOVQ        R10, 320(R13)
-	MOVQ        R11, 328(R13)
+	MOVQ        R10, 144(R13)
 	VAESENC     Z24, Z3, Z3
+	MOVQ        R11, 152(R13)
 	MOVQ        R11, CX
-	PREFETCHT0  1152(BX)
-	SARQ        $0x3f, CX
-	ANDL        $0x00000087, CX
-	PREFETCHT0  1216(BX)
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
 	VAESENC     Z25, Z0, Z0
-	MOVQ        R10, 336(R13)
-	MOVQ        R11, 344(R13)
-	VAESENC     Z17, Z4, Z4
-	MOVQ        R11, CX
-	VAESENC     Z25, Z1, Z1
 	SARQ        $0x3f, CX
-	VAESENC     Z17, Z5, Z5
 	ANDL        $0x00000087, CX
+	VAESENC     Z25, Z1, Z1
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
 	VAESENC     Z25, Z2, Z2
-	MOVQ        R10, 352(R13)
-	VAESENC     Z17, Z6, Z6
-	MOVQ        R11, 360(R13)
-	MOVQ        R11, CX
+	MOVQ        R10, 160(R13)
+	MOVQ        R11, 168(R13)
 	VAESENC     Z25, Z3, Z3
+	MOVQ        R11, CX
 	SARQ        $0x3f, CX
-	VAESENC     Z17, Z7, Z7
-	ANDL        $0x00000087, CX
 	VAESENC     Z26, Z0, Z0
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	MOVQ        R10, 368(R13)
-	VAESENC     Z18, Z4, Z4
-	MOVQ        R11, 376(R13)
-	VAESENC     Z26, Z1, Z1
-	MOVQ        R11, CX
-	SARQ        $0x3f, CX
-	VAESENC     Z18, Z5, Z5
 	ANDL        $0x00000087, CX
-	VAESENC     Z26, Z2, Z2
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	VAESENC     Z18, Z6, Z6
-	MOVQ        R10, 384(R13)
-	MOVQ        R11, 392(R13)
-	VAESENC     Z26, Z3, Z3
+	VAESENC     Z26, Z1, Z1
+	MOVQ        R10, 176(R13)
+	VAESENC     Z26, Z2, Z2
+	MOVQ        R11, 184(R13)
 	MOVQ        R11, CX
-	VAESENC     Z18, Z7, Z7
+	VAESENC     Z26, Z3, Z3
 	SARQ        $0x3f, CX
 	ANDL        $0x00000087, CX
 	VAESENC     Z27, Z0, Z0
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	VAESENC     Z19, Z4, Z4
-	MOVQ        R10, 400(R13)
-	MOVQ        R11, 408(R13)
 	VAESENC     Z27, Z1, Z1
-	MOVQ        R11, CX
-	VAESENC     Z19, Z5, Z5
-	SARQ        $0x3f, CX
+	MOVQ        R10, 192(R13)
+	MOVQ        R11, 200(R13)
 	VAESENC     Z27, Z2, Z2
-	ANDL        $0x00000087, CX
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VAESENC     Z19, Z6, Z6
-	MOVQ        R10, 416(R13)
+	MOVQ        R11, CX
+	SARQ        $0x3f, CX
 	VAESENC     Z27, Z3, Z3
-	MOVQ        R11, 424(R13)
-	MOVQ        R11, CX
-	VAESENC     Z19, Z7, Z7
-	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
 	VAESENC     Z28, Z0, Z0
-	ANDL        $0x00000087, CX
-	VAESENC     Z20, Z4, Z4
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	MOVQ        R10, 432(R13)
+	MOVQ        R10, 208(R13)
 	VAESENC     Z28, Z1, Z1
-	MOVQ        R11, 440(R13)
-	VAESENC     Z20, Z5, Z5
+	MOVQ        R11, 216(R13)
 	MOVQ        R11, CX
-	SARQ        $0x3f, CX
 	VAESENC     Z28, Z2, Z2
+	SARQ        $0x3f, CX
 	ANDL        $0x00000087, CX
-	VAESENC     Z20, Z6, Z6
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
 	VAESENC     Z28, Z3, Z3
-	MOVQ        R10, 448(R13)
-	MOVQ        R11, 456(R13)
-	VAESENC     Z20, Z7, Z7
-	MOVQ        R11, CX
-	VAESENC     Z29, Z0, Z0
-	SARQ        $0x3f, CX
-	ANDL        $0x00000087, CX
-	VAESENC     Z21, Z4, Z4
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
+	VAESENC     Z29, Z0, Z0
+	MOVQ        R10, 224(R13)
+	MOVQ        R11, 232(R13)
 	VAESENC     Z29, Z1, Z1
-	MOVQ        R10, 464(R13)
-	MOVQ        R11, 472(R13)
-	VAESENC     Z21, Z5, Z5
 	MOVQ        R11, CX
-	VAESENC     Z29, Z2, Z2
 	SARQ        $0x3f, CX
-	VAESENC     Z21, Z6, Z6
+	VAESENC     Z29, Z2, Z2
 	ANDL        $0x00000087, CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
 	VAESENC     Z29, Z3, Z3
+	MOVQ        R10, 240(R13)
+	VAESENCLAST Z30, Z0, Z0
+	MOVQ        R11, 248(R13)
+	MOVQ        R11, CX
+	VAESENCLAST Z30, Z1, Z1
+	SARQ        $0x3f, CX
+	ANDL        $0x00000087, CX
+	VAESENCLAST Z30, Z2, Z2
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENCLAST Z30, Z3, Z3
+	VPXORQ      (R12), Z0, Z0
+	VPXORQ      64(R12), Z1, Z1
+	VPXORQ      128(R12), Z2, Z2
+	VPXORQ      192(R12), Z3, Z3
+	VMOVDQU64   Z0, (R8)
+	VMOVDQU64   Z1, 64(R8)
+	VMOVDQU64   Z2, 128(R8)
+	VMOVDQU64   Z3, 192(R8)
+	VMOVDQU64   256(BX), Z0
+	PREFETCHT0  1280(BX)
+	VMOVDQU64   320(BX), Z1
+	PREFETCHT0  1344(BX)
+	VMOVDQU64   384(BX), Z2
+	PREFETCHT0  1408(BX)
+	VMOVDQU64   448(BX), Z3
+	PREFETCHT0  1472(BX)
+	VPTERNLOGQ  $0x96, 256(R12), Z16, Z0
+	VPTERNLOGQ  $0x96, 320(R12), Z16, Z1
+	VPTERNLOGQ  $0x96, 384(R12), Z16, Z2
+	VPTERNLOGQ  $0x96, 448(R12), Z16, Z3
+	MOVQ        R10, 256(R13)
+	VAESENC     Z17, Z0, Z0
+	MOVQ        R11, 264(R13)
+	VAESENC     Z17, Z1, Z1
+	MOVQ        R11, CX
+	VAESENC     Z17, Z2, Z2
+	SARQ        $0x3f, CX
+	VAESENC     Z17, Z3, Z3
+	ANDL        $0x00000087, CX
+	VAESENC     Z18, Z0, Z0
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z18, Z1, Z1
+	MOVQ        R10, 272(R13)
+	VAESENC     Z18, Z2, Z2
+	MOVQ        R11, 280(R13)
+	VAESENC     Z18, Z3, Z3
+	MOVQ        R11, CX
+	VAESENC     Z19, Z0, Z0
+	SARQ        $0x3f, CX
+	VAESENC     Z19, Z1, Z1
+	ANDL        $0x00000087, CX
+	VAESENC     Z19, Z2, Z2
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z19, Z3, Z3
+	MOVQ        R10, 288(R13)
+	VAESENC     Z20, Z0, Z0
+	MOVQ        R11, 296(R13)
+	VAESENC     Z20, Z1, Z1
+	MOVQ        R11, CX
+	VAESENC     Z20, Z2, Z2
+	SARQ        $0x3f, CX
+	VAESENC     Z20, Z3, Z3
+	ANDL        $0x00000087, CX
+	VAESENC     Z21, Z0, Z0
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z21, Z1, Z1
+	MOVQ        R10, 304(R13)
+	VAESENC     Z21, Z2, Z2
+	MOVQ        R11, 312(R13)
+	VAESENC     Z21, Z3, Z3
+	MOVQ        R11, CX
+	VAESENC     Z22, Z0, Z0
+	SARQ        $0x3f, CX
+	VAESENC     Z22, Z1, Z1
+	ANDL        $0x00000087, CX
+	VAESENC     Z22, Z2, Z2
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z22, Z3, Z3
+	MOVQ        R10, 320(R13)
+	VAESENC     Z23, Z0, Z0
+	MOVQ        R11, 328(R13)
+	VAESENC     Z23, Z1, Z1
+	MOVQ        R11, CX
+	VAESENC     Z23, Z2, Z2
+	SARQ        $0x3f, CX
+	VAESENC     Z23, Z3, Z3
+	ANDL        $0x00000087, CX
+	VAESENC     Z24, Z0, Z0
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VMOVDQU64   (R8), Z12
+	MOVQ        R10, 336(R13)
+	VAESENC     Z24, Z1, Z1
+	MOVQ        R11, 344(R13)
+	VMOVDQU64   64(R8), Z13
+	MOVQ        R11, CX
+	VAESENC     Z24, Z2, Z2
+	SARQ        $0x3f, CX
+	VPSHUFB     Z6, Z12, Z12
+	ANDL        $0x00000087, CX
+	VPSHUFB     Z6, Z13, Z13
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z24, Z3, Z3
+	MOVQ        R10, 352(R13)
+	VPXORQ      Z11, Z12, Z12
+	MOVQ        R11, 360(R13)
+	VAESENC     Z25, Z0, Z0
+	MOVQ        R11, CX
+	VPXORQ      Z11, Z11, Z11
+	SARQ        $0x3f, CX
+	VMOVDQU64   (DX), Z4
+	ANDL        $0x00000087, CX
+	VAESENC     Z25, Z1, Z1
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VMOVDQU64   64(DX), Z5
+	MOVQ        R10, 368(R13)
+	VAESENC     Z25, Z2, Z2
+	MOVQ        R11, 376(R13)
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
+	MOVQ        R11, CX
+	VPCLMULQDQ  $0x00, Z5, Z13, Z15
+	SARQ        $0x3f, CX
+	VAESENC     Z25, Z3, Z3
+	ANDL        $0x00000087, CX
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z26, Z0, Z0
+	MOVQ        R10, 384(R13)
+	VPSHUFD     $0x4e, Z12, Z14
+	MOVQ        R11, 392(R13)
+	VAESENC     Z26, Z1, Z1
+	MOVQ        R11, CX
+	VPSHUFD     $0x4e, Z13, Z15
+	SARQ        $0x3f, CX
+	VPXORQ      Z12, Z14, Z14
+	ANDL        $0x00000087, CX
+	VAESENC     Z26, Z2, Z2
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VPXORQ      Z13, Z15, Z15
+	MOVQ        R10, 400(R13)
+	VAESENC     Z26, Z3, Z3
+	MOVQ        R11, 408(R13)
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
+	MOVQ        R11, CX
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
+	SARQ        $0x3f, CX
+	VAESENC     Z27, Z0, Z0
+	ANDL        $0x00000087, CX
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z27, Z1, Z1
+	MOVQ        R10, 416(R13)
+	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
+	MOVQ        R11, 424(R13)
+	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
+	MOVQ        R11, CX
+	VAESENC     Z27, Z2, Z2
+	SARQ        $0x3f, CX
+	VPTERNLOGQ  $0x96, Z14, Z15, Z9
+	ANDL        $0x00000087, CX
+	VAESENC     Z27, Z3, Z3
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VMOVDQU64   128(R8), Z12
+	MOVQ        R10, 432(R13)
+	VAESENC     Z28, Z0, Z0
+	MOVQ        R11, 440(R13)
+	VMOVDQU64   192(R8), Z13
+	MOVQ        R11, CX
+	VPSHUFB     Z6, Z12, Z12
+	SARQ        $0x3f, CX
+	VAESENC     Z28, Z1, Z1
+	ANDL        $0x00000087, CX
+	VPSHUFB     Z6, Z13, Z13
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z28, Z2, Z2
+	MOVQ        R10, 448(R13)
+	VMOVDQU64   128(DX), Z4
+	MOVQ        R11, 456(R13)
+	VMOVDQU64   192(DX), Z5
+	MOVQ        R11, CX
+	VAESENC     Z28, Z3, Z3
+	SARQ        $0x3f, CX
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
+	ANDL        $0x00000087, CX
+	VAESENC     Z29, Z0, Z0
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VPCLMULQDQ  $0x00, Z5, Z13, Z15
+	MOVQ        R10, 464(R13)
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	MOVQ        R11, 472(R13)
+	VAESENC     Z29, Z1, Z1
+	MOVQ        R11, CX
+	VPSHUFD     $0x4e, Z12, Z14
+	SARQ        $0x3f, CX
+	VAESENC     Z29, Z2, Z2
+	ANDL        $0x00000087, CX
+	VPSHUFD     $0x4e, Z13, Z15
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z29, Z3, Z3
 	MOVQ        R10, 480(R13)
-	VAESENC     Z21, Z7, Z7
+	VPXORQ      Z12, Z14, Z14
 	MOVQ        R11, 488(R13)
+	VPXORQ      Z13, Z15, Z15
 	MOVQ        R11, CX
 	VAESENCLAST Z30, Z0, Z0
 	SARQ        $0x3f, CX
-	VAESENC     Z22, Z4, Z4
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
 	ANDL        $0x00000087, CX
 	VAESENCLAST Z30, Z1, Z1
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
 	MOVQ        R10, 496(R13)
-	VAESENC     Z22, Z5, Z5
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
 	MOVQ        R11, 504(R13)
 	VAESENCLAST Z30, Z2, Z2
 	MOVQ        R11, CX
-	SARQ        $0x3f, CX
-	VAESENC     Z22, Z6, Z6
-	ANDL        $0x00000087, CX
-	VAESENCLAST Z30, Z3, Z3
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VAESENC     Z22, Z7, Z7
-	VPXORQ      (R12), Z0, Z0
-	VMOVDQU64   Z0, (R8)
-	VPXORQ      64(R12), Z1, Z1
-	VMOVDQU64   Z1, 64(R8)
-	VPXORQ      128(R12), Z2, Z2
-	VMOVDQU64   Z2, 128(R8)
-	VPXORQ      192(R12), Z3, Z3
-	VMOVDQU64   Z3, 192(R8)
-	LEAQ        512(BX), DI
-	CMPQ        SI, $0x02
-	JA          found3
-	JLT         same2
-	CMPQ        24(SP), $0x00
-	JNE         found3
-	MOVQ        ivs+8(FP), CX
-	ADDQ        $0x10, CX
-	MOVQ        CX, ivs+8(FP)
-	MOVQ        (CX), R10
-	MOVQ        8(CX), R11
-	MOVQ        $0x00000001, 32(SP)
-	JMP         found3
-
-same2:
-	MOVQ R12, DI
-	MOVQ $0x00000000, 40(SP)
-	CMPQ 32(SP), $0x00
-	JEQ  found3
-	CMPQ n+48(FP), $0x01
-	JEQ  found3
-	MOVQ jobs+40(FP), CX
-	CMPQ 160(CX), $0x00000200
-	JLT  found3
-	MOVQ 152(CX), DI
-	MOVQ $0x00000001, 40(SP)
-
-found3:
-	MOVQ        R10, (R12)
-	VAESENC     Z23, Z4, Z4
-	MOVQ        R11, 8(R12)
-	VMOVDQU64   (DI), Z0
-	MOVQ        R11, CX
-	VAESENC     Z23, Z5, Z5
-	SARQ        $0x3f, CX
-	VPTERNLOGQ  $0x96, (R13), Z16, Z0
-	ANDL        $0x00000087, CX
-	VMOVDQU64   64(DI), Z1
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VAESENC     Z23, Z6, Z6
-	MOVQ        R10, 16(R12)
-	VPTERNLOGQ  $0x96, 64(R13), Z16, Z1
-	MOVQ        R11, 24(R12)
-	VAESENC     Z23, Z7, Z7
-	MOVQ        R11, CX
-	VMOVDQU64   128(DI), Z2
-	SARQ        $0x3f, CX
-	VPTERNLOGQ  $0x96, 128(R13), Z16, Z2
-	ANDL        $0x00000087, CX
-	VAESENC     Z24, Z4, Z4
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VMOVDQU64   192(DI), Z3
-	VAESENC     Z24, Z5, Z5
-	MOVQ        R10, 32(R12)
-	VPTERNLOGQ  $0x96, 192(R13), Z16, Z3
-	MOVQ        R11, 40(R12)
-	VMOVDQU64   (R8), Z12
-	MOVQ        R11, CX
-	PREFETCHT0  1280(BX)
-	SARQ        $0x3f, CX
-	VAESENC     Z24, Z6, Z6
-	ANDL        $0x00000087, CX
-	VMOVDQU64   64(R8), Z13
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	PREFETCHT0  1344(BX)
-	MOVQ        R10, 48(R12)
-	VPSHUFB     Z31, Z12, Z12
-	MOVQ        R11, 56(R12)
-	VAESENC     Z24, Z7, Z7
-	MOVQ        R11, CX
-	PREFETCHT0  1408(BX)
-	SARQ        $0x3f, CX
-	VPSHUFB     Z31, Z13, Z13
-	ANDL        $0x00000087, CX
-	PREFETCHT0  1472(BX)
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VPXORQ      Z11, Z12, Z12
-	VAESENC     Z25, Z4, Z4
-	MOVQ        R10, 64(R12)
-	VAESENC     Z17, Z0, Z0
-	MOVQ        R11, 72(R12)
-	VPXORQ      Z11, Z11, Z11
-	MOVQ        R11, CX
-	VAESENC     Z25, Z5, Z5
-	SARQ        $0x3f, CX
-	VPCLMULQDQ  $0x00, (DX), Z12, Z14
-	ANDL        $0x00000087, CX
-	VAESENC     Z17, Z1, Z1
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VAESENC     Z25, Z6, Z6
-	MOVQ        R10, 80(R12)
-	VPCLMULQDQ  $0x00, 64(DX), Z13, Z15
-	MOVQ        R11, 88(R12)
-	VAESENC     Z17, Z2, Z2
-	MOVQ        R11, CX
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	SARQ        $0x3f, CX
-	VAESENC     Z25, Z7, Z7
-	ANDL        $0x00000087, CX
-	VAESENC     Z17, Z3, Z3
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VPSHUFD     $0x4e, Z12, Z14
-	VAESENC     Z26, Z4, Z4
-	MOVQ        R10, 96(R12)
-	VAESENC     Z18, Z0, Z0
-	MOVQ        R11, 104(R12)
-	VPSHUFD     $0x4e, Z13, Z15
-	MOVQ        R11, CX
-	VAESENC     Z26, Z5, Z5
-	SARQ        $0x3f, CX
-	VPXORQ      Z12, Z14, Z14
-	ANDL        $0x00000087, CX
-	VAESENC     Z18, Z1, Z1
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VAESENC     Z26, Z6, Z6
-	MOVQ        R10, 112(R12)
-	VPXORQ      Z13, Z15, Z15
-	MOVQ        R11, 120(R12)
-	VAESENC     Z18, Z2, Z2
-	MOVQ        R11, CX
-	VPCLMULQDQ  $0x11, (DX), Z12, Z12
-	SARQ        $0x3f, CX
-	VAESENC     Z26, Z7, Z7
-	ANDL        $0x00000087, CX
-	VAESENC     Z18, Z3, Z3
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VPCLMULQDQ  $0x11, 64(DX), Z13, Z13
-	VAESENC     Z27, Z4, Z4
-	MOVQ        R10, 128(R12)
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	MOVQ        R11, 136(R12)
-	VAESENC     Z19, Z0, Z0
-	MOVQ        R11, CX
-	VAESENC     Z27, Z5, Z5
-	SARQ        $0x3f, CX
-	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
-	ANDL        $0x00000087, CX
-	VAESENC     Z19, Z1, Z1
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
-	MOVQ        R10, 144(R12)
-	VAESENC     Z27, Z6, Z6
-	MOVQ        R11, 152(R12)
-	VAESENC     Z19, Z2, Z2
-	MOVQ        R11, CX
-	VPTERNLOGQ  $0x96, Z14, Z15, Z9
-	SARQ        $0x3f, CX
-	VAESENC     Z27, Z7, Z7
-	ANDL        $0x00000087, CX
-	VAESENC     Z19, Z3, Z3
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VMOVDQU64   128(R8), Z12
-	VAESENC     Z28, Z4, Z4
-	MOVQ        R10, 160(R12)
-	VMOVDQU64   192(R8), Z13
-	MOVQ        R11, 168(R12)
-	VAESENC     Z20, Z0, Z0
-	MOVQ        R11, CX
-	VAESENC     Z28, Z5, Z5
-	SARQ        $0x3f, CX
-	VPSHUFB     Z31, Z12, Z12
-	ANDL        $0x00000087, CX
-	VAESENC     Z20, Z1, Z1
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VPSHUFB     Z31, Z13, Z13
-	MOVQ        R10, 176(R12)
-	VAESENC     Z28, Z6, Z6
-	MOVQ        R11, 184(R12)
-	VAESENC     Z20, Z2, Z2
-	MOVQ        R11, CX
-	VPCLMULQDQ  $0x00, 128(DX), Z12, Z14
-	SARQ        $0x3f, CX
-	VAESENC     Z28, Z7, Z7
-	ANDL        $0x00000087, CX
-	VPCLMULQDQ  $0x00, 192(DX), Z13, Z15
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VAESENC     Z20, Z3, Z3
-	VAESENC     Z29, Z4, Z4
-	MOVQ        R10, 192(R12)
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	MOVQ        R11, 200(R12)
-	VAESENC     Z21, Z0, Z0
-	MOVQ        R11, CX
-	VPSHUFD     $0x4e, Z12, Z14
-	SARQ        $0x3f, CX
-	VAESENC     Z29, Z5, Z5
-	ANDL        $0x00000087, CX
-	VAESENC     Z21, Z1, Z1
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VPSHUFD     $0x4e, Z13, Z15
-	MOVQ        R10, 208(R12)
-	VAESENC     Z29, Z6, Z6
-	MOVQ        R11, 216(R12)
-	VAESENC     Z21, Z2, Z2
-	MOVQ        R11, CX
-	VPXORQ      Z12, Z14, Z14
-	SARQ        $0x3f, CX
-	VAESENC     Z29, Z7, Z7
-	ANDL        $0x00000087, CX
-	VPXORQ      Z13, Z15, Z15
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VAESENC     Z21, Z3, Z3
-	VAESENCLAST Z30, Z4, Z4
-	MOVQ        R10, 224(R12)
-	VPCLMULQDQ  $0x11, 128(DX), Z12, Z12
-	MOVQ        R11, 232(R12)
-	VAESENC     Z22, Z0, Z0
-	MOVQ        R11, CX
-	VPCLMULQDQ  $0x11, 192(DX), Z13, Z13
-	SARQ        $0x3f, CX
-	VAESENCLAST Z30, Z5, Z5
-	ANDL        $0x00000087, CX
-	VAESENC     Z22, Z1, Z1
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	MOVQ        R10, 240(R12)
-	VAESENCLAST Z30, Z6, Z6
-	MOVQ        R11, 248(R12)
 	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
-	MOVQ        R11, CX
-	VAESENC     Z22, Z2, Z2
 	SARQ        $0x3f, CX
-	VAESENCLAST Z30, Z7, Z7
+	VAESENCLAST Z30, Z3, Z3
 	ANDL        $0x00000087, CX
 	VPCLMULQDQ  $0x00, 2944(DX), Z15, Z15
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	VAESENC     Z22, Z3, Z3
 	VPTERNLOGQ  $0x96, Z14, Z15, Z9
-	VPXORQ      256(R12), Z4, Z4
-	VMOVDQU64   Z4, 256(R8)
-	VPXORQ      320(R12), Z5, Z5
-	VMOVDQU64   Z5, 320(R8)
-	VPXORQ      384(R12), Z6, Z6
-	VMOVDQU64   Z6, 384(R8)
-	VPXORQ      448(R12), Z7, Z7
-	VMOVDQU64   Z7, 448(R8)
-	ADDQ        $0x00000200, BX
-	ADDQ        $0x00000200, R8
-	XCHGQ       R12, R13
+	VPXORQ      256(R12), Z0, Z0
+	VPXORQ      320(R12), Z1, Z1
+	VPXORQ      384(R12), Z2, Z2
+	VPXORQ      448(R12), Z3, Z3
+	VMOVDQU64   Z0, 256(R8)
+	VMOVDQU64   Z1, 320(R8)
+	VMOVDQU64   Z2, 384(R8)
+	VMOVDQU64   Z3, 448(R8)
 	JMP         sealed
 
 unit:
-	MOVQ          R10, 256(R13)
-	VAESENC       Z23, Z0, Z0
-	MOVQ          R11, 264(R13)
-	VMOVDQU64     256(BX), Z4
+	CMPQ SI, $0x01
+	JNE  same3
+	CMPQ 24(SP), $0x00
+	JNE  same3
+	MOVQ ivs+8(FP), CX
+	ADDQ $0x10, CX
+	MOVQ CX, ivs+8(FP)
+	MOVQ (CX), R10
+	MOVQ 8(CX), R11
+
+same3:
+	VMOVDQU64     (BX), Z0
+	PREFETCHT0    1024(BX)
+	VMOVDQU64     64(BX), Z1
+	PREFETCHT0    1088(BX)
+	VMOVDQU64     128(BX), Z2
+	PREFETCHT0    1152(BX)
+	VMOVDQU64     192(BX), Z3
+	PREFETCHT0    1216(BX)
+	VPTERNLOGQ    $0x96, (R12), Z16, Z0
+	VPTERNLOGQ    $0x96, 64(R12), Z16, Z1
+	VPTERNLOGQ    $0x96, 128(R12), Z16, Z2
+	VPTERNLOGQ    $0x96, 192(R12), Z16, Z3
+	MOVQ          R10, (R13)
+	MOVQ          R11, 8(R13)
+	VAESENC       Z17, Z0, Z0
 	MOVQ          R11, DI
+	VAESENC       Z17, Z1, Z1
 	XORL          CX, CX
-	VAESENC       Z23, Z1, Z1
 	SARQ          $0x3f, DI
-	VPTERNLOGQ    $0x96, 256(R12), Z16, Z4
+	VAESENC       Z17, Z2, Z2
 	ANDL          $0x00000087, DI
-	VMOVDQU64     320(BX), Z5
-	CRC32Q        -400(R8), CX
+	VAESENC       Z17, Z3, Z3
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	VAESENC       Z23, Z2, Z2
-	MOVQ          R10, 272(R13)
-	VPTERNLOGQ    $0x96, 320(R12), Z16, Z5
-	MOVQ          R11, 280(R13)
+	CRC32Q        -400(R8), CX
+	VAESENC       Z18, Z0, Z0
+	MOVQ          R10, 16(R13)
+	VAESENC       Z18, Z1, Z1
+	MOVQ          R11, 24(R13)
+	VAESENC       Z18, Z2, Z2
 	CRC32Q        -512(R8), R9
-	VAESENC       Z23, Z3, Z3
 	MOVQ          R11, DI
-	VMOVDQU64     384(BX), Z6
+	VAESENC       Z18, Z3, Z3
 	SARQ          $0x3f, DI
-	VPTERNLOGQ    $0x96, 384(R12), Z16, Z6
+	VAESENC       Z19, Z0, Z0
 	CRC32Q        -392(R8), CX
 	ANDL          $0x00000087, DI
-	VAESENC       Z24, Z0, Z0
+	VAESENC       Z19, Z1, Z1
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	VMOVDQU64     448(BX), Z7
-	MOVQ          R10, 288(R13)
+	VAESENC       Z19, Z2, Z2
+	MOVQ          R10, 32(R13)
 	CRC32Q        -504(R8), R9
-	VAESENC       Z24, Z1, Z1
-	MOVQ          R11, 296(R13)
-	VPTERNLOGQ    $0x96, 448(R12), Z16, Z7
+	VAESENC       Z19, Z3, Z3
+	MOVQ          R11, 40(R13)
+	VAESENC       Z20, Z0, Z0
 	MOVQ          R11, DI
-	VMOVDQU64     -256(R8), Z12
+	VAESENC       Z20, Z1, Z1
 	CRC32Q        -384(R8), CX
 	SARQ          $0x3f, DI
-	PREFETCHT0    1024(BX)
-	VAESENC       Z24, Z2, Z2
+	VAESENC       Z20, Z2, Z2
 	ANDL          $0x00000087, DI
-	VMOVDQU64     -192(R8), Z13
-	CRC32Q        -496(R8), R9
+	VAESENC       Z20, Z3, Z3
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	PREFETCHT0    1088(BX)
-	MOVQ          R10, 304(R13)
-	VPSHUFB       Z31, Z12, Z12
-	MOVQ          R11, 312(R13)
+	CRC32Q        -496(R8), R9
+	VAESENC       Z21, Z0, Z0
+	MOVQ          R10, 48(R13)
+	VAESENC       Z21, Z1, Z1
+	MOVQ          R11, 56(R13)
 	CRC32Q        -376(R8), CX
-	VAESENC       Z24, Z3, Z3
+	VAESENC       Z21, Z2, Z2
 	MOVQ          R11, DI
-	PREFETCHT0    1152(BX)
+	VAESENC       Z21, Z3, Z3
 	SARQ          $0x3f, DI
-	VPSHUFB       Z31, Z13, Z13
+	VAESENC       Z22, Z0, Z0
 	CRC32Q        -488(R8), R9
 	ANDL          $0x00000087, DI
-	PREFETCHT0    1216(BX)
+	VAESENC       Z22, Z1, Z1
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	VAESENC       Z25, Z0, Z0
-	MOVQ          R10, 320(R13)
+	VAESENC       Z22, Z2, Z2
+	MOVQ          R10, 64(R13)
 	CRC32Q        -368(R8), CX
-	VPCLMULQDQ    $0x00, (DX), Z12, Z14
-	MOVQ          R11, 328(R13)
-	VAESENC       Z17, Z4, Z4
+	VAESENC       Z22, Z3, Z3
+	MOVQ          R11, 72(R13)
+	VAESENC       Z23, Z0, Z0
 	MOVQ          R11, DI
-	VPCLMULQDQ    $0x00, 64(DX), Z13, Z15
+	VAESENC       Z23, Z1, Z1
 	CRC32Q        -480(R8), R9
 	SARQ          $0x3f, DI
-	VAESENC       Z25, Z1, Z1
+	VAESENC       Z23, Z2, Z2
 	ANDL          $0x00000087, DI
-	VAESENC       Z17, Z5, Z5
+	VAESENC       Z23, Z3, Z3
+	CRC32Q        -360(R8), CX
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	CRC32Q        -360(R8), CX
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
-	MOVQ          R10, 336(R13)
-	VAESENC       Z25, Z2, Z2
-	MOVQ          R11, 344(R13)
-	VAESENC       Z17, Z6, Z6
+	VAESENC       Z24, Z0, Z0
+	MOVQ          R10, 80(R13)
+	VMOVDQU64     -256(R8), Z12
+	MOVQ          R11, 88(R13)
 	CRC32Q        -472(R8), R9
-	VPSHUFD       $0x4e, Z12, Z14
+	VAESENC       Z24, Z1, Z1
 	MOVQ          R11, DI
-	VAESENC       Z25, Z3, Z3
+	VMOVDQU64     -192(R8), Z13
 	SARQ          $0x3f, DI
-	VPSHUFD       $0x4e, Z13, Z15
+	VAESENC       Z24, Z2, Z2
 	CRC32Q        -352(R8), CX
 	ANDL          $0x00000087, DI
-	VAESENC       Z17, Z7, Z7
+	VPSHUFB       Z6, Z12, Z12
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	VAESENC       Z26, Z0, Z0
-	MOVQ          R10, 352(R13)
+	VPSHUFB       Z6, Z13, Z13
+	MOVQ          R10, 96(R13)
 	CRC32Q        -464(R8), R9
-	VPXORQ        Z12, Z14, Z14
-	MOVQ          R11, 360(R13)
-	VAESENC       Z18, Z4, Z4
+	VAESENC       Z24, Z3, Z3
+	MOVQ          R11, 104(R13)
+	VMOVDQU64     (DX), Z4
 	MOVQ          R11, DI
 	CRC32Q        -344(R8), CX
-	VAESENC       Z26, Z1, Z1
+	VAESENC       Z25, Z0, Z0
 	SARQ          $0x3f, DI
-	VPXORQ        Z13, Z15, Z15
+	VMOVDQU64     64(DX), Z5
 	ANDL          $0x00000087, DI
-	VAESENC       Z18, Z5, Z5
+	VAESENC       Z25, Z1, Z1
 	CRC32Q        -456(R8), R9
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	VPCLMULQDQ    $0x11, (DX), Z12, Z12
-	MOVQ          R10, 368(R13)
-	VAESENC       Z26, Z2, Z2
-	MOVQ          R11, 376(R13)
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	MOVQ          R10, 112(R13)
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
+	MOVQ          R11, 120(R13)
 	CRC32Q        -336(R8), CX
-	VAESENC       Z18, Z6, Z6
+	VAESENC       Z25, Z2, Z2
 	MOVQ          R11, DI
-	VPCLMULQDQ    $0x11, 64(DX), Z13, Z13
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	SARQ          $0x3f, DI
-	VAESENC       Z26, Z3, Z3
+	VAESENC       Z25, Z3, Z3
 	CRC32Q        -448(R8), R9
 	ANDL          $0x00000087, DI
-	VAESENC       Z18, Z7, Z7
+	VPSHUFD       $0x4e, Z12, Z14
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	VAESENC       Z27, Z0, Z0
+	VAESENC       Z26, Z0, Z0
 	CRC32Q        -328(R8), CX
-	MOVQ          R10, 384(R13)
-	VPCLMULQDQ    $0x00, 2752(DX), Z14, Z14
-	MOVQ          R11, 392(R13)
-	VAESENC       Z19, Z4, Z4
+	MOVQ          R10, 128(R13)
+	MOVQ          R11, 136(R13)
+	VPSHUFD       $0x4e, Z13, Z15
 	MOVQ          R11, DI
+	VPXORQ        Z12, Z14, Z14
 	CRC32Q        -440(R8), R9
-	VAESENC       Z27, Z1, Z1
 	SARQ          $0x3f, DI
-	VPCLMULQDQ    $0x00, 2816(DX), Z15, Z15
+	VAESENC       Z26, Z1, Z1
 	ANDL          $0x00000087, DI
-	VAESENC       Z19, Z5, Z5
-	CRC32Q        -320(R8), CX
+	VPXORQ        Z13, Z15, Z15
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	VPTERNLOGQ    $0x96, Z14, Z15, Z9
-	MOVQ          R10, 400(R13)
-	VAESENC       Z27, Z2, Z2
-	MOVQ          R11, 408(R13)
+	CRC32Q        -320(R8), CX
+	VAESENC       Z26, Z2, Z2
+	MOVQ          R10, 144(R13)
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
+	MOVQ          R11, 152(R13)
+	VAESENC       Z26, Z3, Z3
 	CRC32Q        -432(R8), R9
-	VAESENC       Z19, Z6, Z6
 	MOVQ          R11, DI
-	VMOVDQU64     -128(R8), Z12
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
 	SARQ          $0x3f, DI
-	VAESENC       Z27, Z3, Z3
+	VPTERNLOGQ    $0x96, Z12, Z13, Z10
 	CRC32Q        -312(R8), CX
 	ANDL          $0x00000087, DI
-	VAESENC       Z19, Z7, Z7
+	VAESENC       Z27, Z0, Z0
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	VMOVDQU64     -64(R8), Z13
-	MOVQ          R10, 416(R13)
+	VPCLMULQDQ    $0x00, 2752(DX), Z14, Z14
+	MOVQ          R10, 160(R13)
 	CRC32Q        -424(R8), R9
-	VAESENC       Z28, Z0, Z0
-	MOVQ          R11, 424(R13)
-	VPSHUFB       Z31, Z12, Z12
+	VAESENC       Z27, Z1, Z1
+	MOVQ          R11, 168(R13)
+	VPCLMULQDQ    $0x00, 2816(DX), Z15, Z15
 	MOVQ          R11, DI
-	VAESENC       Z20, Z4, Z4
+	VPTERNLOGQ    $0x96, Z14, Z15, Z9
 	CRC32Q        -304(R8), CX
 	SARQ          $0x3f, DI
-	VAESENC       Z28, Z1, Z1
-	VPSHUFB       Z31, Z13, Z13
+	VAESENC       Z27, Z2, Z2
 	ANDL          $0x00000087, DI
-	VAESENC       Z20, Z5, Z5
-	CRC32Q        -416(R8), R9
+	VMOVDQU64     -128(R8), Z12
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	VAESENC       Z28, Z2, Z2
-	MOVQ          R10, 432(R13)
-	VPCLMULQDQ    $0x00, 128(DX), Z12, Z14
-	MOVQ          R11, 440(R13)
+	CRC32Q        -416(R8), R9
+	VAESENC       Z27, Z3, Z3
+	MOVQ          R10, 176(R13)
+	VMOVDQU64     -64(R8), Z13
+	MOVQ          R11, 184(R13)
 	CRC32Q        -296(R8), CX
-	VAESENC       Z20, Z6, Z6
+	VAESENC       Z28, Z0, Z0
 	MOVQ          R11, DI
-	VPCLMULQDQ    $0x00, 192(DX), Z13, Z15
+	VPSHUFB       Z6, Z12, Z12
 	SARQ          $0x3f, DI
-	VAESENC       Z28, Z3, Z3
+	VPSHUFB       Z6, Z13, Z13
 	CRC32Q        -408(R8), R9
 	ANDL          $0x00000087, DI
-	VAESENC       Z20, Z7, Z7
+	VAESENC       Z28, Z1, Z1
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
-	MOVQ          R10, 448(R13)
+	VMOVDQU64     128(DX), Z4
+	MOVQ          R10, 192(R13)
 	CRC32Q        -288(R8), CX
-	VAESENC       Z29, Z0, Z0
-	MOVQ          R11, 456(R13)
-	VAESENC       Z21, Z4, Z4
+	VAESENC       Z28, Z2, Z2
+	MOVQ          R11, 200(R13)
+	VMOVDQU64     192(DX), Z5
 	MOVQ          R11, DI
-	VPSHUFD       $0x4e, Z12, Z14
+	VAESENC       Z28, Z3, Z3
 	CRC32Q        -280(R8), CX
 	SARQ          $0x3f, DI
-	VAESENC       Z29, Z1, Z1
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
 	ANDL          $0x00000087, DI
-	VPSHUFD       $0x4e, Z13, Z15
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
 	CRC32Q        -272(R8), CX
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	VAESENC       Z21, Z5, Z5
-	MOVQ          R10, 464(R13)
+	VAESENC       Z29, Z0, Z0
+	MOVQ          R10, 208(R13)
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	MOVQ          R11, 216(R13)
+	VAESENC       Z29, Z1, Z1
+	MOVQ          R11, DI
+	VPSHUFD       $0x4e, Z12, Z14
+	SARQ          $0x3f, DI
 	VAESENC       Z29, Z2, Z2
-	MOVQ          R11, 472(R13)
+	ANDL          $0x00000087, DI
+	VPSHUFD       $0x4e, Z13, Z15
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
 	VPXORQ        Z12, Z14, Z14
-	VAESENC       Z21, Z6, Z6
-	MOVQ          R11, DI
+	MOVQ          R10, 224(R13)
 	VAESENC       Z29, Z3, Z3
-	SARQ          $0x3f, DI
+	MOVQ          R11, 232(R13)
 	VPXORQ        Z13, Z15, Z15
-	ANDL          $0x00000087, DI
-	VAESENC       Z21, Z7, Z7
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
-	VPCLMULQDQ    $0x11, 128(DX), Z12, Z12
-	MOVQ          R10, 480(R13)
+	MOVQ          R11, DI
 	VAESENCLAST   Z30, Z0, Z0
-	MOVQ          R11, 488(R13)
-	VAESENC       Z22, Z4, Z4
-	MOVQ          R11, DI
-	VPCLMULQDQ    $0x11, 192(DX), Z13, Z13
 	SARQ          $0x3f, DI
-	VAESENCLAST   Z30, Z1, Z1
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
 	ANDL          $0x00000087, DI
-	VAESENC       Z22, Z5, Z5
+	VAESENCLAST   Z30, Z1, Z1
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
+	MOVQ          R10, 240(R13)
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	MOVQ          R10, 496(R13)
+	MOVQ          R11, 248(R13)
 	VAESENCLAST   Z30, Z2, Z2
-	MOVQ          R11, 504(R13)
-	VPCLMULQDQ    $0x00, 2880(DX), Z14, Z14
 	MOVQ          R11, DI
-	VAESENC       Z22, Z6, Z6
+	VPCLMULQDQ    $0x00, 2880(DX), Z14, Z14
 	SARQ          $0x3f, DI
 	VAESENCLAST   Z30, Z3, Z3
 	ANDL          $0x00000087, DI
@@ -3341,7 +3206,6 @@ unit:
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	VAESENC       Z22, Z7, Z7
 	VPTERNLOGQ    $0x96, Z14, Z15, Z9
 	VMOVQ         R9, X12
 	VPCLMULQDQ    $0x00, 592(AX), X12, X12
@@ -3350,12 +3214,12 @@ unit:
 	CRC32Q        R9, CX
 	MOVQ          CX, R9
 	VPXORQ        (R12), Z0, Z0
-	VMOVDQU64     Z0, (R8)
 	VPXORQ        64(R12), Z1, Z1
-	VMOVDQU64     Z1, 64(R8)
 	VPXORQ        128(R12), Z2, Z2
-	VMOVDQU64     Z2, 128(R8)
 	VPXORQ        192(R12), Z3, Z3
+	VMOVDQU64     Z0, (R8)
+	VMOVDQU64     Z1, 64(R8)
+	VMOVDQU64     Z2, 128(R8)
 	VMOVDQU64     Z3, 192(R8)
 	ADDQ          $0x00000100, DX
 	LEAQ          3328(AX), CX
@@ -3396,297 +3260,273 @@ unit:
 	CMOVQLE       CX, DX
 
 group4:
-	LEAQ 512(BX), DI
-	CMPQ SI, $0x02
-	JA   found6
-	JLT  same5
-	CMPQ 24(SP), $0x00
-	JNE  found6
-	MOVQ ivs+8(FP), CX
-	ADDQ $0x10, CX
-	MOVQ CX, ivs+8(FP)
-	MOVQ (CX), R10
-	MOVQ 8(CX), R11
-	MOVQ $0x00000001, 32(SP)
-	JMP  found6
-
-same5:
-	MOVQ R12, DI
-	MOVQ $0x00000000, 40(SP)
-	CMPQ 32(SP), $0x00
-	JEQ  found6
-	CMPQ n+48(FP), $0x01
-	JEQ  found6
-	MOVQ jobs+40(FP), CX
-	CMPQ 160(CX), $0x00000200
-	JLT  found6
-	MOVQ 152(CX), DI
-	MOVQ $0x00000001, 40(SP)
-
-found6:
-	MOVQ        R10, (R12)
-	VAESENC     Z23, Z4, Z4
-	MOVQ        R11, 8(R12)
-	VMOVDQU64   (DI), Z0
-	MOVQ        R11, R14
+	VMOVDQU64   256(BX), Z0
+	PREFETCHT0  1280(BX)
+	VMOVDQU64   320(BX), Z1
+	PREFETCHT0  1344(BX)
+	VMOVDQU64   384(BX), Z2
+	PREFETCHT0  1408(BX)
+	VMOVDQU64   448(BX), Z3
+	PREFETCHT0  1472(BX)
+	VPTERNLOGQ  $0x96, 256(R12), Z16, Z0
+	VPTERNLOGQ  $0x96, 320(R12), Z16, Z1
+	VPTERNLOGQ  $0x96, 384(R12), Z16, Z2
+	VPTERNLOGQ  $0x96, 448(R12), Z16, Z3
+	MOVQ        R10, 256(R13)
+	VAESENC     Z17, Z0, Z0
+	MOVQ        R11, 264(R13)
+	VAESENC     Z17, Z1, Z1
+	MOVQ        R11, DI
 	XORL        CX, CX
-	VAESENC     Z23, Z5, Z5
-	SARQ        $0x3f, R14
-	VPTERNLOGQ  $0x96, (R13), Z16, Z0
-	ANDL        $0x00000087, R14
-	VMOVDQU64   64(DI), Z1
+	VAESENC     Z17, Z2, Z2
+	SARQ        $0x3f, DI
+	VAESENC     Z17, Z3, Z3
+	ANDL        $0x00000087, DI
+	VAESENC     Z18, Z0, Z0
 	CRC32Q      -144(R8), CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
-	XORQ        R14, R10
-	VAESENC     Z23, Z6, Z6
-	MOVQ        R10, 16(R12)
-	VPTERNLOGQ  $0x96, 64(R13), Z16, Z1
-	MOVQ        R11, 24(R12)
+	XORQ        DI, R10
+	VAESENC     Z18, Z1, Z1
+	MOVQ        R10, 272(R13)
+	VAESENC     Z18, Z2, Z2
+	MOVQ        R11, 280(R13)
 	CRC32Q      -256(R8), R9
-	VAESENC     Z23, Z7, Z7
-	MOVQ        R11, R14
-	VMOVDQU64   128(DI), Z2
-	SARQ        $0x3f, R14
-	VPTERNLOGQ  $0x96, 128(R13), Z16, Z2
+	VAESENC     Z18, Z3, Z3
+	MOVQ        R11, DI
+	VAESENC     Z19, Z0, Z0
+	SARQ        $0x3f, DI
+	VAESENC     Z19, Z1, Z1
 	CRC32Q      -136(R8), CX
-	ANDL        $0x00000087, R14
-	VAESENC     Z24, Z4, Z4
+	ANDL        $0x00000087, DI
+	VAESENC     Z19, Z2, Z2
 	ADDQ        R10, R10
 	ADCQ        R11, R11
-	XORQ        R14, R10
-	VMOVDQU64   192(DI), Z3
-	VAESENC     Z24, Z5, Z5
+	XORQ        DI, R10
+	VAESENC     Z19, Z3, Z3
 	CRC32Q      -248(R8), R9
-	MOVQ        R10, 32(R12)
-	VPTERNLOGQ  $0x96, 192(R13), Z16, Z3
-	MOVQ        R11, 40(R12)
-	VMOVDQU64   (R8), Z12
+	MOVQ        R10, 288(R13)
+	VAESENC     Z20, Z0, Z0
+	MOVQ        R11, 296(R13)
+	VAESENC     Z20, Z1, Z1
 	MOVQ        R11, DI
 	CRC32Q      -128(R8), CX
-	PREFETCHT0  1280(BX)
+	VAESENC     Z20, Z2, Z2
 	SARQ        $0x3f, DI
-	VAESENC     Z24, Z6, Z6
+	VAESENC     Z20, Z3, Z3
 	ANDL        $0x00000087, DI
-	VMOVDQU64   64(R8), Z13
+	VAESENC     Z21, Z0, Z0
 	CRC32Q      -240(R8), R9
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	PREFETCHT0  1344(BX)
-	MOVQ        R10, 48(R12)
-	VPSHUFB     Z31, Z12, Z12
-	MOVQ        R11, 56(R12)
+	VAESENC     Z21, Z1, Z1
+	MOVQ        R10, 304(R13)
+	VAESENC     Z21, Z2, Z2
+	MOVQ        R11, 312(R13)
 	CRC32Q      -120(R8), CX
-	VAESENC     Z24, Z7, Z7
+	VAESENC     Z21, Z3, Z3
 	MOVQ        R11, DI
-	PREFETCHT0  1408(BX)
+	VAESENC     Z22, Z0, Z0
 	SARQ        $0x3f, DI
-	VPSHUFB     Z31, Z13, Z13
+	VAESENC     Z22, Z1, Z1
 	CRC32Q      -232(R8), R9
 	ANDL        $0x00000087, DI
-	PREFETCHT0  1472(BX)
+	VAESENC     Z22, Z2, Z2
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	VPXORQ      Z11, Z12, Z12
-	VAESENC     Z25, Z4, Z4
+	VAESENC     Z22, Z3, Z3
 	CRC32Q      -112(R8), CX
-	MOVQ        R10, 64(R12)
-	VAESENC     Z17, Z0, Z0
-	MOVQ        R11, 72(R12)
-	VPXORQ      Z11, Z11, Z11
+	MOVQ        R10, 320(R13)
+	VAESENC     Z23, Z0, Z0
+	MOVQ        R11, 328(R13)
+	VAESENC     Z23, Z1, Z1
 	MOVQ        R11, DI
 	CRC32Q      -224(R8), R9
-	VAESENC     Z25, Z5, Z5
+	VAESENC     Z23, Z2, Z2
 	SARQ        $0x3f, DI
-	VPCLMULQDQ  $0x00, (DX), Z12, Z14
+	VAESENC     Z23, Z3, Z3
 	ANDL        $0x00000087, DI
-	VAESENC     Z17, Z1, Z1
+	VAESENC     Z24, Z0, Z0
 	CRC32Q      -104(R8), CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	VAESENC     Z25, Z6, Z6
-	MOVQ        R10, 80(R12)
-	VPCLMULQDQ  $0x00, 64(DX), Z13, Z15
-	MOVQ        R11, 88(R12)
+	VMOVDQU64   (R8), Z12
+	MOVQ        R10, 336(R13)
+	VAESENC     Z24, Z1, Z1
+	MOVQ        R11, 344(R13)
 	CRC32Q      -216(R8), R9
-	VAESENC     Z17, Z2, Z2
+	VMOVDQU64   64(R8), Z13
 	MOVQ        R11, DI
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	VAESENC     Z24, Z2, Z2
 	SARQ        $0x3f, DI
-	VAESENC     Z25, Z7, Z7
 	CRC32Q      -96(R8), CX
+	VPSHUFB     Z6, Z12, Z12
 	ANDL        $0x00000087, DI
-	VAESENC     Z17, Z3, Z3
+	VPSHUFB     Z6, Z13, Z13
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	VPSHUFD     $0x4e, Z12, Z14
-	VAESENC     Z26, Z4, Z4
+	VAESENC     Z24, Z3, Z3
 	CRC32Q      -208(R8), R9
-	MOVQ        R10, 96(R12)
-	VAESENC     Z18, Z0, Z0
-	MOVQ        R11, 104(R12)
-	VPSHUFD     $0x4e, Z13, Z15
+	MOVQ        R10, 352(R13)
+	VPXORQ      Z11, Z12, Z12
+	MOVQ        R11, 360(R13)
+	VAESENC     Z25, Z0, Z0
 	MOVQ        R11, DI
 	CRC32Q      -88(R8), CX
-	VAESENC     Z26, Z5, Z5
+	VPXORQ      Z11, Z11, Z11
 	SARQ        $0x3f, DI
-	VPXORQ      Z12, Z14, Z14
+	VMOVDQU64   (DX), Z4
 	ANDL        $0x00000087, DI
-	VAESENC     Z18, Z1, Z1
+	VAESENC     Z25, Z1, Z1
 	CRC32Q      -200(R8), R9
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	VAESENC     Z26, Z6, Z6
-	MOVQ        R10, 112(R12)
-	VPXORQ      Z13, Z15, Z15
-	MOVQ        R11, 120(R12)
+	VMOVDQU64   64(DX), Z5
+	MOVQ        R10, 368(R13)
+	VAESENC     Z25, Z2, Z2
+	MOVQ        R11, 376(R13)
 	CRC32Q      -80(R8), CX
-	VAESENC     Z18, Z2, Z2
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
 	MOVQ        R11, DI
-	VPCLMULQDQ  $0x11, (DX), Z12, Z12
+	VPCLMULQDQ  $0x00, Z5, Z13, Z15
 	SARQ        $0x3f, DI
-	VAESENC     Z26, Z7, Z7
 	CRC32Q      -192(R8), R9
+	VAESENC     Z25, Z3, Z3
 	ANDL        $0x00000087, DI
-	VAESENC     Z18, Z3, Z3
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	VPCLMULQDQ  $0x11, 64(DX), Z13, Z13
-	VAESENC     Z27, Z4, Z4
+	VAESENC     Z26, Z0, Z0
 	CRC32Q      -72(R8), CX
-	MOVQ        R10, 128(R12)
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	MOVQ        R11, 136(R12)
-	VAESENC     Z19, Z0, Z0
+	MOVQ        R10, 384(R13)
+	VPSHUFD     $0x4e, Z12, Z14
+	MOVQ        R11, 392(R13)
+	VAESENC     Z26, Z1, Z1
 	MOVQ        R11, DI
 	CRC32Q      -184(R8), R9
-	VAESENC     Z27, Z5, Z5
+	VPSHUFD     $0x4e, Z13, Z15
 	SARQ        $0x3f, DI
-	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
+	VPXORQ      Z12, Z14, Z14
 	ANDL        $0x00000087, DI
-	VAESENC     Z19, Z1, Z1
+	VAESENC     Z26, Z2, Z2
 	CRC32Q      -64(R8), CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
-	MOVQ        R10, 144(R12)
-	VAESENC     Z27, Z6, Z6
-	MOVQ        R11, 152(R12)
+	VPXORQ      Z13, Z15, Z15
+	MOVQ        R10, 400(R13)
+	VAESENC     Z26, Z3, Z3
 	CRC32Q      -176(R8), R9
-	VAESENC     Z19, Z2, Z2
+	MOVQ        R11, 408(R13)
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
 	MOVQ        R11, DI
-	VPTERNLOGQ  $0x96, Z14, Z15, Z9
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
 	SARQ        $0x3f, DI
-	VAESENC     Z27, Z7, Z7
 	CRC32Q      -56(R8), CX
+	VAESENC     Z27, Z0, Z0
 	ANDL        $0x00000087, DI
-	VAESENC     Z19, Z3, Z3
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	VMOVDQU64   128(R8), Z12
-	VAESENC     Z28, Z4, Z4
+	VAESENC     Z27, Z1, Z1
 	CRC32Q      -168(R8), R9
-	MOVQ        R10, 160(R12)
-	VMOVDQU64   192(R8), Z13
-	MOVQ        R11, 168(R12)
-	VAESENC     Z20, Z0, Z0
+	MOVQ        R10, 416(R13)
+	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
+	MOVQ        R11, 424(R13)
+	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
 	MOVQ        R11, DI
 	CRC32Q      -48(R8), CX
-	VAESENC     Z28, Z5, Z5
+	VAESENC     Z27, Z2, Z2
 	SARQ        $0x3f, DI
-	VPSHUFB     Z31, Z12, Z12
+	VPTERNLOGQ  $0x96, Z14, Z15, Z9
 	ANDL        $0x00000087, DI
-	VAESENC     Z20, Z1, Z1
+	VAESENC     Z27, Z3, Z3
 	CRC32Q      -160(R8), R9
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	VPSHUFB     Z31, Z13, Z13
-	MOVQ        R10, 176(R12)
-	VAESENC     Z28, Z6, Z6
-	MOVQ        R11, 184(R12)
+	VMOVDQU64   128(R8), Z12
+	MOVQ        R10, 432(R13)
+	VAESENC     Z28, Z0, Z0
 	CRC32Q      -40(R8), CX
-	VAESENC     Z20, Z2, Z2
+	MOVQ        R11, 440(R13)
+	VMOVDQU64   192(R8), Z13
 	MOVQ        R11, DI
-	VPCLMULQDQ  $0x00, 128(DX), Z12, Z14
+	VPSHUFB     Z6, Z12, Z12
 	SARQ        $0x3f, DI
-	VAESENC     Z28, Z7, Z7
 	CRC32Q      -152(R8), R9
+	VAESENC     Z28, Z1, Z1
 	ANDL        $0x00000087, DI
-	VPCLMULQDQ  $0x00, 192(DX), Z13, Z15
+	VPSHUFB     Z6, Z13, Z13
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	VAESENC     Z20, Z3, Z3
-	VAESENC     Z29, Z4, Z4
+	VAESENC     Z28, Z2, Z2
 	CRC32Q      -32(R8), CX
-	MOVQ        R10, 192(R12)
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	MOVQ        R11, 200(R12)
-	VAESENC     Z21, Z0, Z0
+	MOVQ        R10, 448(R13)
+	VMOVDQU64   128(DX), Z4
+	MOVQ        R11, 456(R13)
+	VMOVDQU64   192(DX), Z5
 	MOVQ        R11, DI
 	CRC32Q      -24(R8), CX
+	VAESENC     Z28, Z3, Z3
+	SARQ        $0x3f, DI
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
+	ANDL        $0x00000087, DI
+	CRC32Q      -16(R8), CX
+	VAESENC     Z29, Z0, Z0
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VPCLMULQDQ  $0x00, Z5, Z13, Z15
+	MOVQ        R10, 464(R13)
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	MOVQ        R11, 472(R13)
+	VAESENC     Z29, Z1, Z1
+	MOVQ        R11, DI
 	VPSHUFD     $0x4e, Z12, Z14
 	SARQ        $0x3f, DI
-	VAESENC     Z29, Z5, Z5
+	VAESENC     Z29, Z2, Z2
 	ANDL        $0x00000087, DI
-	VAESENC     Z21, Z1, Z1
-	CRC32Q      -16(R8), CX
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
 	VPSHUFD     $0x4e, Z13, Z15
-	MOVQ        R10, 208(R12)
-	VAESENC     Z29, Z6, Z6
-	MOVQ        R11, 216(R12)
-	VAESENC     Z21, Z2, Z2
-	MOVQ        R11, DI
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VAESENC     Z29, Z3, Z3
+	MOVQ        R10, 480(R13)
 	VPXORQ      Z12, Z14, Z14
-	SARQ        $0x3f, DI
-	VAESENC     Z29, Z7, Z7
-	ANDL        $0x00000087, DI
+	MOVQ        R11, 488(R13)
 	VPXORQ      Z13, Z15, Z15
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
-	VAESENC     Z21, Z3, Z3
-	VAESENCLAST Z30, Z4, Z4
-	MOVQ        R10, 224(R12)
-	VPCLMULQDQ  $0x11, 128(DX), Z12, Z12
-	MOVQ        R11, 232(R12)
-	VAESENC     Z22, Z0, Z0
 	MOVQ        R11, DI
-	VPCLMULQDQ  $0x11, 192(DX), Z13, Z13
+	VAESENCLAST Z30, Z0, Z0
 	SARQ        $0x3f, DI
-	VAESENCLAST Z30, Z5, Z5
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
 	ANDL        $0x00000087, DI
-	VAESENC     Z22, Z1, Z1
+	VAESENCLAST Z30, Z1, Z1
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
+	MOVQ        R10, 496(R13)
 	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	MOVQ        R10, 240(R12)
-	VAESENCLAST Z30, Z6, Z6
-	MOVQ        R11, 248(R12)
-	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
+	MOVQ        R11, 504(R13)
+	VAESENCLAST Z30, Z2, Z2
 	MOVQ        R11, DI
-	VAESENC     Z22, Z2, Z2
+	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
 	SARQ        $0x3f, DI
-	VAESENCLAST Z30, Z7, Z7
+	VAESENCLAST Z30, Z3, Z3
 	ANDL        $0x00000087, DI
 	VPCLMULQDQ  $0x00, 2944(DX), Z15, Z15
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	VAESENC     Z22, Z3, Z3
 	VPTERNLOGQ  $0x96, Z14, Z15, Z9
 	VMOVQ       R9, X12
 	VPCLMULQDQ  $0x00, 592(AX), X12, X12
@@ -3694,52 +3534,56 @@ found6:
 	XORQ        -8(R8), R9
 	CRC32Q      R9, CX
 	MOVQ        CX, R9
-	VPXORQ      256(R12), Z4, Z4
-	VMOVDQU64   Z4, 256(R8)
-	VPXORQ      320(R12), Z5, Z5
-	VMOVDQU64   Z5, 320(R8)
-	VPXORQ      384(R12), Z6, Z6
-	VMOVDQU64   Z6, 384(R8)
-	VPXORQ      448(R12), Z7, Z7
-	VMOVDQU64   Z7, 448(R8)
-	ADDQ        $0x00000200, BX
-	ADDQ        $0x00000200, R8
-	XCHGQ       R12, R13
+	VPXORQ      256(R12), Z0, Z0
+	VPXORQ      320(R12), Z1, Z1
+	VPXORQ      384(R12), Z2, Z2
+	VPXORQ      448(R12), Z3, Z3
+	VMOVDQU64   Z0, 256(R8)
+	VMOVDQU64   Z1, 320(R8)
+	VMOVDQU64   Z2, 384(R8)
+	VMOVDQU64   Z3, 448(R8)
 
 sealed:
+	ADDQ       $0x00000200, BX
+	ADDQ       $0x00000200, R8
+	XCHGQ      R12, R13
 	ADDQ       $0x00000100, DX
 	DECQ       SI
 	JNE        unit
 	VMOVDQU64  -256(R8), Z12
 	VMOVDQU64  -192(R8), Z13
-	VPSHUFB    Z31, Z12, Z12
-	VPSHUFB    Z31, Z13, Z13
-	VPCLMULQDQ $0x00, (DX), Z12, Z14
-	VPCLMULQDQ $0x00, 64(DX), Z13, Z15
+	VPSHUFB    Z6, Z12, Z12
+	VPSHUFB    Z6, Z13, Z13
+	VMOVDQU64  (DX), Z4
+	VMOVDQU64  64(DX), Z5
+	VPCLMULQDQ $0x00, Z4, Z12, Z14
+	VPCLMULQDQ $0x00, Z5, Z13, Z15
 	VPTERNLOGQ $0x96, Z14, Z15, Z8
 	VPSHUFD    $0x4e, Z12, Z14
 	VPSHUFD    $0x4e, Z13, Z15
 	VPXORQ     Z12, Z14, Z14
 	VPXORQ     Z13, Z15, Z15
-	VPCLMULQDQ $0x11, (DX), Z12, Z12
-	VPCLMULQDQ $0x11, 64(DX), Z13, Z13
+	VPCLMULQDQ $0x11, Z4, Z12, Z12
+	VPCLMULQDQ $0x11, Z5, Z13, Z13
 	VPTERNLOGQ $0x96, Z12, Z13, Z10
 	VPCLMULQDQ $0x00, 2752(DX), Z14, Z14
 	VPCLMULQDQ $0x00, 2816(DX), Z15, Z15
 	VPTERNLOGQ $0x96, Z14, Z15, Z9
 	VMOVDQU64  -128(R8), Z12
 	VMOVDQU64  -64(R8), Z13
-	VPSHUFB    Z31, Z12, Z12
-	VPSHUFB    Z31, Z13, Z13
-	VPCLMULQDQ $0x00, 128(DX), Z12, Z14
-	VPCLMULQDQ $0x00, 192(DX), Z13, Z15
+	VPSHUFB    Z6, Z12, Z12
+	VPSHUFB    Z6, Z13, Z13
+	VMOVDQU64  128(DX), Z4
+	VMOVDQU64  192(DX), Z5
+	VPCLMULQDQ $0x00, Z4, Z12, Z14
+	VPCLMULQDQ $0x00, Z5, Z13, Z15
 	VPTERNLOGQ $0x96, Z14, Z15, Z8
 	VPSHUFD    $0x4e, Z12, Z14
 	VPSHUFD    $0x4e, Z13, Z15
 	VPXORQ     Z12, Z14, Z14
 	VPXORQ     Z13, Z15, Z15
-	VPCLMULQDQ $0x11, 128(DX), Z12, Z12
-	VPCLMULQDQ $0x11, 192(DX), Z13, Z13
+	VPCLMULQDQ $0x11, Z4, Z12, Z12
+	VPCLMULQDQ $0x11, Z5, Z13, Z13
 	VPTERNLOGQ $0x96, Z12, Z13, Z10
 	VPCLMULQDQ $0x00, 2880(DX), Z14, Z14
 	VPCLMULQDQ $0x00, 2944(DX), Z15, Z15
@@ -3822,7 +3666,7 @@ sealed:
 	CRC32Q     R9, CX
 	MOVQ       CX, R9
 	CMPQ       24(SP), $0x00
-	JEQ        ended
+	JEQ        lengths
 
 rest:
 	MOVQ  24(SP), DI
@@ -3833,11 +3677,11 @@ part:
 	MOVQ        $0x00000040, SI
 	CMPQ        DI, SI
 	CMOVQLT     DI, SI
-	MOVQ        $-1, R14
+	MOVQ        $-1, R10
 	MOVQ        $0x00000040, CX
 	SUBQ        SI, CX
-	SHRQ        CL, R14
-	KMOVQ       R14, K1
+	SHRQ        CL, R10
+	KMOVQ       R10, K1
 	VMOVDQU8.Z  (BX), K1, Z0
 	VPTERNLOGQ  $0x96, (R12), Z16, Z0
 	VAESENC     Z17, Z0, Z0
@@ -3858,7 +3702,7 @@ part:
 	ADDQ        $0x40, R12
 	VMOVDQU8    Z0, K1, (R8)
 	VMOVDQU8.Z  Z0, K1, Z12
-	VPSHUFB     Z31, Z12, Z12
+	VPSHUFB     Z6, Z12, Z12
 	VPXORQ      Z11, Z12, Z12
 	VPXORQ      Z11, Z11, Z11
 	VPCLMULQDQ  $0x00, (DX), Z12, Z13
@@ -3876,9 +3720,6 @@ part:
 	JGT         part
 
 restDone:
-ended:
-	CMPQ 32(SP), $0x00
-	JNE  lengths
 	MOVQ work+32(FP), CX
 	LEAQ 63(CX), DX
 	ANDQ $-64, DX
@@ -3891,9 +3732,9 @@ ended:
 	MOVQ (CX), R10
 	MOVQ 8(CX), R11
 	MOVQ R12, CX
-	LEAQ 768(CX), DX
+	LEAQ 512(CX), DX
 
-tweaks7:
+tweaks5:
 	MOVQ R10, (CX)
 	MOVQ R11, 8(CX)
 	MOVQ R11, BX
@@ -3904,8 +3745,7 @@ tweaks7:
 	XORQ BX, R10
 	ADDQ $0x10, CX
 	CMPQ CX, DX
-	JNE  tweaks7
-	MOVQ $0x00000000, 40(SP)
+	JNE  tweaks5
 
 lengths:
 	MOVQ jobs+40(FP), CX
@@ -4010,7 +3850,7 @@ sumDone:
 
 // func xtsGMACOpenVAES512r14(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
 // Requires: AES, AVX, AVX512BW, AVX512F, AVX512VL, CMOV, MMX+, PCLMULQDQ, VAES, VPCLMULQDQ
-TEXT ·xtsGMACOpenVAES512r14(SB), NOSPLIT, $48-72
+TEXT ·xtsGMACOpenVAES512r14(SB), NOSPLIT, $32-72
 	MOVQ            keys+0(FP), CX
 	MOVQ            tab+24(FP), AX
 	VBROADCASTI32X4 (CX), Z16
@@ -4028,7 +3868,7 @@ TEXT ·xtsGMACOpenVAES512r14(SB), NOSPLIT, $48-72
 	VBROADCASTI32X4 192(CX), Z28
 	VBROADCASTI32X4 208(CX), Z29
 	VBROADCASTI32X4 224(CX), Z30
-	VMOVDQU64       (AX), Z31
+	VMOVDQU64       (AX), Z6
 	MOVQ            work+32(FP), CX
 	LEAQ            63(CX), R11
 	ANDQ            $-64, R11
@@ -4037,7 +3877,7 @@ TEXT ·xtsGMACOpenVAES512r14(SB), NOSPLIT, $48-72
 	MOVQ            (CX), R9
 	MOVQ            8(CX), R10
 	MOVQ            R11, CX
-	LEAQ            768(CX), DX
+	LEAQ            512(CX), DX
 
 tweaks1:
 	MOVQ R9, (CX)
@@ -4051,10 +3891,8 @@ tweaks1:
 	ADDQ $0x10, CX
 	CMPQ CX, DX
 	JNE  tweaks1
-	MOVQ $0x00000000, 40(SP)
 
 job:
-	MOVQ        $0x00000000, 32(SP)
 	VPXORQ      Z8, Z8, Z8
 	VPXORQ      Z9, Z9, Z9
 	VPXORQ      Z10, Z10, Z10
@@ -4109,7 +3947,7 @@ ad:
 	CMPQ          R13, $0x40
 	JLE           adLast
 	VMOVDQU64     (DI), Z12
-	VPSHUFB       Z31, Z12, Z12
+	VPSHUFB       Z6, Z12, Z12
 	VPXORQ        Z11, Z12, Z12
 	VPXORQ        Z11, Z11, Z11
 	VPCLMULQDQ    $0x00, 3264(AX), Z12, Z13
@@ -4162,7 +4000,7 @@ adLast:
 	SHRQ       CL, R15
 	KMOVQ      R15, K1
 	VMOVDQU8.Z (DI), K1, Z12
-	VPSHUFB    Z31, Z12, Z12
+	VPSHUFB    Z6, Z12, Z12
 	VPXORQ     Z11, Z12, Z12
 	VPXORQ     Z11, Z11, Z11
 	VPCLMULQDQ $0x00, (R14), Z12, Z13
@@ -4175,551 +4013,507 @@ adLast:
 	VPXORQ     Z13, Z9, Z9
 
 adDone:
-	TESTQ      SI, SI
-	JEQ        rest
-	CMPQ       40(SP), $0x00
-	JNE        begun
-	VMOVDQU64  (BX), Z0
-	VPTERNLOGQ $0x96, (R11), Z16, Z0
-	VMOVDQU64  64(BX), Z1
-	VPTERNLOGQ $0x96, 64(R11), Z16, Z1
-	VMOVDQU64  128(BX), Z2
-	VPTERNLOGQ $0x96, 128(R11), Z16, Z2
-	VMOVDQU64  192(BX), Z3
-	VPTERNLOGQ $0x96, 192(R11), Z16, Z3
-	VAESDEC    Z17, Z0, Z0
-	VAESDEC    Z17, Z1, Z1
-	VAESDEC    Z17, Z2, Z2
-	VAESDEC    Z17, Z3, Z3
-	VAESDEC    Z18, Z0, Z0
-	VAESDEC    Z18, Z1, Z1
-	VAESDEC    Z18, Z2, Z2
-	VAESDEC    Z18, Z3, Z3
-	VAESDEC    Z19, Z0, Z0
-	VAESDEC    Z19, Z1, Z1
-	VAESDEC    Z19, Z2, Z2
-	VAESDEC    Z19, Z3, Z3
-	VAESDEC    Z20, Z0, Z0
-	VAESDEC    Z20, Z1, Z1
-	VAESDEC    Z20, Z2, Z2
-	VAESDEC    Z20, Z3, Z3
-	VAESDEC    Z21, Z0, Z0
-	VAESDEC    Z21, Z1, Z1
-	VAESDEC    Z21, Z2, Z2
-	VAESDEC    Z21, Z3, Z3
-	VAESDEC    Z22, Z0, Z0
-	VAESDEC    Z22, Z1, Z1
-	VAESDEC    Z22, Z2, Z2
-	VAESDEC    Z22, Z3, Z3
+	TESTQ SI, SI
+	JEQ   rest
 
-begun:
 unit:
-	MOVQ        R9, 256(R12)
-	VAESDEC     Z23, Z0, Z0
-	MOVQ        R10, 264(R12)
-	VMOVDQU64   256(BX), Z4
-	MOVQ        R10, CX
-	VAESDEC     Z23, Z1, Z1
-	SARQ        $0x3f, CX
-	VPTERNLOGQ  $0x96, 256(R11), Z16, Z4
-	ANDL        $0x00000087, CX
-	VMOVDQU64   320(BX), Z5
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	VAESDEC     Z23, Z2, Z2
-	MOVQ        R9, 272(R12)
-	VPTERNLOGQ  $0x96, 320(R11), Z16, Z5
-	MOVQ        R10, 280(R12)
-	VAESDEC     Z23, Z3, Z3
-	MOVQ        R10, CX
-	VMOVDQU64   384(BX), Z6
-	SARQ        $0x3f, CX
-	VPTERNLOGQ  $0x96, 384(R11), Z16, Z6
-	ANDL        $0x00000087, CX
-	VAESDEC     Z24, Z0, Z0
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	VMOVDQU64   448(BX), Z7
-	VAESDEC     Z24, Z1, Z1
-	MOVQ        R9, 288(R12)
-	VPTERNLOGQ  $0x96, 448(R11), Z16, Z7
-	MOVQ        R10, 296(R12)
-	VMOVDQU64   (BX), Z12
-	MOVQ        R10, CX
-	PREFETCHT0  1024(BX)
-	SARQ        $0x3f, CX
-	VAESDEC     Z24, Z2, Z2
-	ANDL        $0x00000087, CX
-	VMOVDQU64   64(BX), Z13
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	PREFETCHT0  1088(BX)
-	MOVQ        R9, 304(R12)
-	VPSHUFB     Z31, Z12, Z12
-	MOVQ        R10, 312(R12)
-	VAESDEC     Z24, Z3, Z3
-	MOVQ        R10, CX
-	PREFETCHT0  1152(BX)
-	SARQ        $0x3f, CX
-	VPSHUFB     Z31, Z13, Z13
-	ANDL        $0x00000087, CX
-	PREFETCHT0  1216(BX)
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	VPXORQ      Z11, Z12, Z12
-	VAESDEC     Z25, Z0, Z0
-	MOVQ        R9, 320(R12)
-	VAESDEC     Z17, Z4, Z4
-	MOVQ        R10, 328(R12)
-	VPXORQ      Z11, Z11, Z11
-	MOVQ        R10, CX
-	VAESDEC     Z25, Z1, Z1
-	SARQ        $0x3f, CX
-	VPCLMULQDQ  $0x00, (DX), Z12, Z14
-	ANDL        $0x00000087, CX
-	VAESDEC     Z17, Z5, Z5
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	VAESDEC     Z25, Z2, Z2
-	MOVQ        R9, 336(R12)
-	VPCLMULQDQ  $0x00, 64(DX), Z13, Z15
-	MOVQ        R10, 344(R12)
-	VAESDEC     Z17, Z6, Z6
-	MOVQ        R10, CX
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	SARQ        $0x3f, CX
-	VAESDEC     Z25, Z3, Z3
-	ANDL        $0x00000087, CX
-	VAESDEC     Z17, Z7, Z7
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	VPSHUFD     $0x4e, Z12, Z14
-	VAESDEC     Z26, Z0, Z0
-	MOVQ        R9, 352(R12)
-	VAESDEC     Z18, Z4, Z4
-	MOVQ        R10, 360(R12)
-	VPSHUFD     $0x4e, Z13, Z15
-	MOVQ        R10, CX
-	VAESDEC     Z26, Z1, Z1
-	SARQ        $0x3f, CX
-	VPXORQ      Z12, Z14, Z14
-	ANDL        $0x00000087, CX
-	VAESDEC     Z18, Z5, Z5
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	VAESDEC     Z26, Z2, Z2
-	MOVQ        R9, 368(R12)
-	VPXORQ      Z13, Z15, Z15
-	MOVQ        R10, 376(R12)
-	VAESDEC     Z18, Z6, Z6
-	MOVQ        R10, CX
-	VPCLMULQDQ  $0x11, (DX), Z12, Z12
-	SARQ        $0x3f, CX
-	VAESDEC     Z26, Z3, Z3
-	ANDL        $0x00000087, CX
-	VAESDEC     Z18, Z7, Z7
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	VPCLMULQDQ  $0x11, 64(DX), Z13, Z13
-	VAESDEC     Z27, Z0, Z0
-	MOVQ        R9, 384(R12)
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	MOVQ        R10, 392(R12)
-	VAESDEC     Z19, Z4, Z4
-	MOVQ        R10, CX
-	VAESDEC     Z27, Z1, Z1
-	SARQ        $0x3f, CX
-	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
-	ANDL        $0x00000087, CX
-	VAESDEC     Z19, Z5, Z5
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
-	MOVQ        R9, 400(R12)
-	VAESDEC     Z27, Z2, Z2
-	MOVQ        R10, 408(R12)
-	VAESDEC     Z19, Z6, Z6
-	MOVQ        R10, CX
-	VPTERNLOGQ  $0x96, Z14, Z15, Z9
-	SARQ        $0x3f, CX
-	VAESDEC     Z27, Z3, Z3
-	ANDL        $0x00000087, CX
-	VAESDEC     Z19, Z7, Z7
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	VMOVDQU64   128(BX), Z12
-	VAESDEC     Z28, Z0, Z0
-	MOVQ        R9, 416(R12)
-	VMOVDQU64   192(BX), Z13
-	MOVQ        R10, 424(R12)
-	VAESDEC     Z20, Z4, Z4
-	MOVQ        R10, CX
-	VAESDEC     Z28, Z1, Z1
-	SARQ        $0x3f, CX
-	VPSHUFB     Z31, Z12, Z12
-	ANDL        $0x00000087, CX
-	VAESDEC     Z20, Z5, Z5
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	VPSHUFB     Z31, Z13, Z13
-	MOVQ        R9, 432(R12)
-	VAESDEC     Z28, Z2, Z2
-	MOVQ        R10, 440(R12)
-	VAESDEC     Z20, Z6, Z6
-	MOVQ        R10, CX
-	VPCLMULQDQ  $0x00, 128(DX), Z12, Z14
-	SARQ        $0x3f, CX
-	VAESDEC     Z28, Z3, Z3
-	ANDL        $0x00000087, CX
-	VPCLMULQDQ  $0x00, 192(DX), Z13, Z15
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	VAESDEC     Z20, Z7, Z7
-	VAESDEC     Z29, Z0, Z0
-	MOVQ        R9, 448(R12)
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	MOVQ        R10, 456(R12)
-	VAESDEC     Z21, Z4, Z4
-	MOVQ        R10, CX
-	VPSHUFD     $0x4e, Z12, Z14
-	SARQ        $0x3f, CX
-	VAESDEC     Z29, Z1, Z1
-	ANDL        $0x00000087, CX
-	VAESDEC     Z21, Z5, Z5
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	VPSHUFD     $0x4e, Z13, Z15
-	MOVQ        R9, 464(R12)
-	VAESDEC     Z29, Z2, Z2
-	MOVQ        R10, 472(R12)
-	VAESDEC     Z21, Z6, Z6
-	MOVQ        R10, CX
-	VPXORQ      Z12, Z14, Z14
-	SARQ        $0x3f, CX
-	VAESDEC     Z29, Z3, Z3
-	ANDL        $0x00000087, CX
-	VPXORQ      Z13, Z15, Z15
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	VAESDEC     Z21, Z7, Z7
-	VAESDECLAST Z30, Z0, Z0
-	MOVQ        R9, 480(R12)
-	VPCLMULQDQ  $0x11, 128(DX), Z12, Z12
-	MOVQ        R10, 488(R12)
-	VAESDEC     Z22, Z4, Z4
-	MOVQ        R10, CX
-	VPCLMULQDQ  $0x11, 192(DX), Z13, Z13
-	SARQ        $0x3f, CX
-	VAESDECLAST Z30, Z1, Z1
-	ANDL        $0x00000087, CX
-	VAESDEC     Z22, Z5, Z5
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	MOVQ        R9, 496(R12)
-	VAESDECLAST Z30, Z2, Z2
-	MOVQ        R10, 504(R12)
-	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
-	MOVQ        R10, CX
-	VAESDEC     Z22, Z6, Z6
-	SARQ        $0x3f, CX
-	VAESDECLAST Z30, Z3, Z3
-	ANDL        $0x00000087, CX
-	VPCLMULQDQ  $0x00, 2944(DX), Z15, Z15
-	ADDQ        R9, R9
-	ADCQ        R10, R10
-	XORQ        CX, R9
-	VAESDEC     Z22, Z7, Z7
-	VPTERNLOGQ  $0x96, Z14, Z15, Z9
-	VPXORQ      (R11), Z0, Z0
-	VMOVDQU64   Z0, (R8)
-	VPXORQ      64(R11), Z1, Z1
-	VMOVDQU64   Z1, 64(R8)
-	VPXORQ      128(R11), Z2, Z2
-	VMOVDQU64   Z2, 128(R8)
-	VPXORQ      192(R11), Z3, Z3
-	VMOVDQU64   Z3, 192(R8)
-	LEAQ        512(BX), CX
-	CMPQ        SI, $0x02
-	JA          found3
-	JLT         same2
-	CMPQ        24(SP), $0x00
-	JNE         found3
-	MOVQ        ivs+8(FP), DI
-	ADDQ        $0x10, DI
-	MOVQ        DI, ivs+8(FP)
-	MOVQ        (DI), R9
-	MOVQ        8(DI), R10
-	MOVQ        $0x00000001, 32(SP)
-	JMP         found3
+	CMPQ SI, $0x01
+	JNE  same2
+	CMPQ 24(SP), $0x00
+	JNE  same2
+	MOVQ ivs+8(FP), CX
+	ADDQ $0x10, CX
+	MOVQ CX, ivs+8(FP)
+	MOVQ (CX), R9
+	MOVQ 8(CX), R10
 
 same2:
-	MOVQ R11, CX
-	MOVQ $0x00000000, 40(SP)
-	CMPQ 32(SP), $0x00
-	JEQ  found3
-	CMPQ n+48(FP), $0x01
-	JEQ  found3
-	MOVQ jobs+40(FP), DI
-	CMPQ 160(DI), $0x00000200
-	JLT  found3
-	MOVQ 152(DI), CX
-	MOVQ $0x00000001, 40(SP)
-
-found3:
-	MOVQ          R9, (R11)
-	VAESDEC       Z23, Z4, Z4
-	MOVQ          R10, 8(R11)
-	VMOVDQU64     (CX), Z0
-	MOVQ          R10, DI
-	VAESDEC       Z23, Z5, Z5
-	SARQ          $0x3f, DI
-	VPTERNLOGQ    $0x96, (R12), Z16, Z0
-	ANDL          $0x00000087, DI
-	VMOVDQU64     64(CX), Z1
-	ADDQ          R9, R9
-	ADCQ          R10, R10
-	XORQ          DI, R9
-	VAESDEC       Z23, Z6, Z6
-	MOVQ          R9, 16(R11)
-	VPTERNLOGQ    $0x96, 64(R12), Z16, Z1
-	MOVQ          R10, 24(R11)
-	VAESDEC       Z23, Z7, Z7
-	MOVQ          R10, DI
-	VMOVDQU64     128(CX), Z2
-	SARQ          $0x3f, DI
-	VPTERNLOGQ    $0x96, 128(R12), Z16, Z2
-	ANDL          $0x00000087, DI
-	VAESDEC       Z24, Z4, Z4
-	ADDQ          R9, R9
-	ADCQ          R10, R10
-	XORQ          DI, R9
-	VMOVDQU64     192(CX), Z3
-	MOVQ          R9, 32(R11)
-	VAESDEC       Z24, Z5, Z5
-	MOVQ          R10, 40(R11)
-	VPTERNLOGQ    $0x96, 192(R12), Z16, Z3
-	MOVQ          R10, CX
-	VMOVDQU64     256(BX), Z12
-	SARQ          $0x3f, CX
-	PREFETCHT0    1280(BX)
-	VAESDEC       Z24, Z6, Z6
-	ANDL          $0x00000087, CX
-	VMOVDQU64     320(BX), Z13
-	ADDQ          R9, R9
-	ADCQ          R10, R10
-	XORQ          CX, R9
-	PREFETCHT0    1344(BX)
-	MOVQ          R9, 48(R11)
-	VPSHUFB       Z31, Z12, Z12
-	MOVQ          R10, 56(R11)
-	VAESDEC       Z24, Z7, Z7
-	MOVQ          R10, CX
-	PREFETCHT0    1408(BX)
-	SARQ          $0x3f, CX
-	VPSHUFB       Z31, Z13, Z13
-	ANDL          $0x00000087, CX
-	PREFETCHT0    1472(BX)
-	ADDQ          R9, R9
-	ADCQ          R10, R10
-	XORQ          CX, R9
-	VAESDEC       Z25, Z4, Z4
-	MOVQ          R9, 64(R11)
-	VPCLMULQDQ    $0x00, 256(DX), Z12, Z14
-	MOVQ          R10, 72(R11)
+	VMOVDQU64     (BX), Z0
+	PREFETCHT0    1024(BX)
+	VMOVDQU64     64(BX), Z1
+	PREFETCHT0    1088(BX)
+	VMOVDQU64     128(BX), Z2
+	PREFETCHT0    1152(BX)
+	VMOVDQU64     192(BX), Z3
+	PREFETCHT0    1216(BX)
+	VPTERNLOGQ    $0x96, (R11), Z16, Z0
+	VPTERNLOGQ    $0x96, 64(R11), Z16, Z1
+	VPTERNLOGQ    $0x96, 128(R11), Z16, Z2
+	VPTERNLOGQ    $0x96, 192(R11), Z16, Z3
+	MOVQ          R9, (R12)
 	VAESDEC       Z17, Z0, Z0
-	MOVQ          R10, CX
-	VPCLMULQDQ    $0x00, 320(DX), Z13, Z15
-	SARQ          $0x3f, CX
-	VAESDEC       Z25, Z5, Z5
-	ANDL          $0x00000087, CX
+	MOVQ          R10, 8(R12)
 	VAESDEC       Z17, Z1, Z1
-	ADDQ          R9, R9
-	ADCQ          R10, R10
-	XORQ          CX, R9
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
-	MOVQ          R9, 80(R11)
-	VAESDEC       Z25, Z6, Z6
-	MOVQ          R10, 88(R11)
+	MOVQ          R10, CX
+	VMOVDQU64     (BX), Z12
+	SARQ          $0x3f, CX
 	VAESDEC       Z17, Z2, Z2
-	VPSHUFD       $0x4e, Z12, Z14
-	MOVQ          R10, CX
-	VAESDEC       Z25, Z7, Z7
-	SARQ          $0x3f, CX
-	VPSHUFD       $0x4e, Z13, Z15
 	ANDL          $0x00000087, CX
+	VMOVDQU64     64(BX), Z13
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
 	VAESDEC       Z17, Z3, Z3
-	ADDQ          R9, R9
-	ADCQ          R10, R10
-	XORQ          CX, R9
-	VAESDEC       Z26, Z4, Z4
-	MOVQ          R9, 96(R11)
-	VPXORQ        Z12, Z14, Z14
-	MOVQ          R10, 104(R11)
+	MOVQ          R9, 16(R12)
 	VAESDEC       Z18, Z0, Z0
+	MOVQ          R10, 24(R12)
+	VPSHUFB       Z6, Z12, Z12
 	MOVQ          R10, CX
-	VAESDEC       Z26, Z5, Z5
-	SARQ          $0x3f, CX
-	VPXORQ        Z13, Z15, Z15
-	ANDL          $0x00000087, CX
 	VAESDEC       Z18, Z1, Z1
-	ADDQ          R9, R9
-	ADCQ          R10, R10
-	XORQ          CX, R9
-	VPCLMULQDQ    $0x11, 256(DX), Z12, Z12
-	MOVQ          R9, 112(R11)
-	VAESDEC       Z26, Z6, Z6
-	MOVQ          R10, 120(R11)
-	VAESDEC       Z18, Z2, Z2
-	MOVQ          R10, CX
-	VPCLMULQDQ    $0x11, 320(DX), Z13, Z13
 	SARQ          $0x3f, CX
-	VAESDEC       Z26, Z7, Z7
+	VPSHUFB       Z6, Z13, Z13
 	ANDL          $0x00000087, CX
-	VAESDEC       Z18, Z3, Z3
+	VAESDEC       Z18, Z2, Z2
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
-	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	VAESDEC       Z27, Z4, Z4
-	MOVQ          R9, 128(R11)
-	VPCLMULQDQ    $0x00, 3008(DX), Z14, Z14
-	MOVQ          R10, 136(R11)
+	VPXORQ        Z11, Z12, Z12
+	MOVQ          R9, 32(R12)
+	VAESDEC       Z18, Z3, Z3
+	MOVQ          R10, 40(R12)
 	VAESDEC       Z19, Z0, Z0
 	MOVQ          R10, CX
-	VAESDEC       Z27, Z5, Z5
+	VPXORQ        Z11, Z11, Z11
 	SARQ          $0x3f, CX
-	VPCLMULQDQ    $0x00, 3072(DX), Z15, Z15
-	ANDL          $0x00000087, CX
 	VAESDEC       Z19, Z1, Z1
-	ADDQ          R9, R9
-	ADCQ          R10, R10
-	XORQ          CX, R9
-	VPTERNLOGQ    $0x96, Z14, Z15, Z9
-	MOVQ          R9, 144(R11)
-	VAESDEC       Z27, Z6, Z6
-	MOVQ          R10, 152(R11)
-	VAESDEC       Z19, Z2, Z2
-	MOVQ          R10, CX
-	VMOVDQU64     384(BX), Z12
-	SARQ          $0x3f, CX
-	VAESDEC       Z27, Z7, Z7
 	ANDL          $0x00000087, CX
-	VAESDEC       Z19, Z3, Z3
+	VMOVDQU64     (DX), Z4
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
-	VMOVDQU64     448(BX), Z13
-	MOVQ          R9, 160(R11)
-	VAESDEC       Z28, Z4, Z4
-	MOVQ          R10, 168(R11)
-	VPSHUFB       Z31, Z12, Z12
+	VAESDEC       Z19, Z2, Z2
+	MOVQ          R9, 48(R12)
+	VAESDEC       Z19, Z3, Z3
+	MOVQ          R10, 56(R12)
+	VMOVDQU64     64(DX), Z5
 	MOVQ          R10, CX
 	VAESDEC       Z20, Z0, Z0
 	SARQ          $0x3f, CX
-	VAESDEC       Z28, Z5, Z5
-	VPSHUFB       Z31, Z13, Z13
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
 	ANDL          $0x00000087, CX
 	VAESDEC       Z20, Z1, Z1
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
-	VAESDEC       Z28, Z6, Z6
-	MOVQ          R9, 176(R11)
-	VPCLMULQDQ    $0x00, 384(DX), Z12, Z14
-	MOVQ          R10, 184(R11)
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
+	MOVQ          R9, 64(R12)
 	VAESDEC       Z20, Z2, Z2
-	MOVQ          R10, CX
-	VPCLMULQDQ    $0x00, 448(DX), Z13, Z15
-	SARQ          $0x3f, CX
-	VAESDEC       Z28, Z7, Z7
-	ANDL          $0x00000087, CX
+	MOVQ          R10, 72(R12)
 	VAESDEC       Z20, Z3, Z3
+	MOVQ          R10, CX
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	SARQ          $0x3f, CX
+	VAESDEC       Z21, Z0, Z0
+	ANDL          $0x00000087, CX
+	VPSHUFD       $0x4e, Z12, Z14
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VAESDEC       Z21, Z1, Z1
+	MOVQ          R9, 80(R12)
+	VAESDEC       Z21, Z2, Z2
+	MOVQ          R10, 88(R12)
+	VPSHUFD       $0x4e, Z13, Z15
+	MOVQ          R10, CX
+	VAESDEC       Z21, Z3, Z3
+	SARQ          $0x3f, CX
+	VPXORQ        Z12, Z14, Z14
+	ANDL          $0x00000087, CX
+	VAESDEC       Z22, Z0, Z0
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPXORQ        Z13, Z15, Z15
+	MOVQ          R9, 96(R12)
+	VAESDEC       Z22, Z1, Z1
+	MOVQ          R10, 104(R12)
+	VAESDEC       Z22, Z2, Z2
+	MOVQ          R10, CX
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
+	SARQ          $0x3f, CX
+	VAESDEC       Z22, Z3, Z3
+	ANDL          $0x00000087, CX
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VAESDEC       Z23, Z0, Z0
+	MOVQ          R9, 112(R12)
+	VAESDEC       Z23, Z1, Z1
+	MOVQ          R10, 120(R12)
+	VPTERNLOGQ    $0x96, Z12, Z13, Z10
+	MOVQ          R10, CX
+	VAESDEC       Z23, Z2, Z2
+	SARQ          $0x3f, CX
+	VPCLMULQDQ    $0x00, 2752(DX), Z14, Z14
+	ANDL          $0x00000087, CX
+	VAESDEC       Z23, Z3, Z3
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPCLMULQDQ    $0x00, 2816(DX), Z15, Z15
+	MOVQ          R9, 128(R12)
+	VAESDEC       Z24, Z0, Z0
+	MOVQ          R10, 136(R12)
+	VAESDEC       Z24, Z1, Z1
+	MOVQ          R10, CX
+	VPTERNLOGQ    $0x96, Z14, Z15, Z9
+	SARQ          $0x3f, CX
+	VAESDEC       Z24, Z2, Z2
+	ANDL          $0x00000087, CX
+	VMOVDQU64     128(BX), Z12
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VAESDEC       Z24, Z3, Z3
+	MOVQ          R9, 144(R12)
+	VAESDEC       Z25, Z0, Z0
+	MOVQ          R10, 152(R12)
+	VMOVDQU64     192(BX), Z13
+	MOVQ          R10, CX
+	VAESDEC       Z25, Z1, Z1
+	SARQ          $0x3f, CX
+	VPSHUFB       Z6, Z12, Z12
+	ANDL          $0x00000087, CX
+	VAESDEC       Z25, Z2, Z2
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPSHUFB       Z6, Z13, Z13
+	MOVQ          R9, 160(R12)
+	VAESDEC       Z25, Z3, Z3
+	MOVQ          R10, 168(R12)
+	VAESDEC       Z26, Z0, Z0
+	MOVQ          R10, CX
+	VMOVDQU64     128(DX), Z4
+	SARQ          $0x3f, CX
+	VAESDEC       Z26, Z1, Z1
+	ANDL          $0x00000087, CX
+	VMOVDQU64     192(DX), Z5
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VAESDEC       Z26, Z2, Z2
+	MOVQ          R9, 176(R12)
+	VAESDEC       Z26, Z3, Z3
+	MOVQ          R10, 184(R12)
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	MOVQ          R10, CX
+	VAESDEC       Z27, Z0, Z0
+	SARQ          $0x3f, CX
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
+	ANDL          $0x00000087, CX
+	VAESDEC       Z27, Z1, Z1
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
 	VPTERNLOGQ    $0x96, Z14, Z15, Z8
-	MOVQ          R9, 192(R11)
-	VAESDEC       Z29, Z4, Z4
-	MOVQ          R10, 200(R11)
-	VAESDEC       Z21, Z0, Z0
+	MOVQ          R9, 192(R12)
+	VAESDEC       Z27, Z2, Z2
+	MOVQ          R10, 200(R12)
+	VAESDEC       Z27, Z3, Z3
 	MOVQ          R10, CX
 	VPSHUFD       $0x4e, Z12, Z14
 	SARQ          $0x3f, CX
-	VAESDEC       Z29, Z5, Z5
+	VAESDEC       Z28, Z0, Z0
+	ANDL          $0x00000087, CX
+	VPSHUFD       $0x4e, Z13, Z15
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VAESDEC       Z28, Z1, Z1
+	MOVQ          R9, 208(R12)
+	VAESDEC       Z28, Z2, Z2
+	MOVQ          R10, 216(R12)
+	VPXORQ        Z12, Z14, Z14
+	MOVQ          R10, CX
+	VAESDEC       Z28, Z3, Z3
+	SARQ          $0x3f, CX
+	VPXORQ        Z13, Z15, Z15
+	ANDL          $0x00000087, CX
+	VAESDEC       Z29, Z0, Z0
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
+	MOVQ          R9, 224(R12)
+	VAESDEC       Z29, Z1, Z1
+	MOVQ          R10, 232(R12)
+	VAESDEC       Z29, Z2, Z2
+	MOVQ          R10, CX
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
+	SARQ          $0x3f, CX
+	VAESDEC       Z29, Z3, Z3
+	ANDL          $0x00000087, CX
+	VPTERNLOGQ    $0x96, Z12, Z13, Z10
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VAESDECLAST   Z30, Z0, Z0
+	MOVQ          R9, 240(R12)
+	VAESDECLAST   Z30, Z1, Z1
+	MOVQ          R10, 248(R12)
+	VPCLMULQDQ    $0x00, 2880(DX), Z14, Z14
+	MOVQ          R10, CX
+	VAESDECLAST   Z30, Z2, Z2
+	SARQ          $0x3f, CX
+	VPCLMULQDQ    $0x00, 2944(DX), Z15, Z15
+	ANDL          $0x00000087, CX
+	VAESDECLAST   Z30, Z3, Z3
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPTERNLOGQ    $0x96, Z14, Z15, Z9
+	VPXORQ        (R11), Z0, Z0
+	VPXORQ        64(R11), Z1, Z1
+	VPXORQ        128(R11), Z2, Z2
+	VPXORQ        192(R11), Z3, Z3
+	VMOVDQU64     Z0, (R8)
+	VMOVDQU64     Z1, 64(R8)
+	VMOVDQU64     Z2, 128(R8)
+	VMOVDQU64     Z3, 192(R8)
+	VMOVDQU64     256(BX), Z0
+	PREFETCHT0    1280(BX)
+	VMOVDQU64     320(BX), Z1
+	PREFETCHT0    1344(BX)
+	VMOVDQU64     384(BX), Z2
+	PREFETCHT0    1408(BX)
+	VMOVDQU64     448(BX), Z3
+	PREFETCHT0    1472(BX)
+	VPTERNLOGQ    $0x96, 256(R11), Z16, Z0
+	VPTERNLOGQ    $0x96, 320(R11), Z16, Z1
+	VPTERNLOGQ    $0x96, 384(R11), Z16, Z2
+	VPTERNLOGQ    $0x96, 448(R11), Z16, Z3
+	MOVQ          R9, 256(R12)
+	MOVQ          R10, 264(R12)
+	VAESDEC       Z17, Z0, Z0
+	MOVQ          R10, CX
+	VAESDEC       Z17, Z1, Z1
+	SARQ          $0x3f, CX
+	VMOVDQU64     256(BX), Z12
+	ANDL          $0x00000087, CX
+	VAESDEC       Z17, Z2, Z2
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VMOVDQU64     320(BX), Z13
+	MOVQ          R9, 272(R12)
+	VAESDEC       Z17, Z3, Z3
+	MOVQ          R10, 280(R12)
+	VAESDEC       Z18, Z0, Z0
+	MOVQ          R10, CX
+	VPSHUFB       Z6, Z12, Z12
+	SARQ          $0x3f, CX
+	VAESDEC       Z18, Z1, Z1
+	ANDL          $0x00000087, CX
+	VPSHUFB       Z6, Z13, Z13
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VAESDEC       Z18, Z2, Z2
+	MOVQ          R9, 288(R12)
+	VAESDEC       Z18, Z3, Z3
+	MOVQ          R10, 296(R12)
+	VMOVDQU64     256(DX), Z4
+	MOVQ          R10, CX
+	VAESDEC       Z19, Z0, Z0
+	SARQ          $0x3f, CX
+	VMOVDQU64     320(DX), Z5
+	ANDL          $0x00000087, CX
+	VAESDEC       Z19, Z1, Z1
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VAESDEC       Z19, Z2, Z2
+	MOVQ          R9, 304(R12)
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	MOVQ          R10, 312(R12)
+	VAESDEC       Z19, Z3, Z3
+	MOVQ          R10, CX
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
+	SARQ          $0x3f, CX
+	VAESDEC       Z20, Z0, Z0
+	ANDL          $0x00000087, CX
+	VAESDEC       Z20, Z1, Z1
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	MOVQ          R9, 320(R12)
+	VAESDEC       Z20, Z2, Z2
+	MOVQ          R10, 328(R12)
+	VPSHUFD       $0x4e, Z12, Z14
+	MOVQ          R10, CX
+	VAESDEC       Z20, Z3, Z3
+	SARQ          $0x3f, CX
+	VAESDEC       Z21, Z0, Z0
 	ANDL          $0x00000087, CX
 	VPSHUFD       $0x4e, Z13, Z15
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
 	VAESDEC       Z21, Z1, Z1
-	MOVQ          R9, 208(R11)
-	VAESDEC       Z29, Z6, Z6
-	MOVQ          R10, 216(R11)
+	MOVQ          R9, 336(R12)
 	VPXORQ        Z12, Z14, Z14
+	MOVQ          R10, 344(R12)
 	VAESDEC       Z21, Z2, Z2
 	MOVQ          R10, CX
-	VAESDEC       Z29, Z7, Z7
+	VAESDEC       Z21, Z3, Z3
 	SARQ          $0x3f, CX
 	VPXORQ        Z13, Z15, Z15
 	ANDL          $0x00000087, CX
-	VAESDEC       Z21, Z3, Z3
-	ADDQ          R9, R9
-	ADCQ          R10, R10
-	XORQ          CX, R9
-	VPCLMULQDQ    $0x11, 384(DX), Z12, Z12
-	MOVQ          R9, 224(R11)
-	VAESDECLAST   Z30, Z4, Z4
-	MOVQ          R10, 232(R11)
 	VAESDEC       Z22, Z0, Z0
-	MOVQ          R10, CX
-	VPCLMULQDQ    $0x11, 448(DX), Z13, Z13
-	SARQ          $0x3f, CX
-	VAESDECLAST   Z30, Z5, Z5
-	ANDL          $0x00000087, CX
-	VAESDEC       Z22, Z1, Z1
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
+	MOVQ          R9, 352(R12)
+	VAESDEC       Z22, Z1, Z1
+	MOVQ          R10, 360(R12)
+	VAESDEC       Z22, Z2, Z2
+	MOVQ          R10, CX
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
+	SARQ          $0x3f, CX
+	VAESDEC       Z22, Z3, Z3
+	ANDL          $0x00000087, CX
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	MOVQ          R9, 240(R11)
-	VAESDECLAST   Z30, Z6, Z6
-	MOVQ          R10, 248(R11)
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VAESDEC       Z23, Z0, Z0
+	MOVQ          R9, 368(R12)
+	VAESDEC       Z23, Z1, Z1
+	MOVQ          R10, 376(R12)
+	VPCLMULQDQ    $0x00, 3008(DX), Z14, Z14
+	MOVQ          R10, CX
+	VAESDEC       Z23, Z2, Z2
+	SARQ          $0x3f, CX
+	VPCLMULQDQ    $0x00, 3072(DX), Z15, Z15
+	ANDL          $0x00000087, CX
+	VAESDEC       Z23, Z3, Z3
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPTERNLOGQ    $0x96, Z14, Z15, Z9
+	MOVQ          R9, 384(R12)
+	MOVQ          R10, 392(R12)
+	VAESDEC       Z24, Z0, Z0
+	MOVQ          R10, CX
+	VAESDEC       Z24, Z1, Z1
+	SARQ          $0x3f, CX
+	VMOVDQU64     384(BX), Z12
+	ANDL          $0x00000087, CX
+	VAESDEC       Z24, Z2, Z2
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VMOVDQU64     448(BX), Z13
+	MOVQ          R9, 400(R12)
+	VAESDEC       Z24, Z3, Z3
+	MOVQ          R10, 408(R12)
+	VAESDEC       Z25, Z0, Z0
+	MOVQ          R10, CX
+	VPSHUFB       Z6, Z12, Z12
+	SARQ          $0x3f, CX
+	VAESDEC       Z25, Z1, Z1
+	ANDL          $0x00000087, CX
+	VPSHUFB       Z6, Z13, Z13
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VAESDEC       Z25, Z2, Z2
+	MOVQ          R9, 416(R12)
+	VAESDEC       Z25, Z3, Z3
+	MOVQ          R10, 424(R12)
+	VMOVDQU64     384(DX), Z4
+	MOVQ          R10, CX
+	VAESDEC       Z26, Z0, Z0
+	SARQ          $0x3f, CX
+	VMOVDQU64     448(DX), Z5
+	ANDL          $0x00000087, CX
+	VAESDEC       Z26, Z1, Z1
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VAESDEC       Z26, Z2, Z2
+	MOVQ          R9, 432(R12)
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	MOVQ          R10, 440(R12)
+	VAESDEC       Z26, Z3, Z3
+	MOVQ          R10, CX
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
+	SARQ          $0x3f, CX
+	VAESDEC       Z27, Z0, Z0
+	ANDL          $0x00000087, CX
+	VAESDEC       Z27, Z1, Z1
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	MOVQ          R9, 448(R12)
+	VAESDEC       Z27, Z2, Z2
+	MOVQ          R10, 456(R12)
+	VPSHUFD       $0x4e, Z12, Z14
+	MOVQ          R10, CX
+	VAESDEC       Z27, Z3, Z3
+	SARQ          $0x3f, CX
+	VAESDEC       Z28, Z0, Z0
+	ANDL          $0x00000087, CX
+	VPSHUFD       $0x4e, Z13, Z15
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VAESDEC       Z28, Z1, Z1
+	MOVQ          R9, 464(R12)
+	VPXORQ        Z12, Z14, Z14
+	MOVQ          R10, 472(R12)
+	VAESDEC       Z28, Z2, Z2
+	MOVQ          R10, CX
+	VAESDEC       Z28, Z3, Z3
+	SARQ          $0x3f, CX
+	VPXORQ        Z13, Z15, Z15
+	ANDL          $0x00000087, CX
+	VAESDEC       Z29, Z0, Z0
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
+	MOVQ          R9, 480(R12)
+	VAESDEC       Z29, Z1, Z1
+	MOVQ          R10, 488(R12)
+	VAESDEC       Z29, Z2, Z2
+	MOVQ          R10, CX
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
+	SARQ          $0x3f, CX
+	VAESDEC       Z29, Z3, Z3
+	ANDL          $0x00000087, CX
+	VPTERNLOGQ    $0x96, Z12, Z13, Z10
+	ADDQ          R9, R9
+	ADCQ          R10, R10
+	XORQ          CX, R9
+	VAESDECLAST   Z30, Z0, Z0
+	MOVQ          R9, 496(R12)
+	VAESDECLAST   Z30, Z1, Z1
+	MOVQ          R10, 504(R12)
 	VPCLMULQDQ    $0x00, 3136(DX), Z14, Z14
 	MOVQ          R10, CX
-	VAESDEC       Z22, Z2, Z2
+	VAESDECLAST   Z30, Z2, Z2
 	SARQ          $0x3f, CX
-	VAESDECLAST   Z30, Z7, Z7
-	ANDL          $0x00000087, CX
 	VPCLMULQDQ    $0x00, 3200(DX), Z15, Z15
+	ANDL          $0x00000087, CX
+	VAESDECLAST   Z30, Z3, Z3
 	ADDQ          R9, R9
 	ADCQ          R10, R10
 	XORQ          CX, R9
-	VAESDEC       Z22, Z3, Z3
 	VPTERNLOGQ    $0x96, Z14, Z15, Z9
-	VPXORQ        256(R11), Z4, Z4
-	VMOVDQU64     Z4, 256(R8)
-	VPXORQ        320(R11), Z5, Z5
-	VMOVDQU64     Z5, 320(R8)
-	VPXORQ        384(R11), Z6, Z6
-	VMOVDQU64     Z6, 384(R8)
-	VPXORQ        448(R11), Z7, Z7
-	VMOVDQU64     Z7, 448(R8)
+	VPXORQ        256(R11), Z0, Z0
+	VPXORQ        320(R11), Z1, Z1
+	VPXORQ        384(R11), Z2, Z2
+	VPXORQ        448(R11), Z3, Z3
+	VMOVDQU64     Z0, 256(R8)
+	VMOVDQU64     Z1, 320(R8)
+	VMOVDQU64     Z2, 384(R8)
+	VMOVDQU64     Z3, 448(R8)
 	ADDQ          $0x00000200, BX
 	ADDQ          $0x00000200, R8
 	XCHGQ         R11, R12
@@ -4727,7 +4521,7 @@ found3:
 	ADDQ          $0x00000200, DX
 	LEAQ          3328(AX), CX
 	CMPQ          DX, CX
-	JNE           group4
+	JNE           group3
 	VPXORQ        Z8, Z9, Z9
 	VPXORQ        Z10, Z9, Z9
 	VPSLLDQ       $0x08, Z9, Z12
@@ -4762,11 +4556,11 @@ found3:
 	CMPQ          SI, $0x04
 	CMOVQLE       CX, DX
 
-group4:
+group3:
 	TESTQ SI, SI
 	JNE   unit
 	CMPQ  24(SP), $0x00
-	JEQ   ended
+	JEQ   lengths
 
 rest:
 	MOVQ  24(SP), DI
@@ -4777,11 +4571,11 @@ part:
 	MOVQ        $0x00000040, SI
 	CMPQ        DI, SI
 	CMOVQLT     DI, SI
-	MOVQ        $-1, R13
+	MOVQ        $-1, R9
 	MOVQ        $0x00000040, CX
 	SUBQ        SI, CX
-	SHRQ        CL, R13
-	KMOVQ       R13, K1
+	SHRQ        CL, R9
+	KMOVQ       R9, K1
 	VMOVDQU8.Z  (BX), K1, Z0
 	VMOVDQA64   Z0, Z12
 	VPTERNLOGQ  $0x96, (R11), Z16, Z0
@@ -4802,7 +4596,7 @@ part:
 	VPXORQ      (R11), Z0, Z0
 	ADDQ        $0x40, R11
 	VMOVDQU8    Z0, K1, (R8)
-	VPSHUFB     Z31, Z12, Z12
+	VPSHUFB     Z6, Z12, Z12
 	VPXORQ      Z11, Z12, Z12
 	VPXORQ      Z11, Z11, Z11
 	VPCLMULQDQ  $0x00, (DX), Z12, Z13
@@ -4820,9 +4614,6 @@ part:
 	JGT         part
 
 restDone:
-ended:
-	CMPQ 32(SP), $0x00
-	JNE  lengths
 	MOVQ work+32(FP), CX
 	LEAQ 63(CX), DX
 	ANDQ $-64, DX
@@ -4835,9 +4626,9 @@ ended:
 	MOVQ (CX), R9
 	MOVQ 8(CX), R10
 	MOVQ R11, CX
-	LEAQ 768(CX), DX
+	LEAQ 512(CX), DX
 
-tweaks5:
+tweaks4:
 	MOVQ R9, (CX)
 	MOVQ R10, 8(CX)
 	MOVQ R10, BX
@@ -4848,8 +4639,7 @@ tweaks5:
 	XORQ BX, R9
 	ADDQ $0x10, CX
 	CMPQ CX, DX
-	JNE  tweaks5
-	MOVQ $0x00000000, 40(SP)
+	JNE  tweaks4
 
 lengths:
 	MOVQ          jobs+40(FP), DX

@@ -22,8 +22,8 @@ const etmSig = "func(keys, ivs, mac, tab, work, jobs *byte, n int, tags *byte, s
 
 func etm(c *gen) {
 	for _, r := range []int{10, 14} {
-		xtsBankedWide(c, &xtsWide{}, r)
-		xtsBankedWide(c, &xtsWide{decrypt: true}, r)
+		etmWide(c, &xtsWide{}, r)
+		etmWide(c, &xtsWide{decrypt: true}, r)
 	}
 	for _, r := range rounds {
 		etmWide(c, &cbcWide{}, r)
@@ -61,8 +61,7 @@ type etmKernel struct {
 	saved operand.Mem        // rem, while there are units
 }
 
-// newETM begins a function.
-func newETM(c *gen, mode etmMode, r int) *etmKernel {
+func etmWide(c *gen, mode etmMode, r int) {
 	e := &etmKernel{mode: mode, k: z[16 : 16+r+1], spare: [2]reg.VecPhysical{z[7], z[31]}, more: [2]reg.VecPhysical{z[4], z[5]},
 		gcmKernel: gcmKernel{open: mode.opens(), summing: !mode.opens(), macOnly: true, rounds: r, a: z[:4], hasher: hasher{c: c, wide: true,
 			lo: z[8], mid: z[9], hi: z[10], y: z[11], t: [4]reg.VecPhysical{z[12], z[13], z[14], z[15]}}}}
@@ -76,11 +75,6 @@ func newETM(c *gen, mode etmMode, r int) *etmKernel {
 	e.registers()
 	e.dst, e.sum, e.part, e.saved = c.GP64(), c.GP64(), c.GP64(), c.AllocLocal(8)
 	c.broadcastKeys(e.keys, e.k)
-	return e
-}
-
-func etmWide(c *gen, mode etmMode, r int) {
-	e := newETM(c, mode, r)
 	e.load(e.mask, z[6])
 	e.mask = z[6]
 	mode.begin(e)
@@ -94,7 +88,16 @@ func etmWide(c *gen, mode etmMode, r int) {
 func (e *etmKernel) jobs() {
 	c := e.c
 	c.Label("job")
-	e.beginJob()
+	e.clear()
+	e.zero(e.y)
+	if !e.open {
+		c.MOVL(operand.U32(0xffffffff), e.sum.As32())
+	}
+	e.lengths()
+	c.MOVQ(e.rem, e.saved)
+	e.maskOfTag()
+	e.mode.beginJob(e)
+	e.ops.additional()
 	c.TESTQ(e.units, e.units)
 	c.JEQ(operand.LabelRef("rest"))
 	if e.open {
@@ -109,27 +112,6 @@ func (e *etmKernel) jobs() {
 	e.rest()
 	e.mode.endRest(e)
 	c.Label("lengths")
-	e.endJob()
-}
-
-// beginJob comes before a job's units.
-func (e *etmKernel) beginJob() {
-	c := e.c
-	e.clear()
-	e.zero(e.y)
-	if !e.open {
-		c.MOVL(operand.U32(0xffffffff), e.sum.As32())
-	}
-	e.lengths()
-	c.MOVQ(e.rem, e.saved)
-	e.maskOfTag()
-	e.mode.beginJob(e)
-	e.ops.additional()
-}
-
-// endJob comes after its rest, and goes on to the next job.
-func (e *etmKernel) endJob() {
-	c := e.c
 	if !e.open {
 		e.endSum()
 	}
@@ -137,20 +119,6 @@ func (e *etmKernel) endJob() {
 	c.ADDQ(operand.U32(e.layout.size), c.argAt("jobs"))
 	c.DECQ(c.argAt("n"))
 	c.JNE(operand.LabelRef("job"))
-}
-
-// round runs round i, from 1 on, on v.
-func (e *etmKernel) round(i int, v reg.VecPhysical) {
-	switch {
-	case i == e.rounds && e.open:
-		e.c.VAESDECLAST(e.k[i], v, v)
-	case i == e.rounds:
-		e.c.VAESENCLAST(e.k[i], v, v)
-	case e.open:
-		e.c.VAESDEC(e.k[i], v, v)
-	default:
-		e.c.VAESENC(e.k[i], v, v)
-	}
 }
 
 // maskOfTag sets ej0, by the key at mac.
@@ -167,7 +135,6 @@ func (e *etmKernel) maskOfTag() {
 
 // Where steps go among the AES instructions of half a unit; measured on Zen 4.
 const (
-	xtsHashAfter  = 12 //
 	hashAfterSeal = 28 // that come before the steps of GHASH: what was just written is not there yet
 	sumWithin     = 80 // per cent of the instructions beside which the words of the sum go
 )

@@ -68,7 +68,7 @@ func (m *xtsWide) tweak(e *etmKernel, to operand.Mem, toHigh operand.Mem) []func
 func (m *xtsWide) fill(e *etmKernel) {
 	c, p, end, loop := e.c, e.c.GP64(), e.c.GP64(), e.label("tweaks")
 	c.MOVQ(m.now, p)
-	c.LEAQ(at(p, e.unitBytes()*3/2), end)
+	c.LEAQ(at(p, e.unitBytes()), end)
 	c.Label(loop)
 	emit(m.tweak(e, at(p, 0), at(p, 8)))
 	c.ADDQ(operand.Imm(16), p)
