@@ -1,7 +1,6 @@
 package aes
 
 import (
-	"crypto/subtle"
 	"hash/crc32"
 	"sync"
 )
@@ -68,7 +67,7 @@ func checkTags(jobs []MACJob, tags *[runJobs][TagSize]byte, encrypt func([]Job))
 	ok = true
 	for i := range jobs {
 		j := &jobs[i]
-		if j.OK = subtle.ConstantTimeCompare(tags[i][:], j.Tag[:]) == 1; j.OK {
+		if j.OK = sameTag(&tags[i], &j.Tag); j.OK {
 			continue
 		}
 		ok = false

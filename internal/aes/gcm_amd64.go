@@ -3,7 +3,6 @@
 package aes
 
 import (
-	"crypto/subtle"
 	"hash/crc32"
 	"unsafe"
 )
@@ -91,7 +90,7 @@ func (g *GCM) openAsm(jobs []GCMJob) (ok bool) {
 	ok = true
 	for i := range jobs {
 		j := &jobs[i]
-		j.OK = subtle.ConstantTimeCompare(tags[i][:], j.Tag[:]) == 1
+		j.OK = sameTag(&tags[i], &j.Tag)
 		if !j.OK {
 			ok = false
 			j.CRC = g.refusedSum(j)

@@ -3,12 +3,12 @@ package seal
 import "github.com/cofferdb/coffer/internal/aes"
 
 // macJobs returns a job for each block of a run of suites aes-cbc and aes-xts, whose GMAC is over
-// additional data and ciphertext under a subkey of its own. IVs and tags are as the last user left them.
+// additional data and ciphertext under a subkey of its own. There are no IVs in them yet.
 func (s *scratch) macJobs(run []Block) []aes.MACJob {
 	jobs := s.macs[:len(run)]
 	for i := range run {
 		b, j := &run[i], &jobs[i]
-		j.Dst, j.Src, j.AD, j.Nonce = b.Dst, b.Src, s.ad(i, b), b.Nonce
+		j.Dst, j.Src, j.AD, j.Nonce, j.Tag = b.Dst, b.Src, s.ad(i, b), b.Nonce, b.Tag
 	}
 	return jobs
 }
@@ -16,19 +16,17 @@ func (s *scratch) macJobs(run []Block) []aes.MACJob {
 // sealed takes over what jobs have set, and forgets buffers.
 func sealed(jobs []aes.MACJob, run []Block) {
 	for i := range jobs {
-		b, j := &run[i], &jobs[i]
-		b.Tag, b.CRC = j.Tag, j.CRC
-		j.Dst, j.Src, j.AD = nil, nil, nil
+		run[i].Tag, run[i].CRC = jobs[i].Tag, jobs[i].CRC
 	}
+	clear(jobs)
 }
 
 // opened rejects the blocks whose jobs failed, if not all are good, and forgets buffers.
 func opened(jobs []aes.MACJob, run []Block, suite Suite, good bool) {
 	for i := range jobs {
-		j := &jobs[i]
-		if !good && !j.OK {
-			reject(&run[i], suite, j.CRC)
+		if !good && !jobs[i].OK {
+			reject(&run[i], suite, jobs[i].CRC)
 		}
-		j.Dst, j.Src, j.AD = nil, nil, nil
 	}
+	clear(jobs)
 }

@@ -73,8 +73,5 @@ func (e *cbcEngine) seal(s *scratch, run []Block) {
 func (e *cbcEngine) open(s *scratch, run []Block) {
 	jobs := s.macJobs(run)
 	e.deriveIVs(s, jobs)
-	for i := range jobs {
-		jobs[i].Tag = run[i].Tag
-	}
 	opened(jobs, run, SuiteCBC, e.both.OpenBatch(jobs))
 }

@@ -47,10 +47,9 @@ func (e *gcmEngine) seal(s *scratch, run []Block) {
 	}
 	e.gcm.SealSumBatch(jobs)
 	for i := range run {
-		b, j := &run[i], &jobs[i]
-		b.Tag, b.CRC = j.Tag, j.CRC
-		j.Dst, j.Src, j.AD = nil, nil, nil
+		run[i].Tag, run[i].CRC = jobs[i].Tag, jobs[i].CRC
 	}
+	clear(jobs)
 }
 
 func (e *gcmEngine) open(s *scratch, run []Block) {
@@ -61,10 +60,9 @@ func (e *gcmEngine) open(s *scratch, run []Block) {
 	}
 	good := e.gcm.OpenBatch(jobs)
 	for i := range run {
-		j := &jobs[i]
-		if !good && !j.OK {
-			reject(&run[i], SuiteGCM, j.CRC)
+		if !good && !jobs[i].OK {
+			reject(&run[i], SuiteGCM, jobs[i].CRC)
 		}
-		j.Dst, j.Src, j.AD = nil, nil, nil
 	}
+	clear(jobs)
 }

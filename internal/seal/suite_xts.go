@@ -51,7 +51,7 @@ func (e *xtsEngine) seal(s *scratch, run []Block) {
 func (e *xtsEngine) open(s *scratch, run []Block) {
 	jobs := s.macJobs(run)
 	for i := range jobs {
-		jobs[i].IV, jobs[i].Tag = xtsTweak(&run[i]), run[i].Tag
+		jobs[i].IV = xtsTweak(&run[i])
 	}
 	opened(jobs, run, SuiteXTS, e.both.OpenBatch(jobs))
 }
