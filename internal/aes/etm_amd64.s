@@ -452,25 +452,38 @@ same2:
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	VMOVDQU64   (R8), Z12
+	VAESENC     Z24, Z1, Z1
 	MOVQ        R10, 352(R13)
 	MOVQ        R11, 360(R13)
-	VMOVDQU64   64(R8), Z13
+	VAESENC     Z24, Z2, Z2
 	MOVQ        R11, CX
-	VPSHUFB     Z6, Z12, Z12
+	VAESENC     Z24, Z3, Z3
 	SARQ        $0x3f, CX
-	VAESENC     Z24, Z1, Z1
+	VAESENC     Z25, Z0, Z0
+	ANDL        $0x00000087, CX
+	VAESENC     Z25, Z1, Z1
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z25, Z2, Z2
+	MOVQ        R10, 368(R13)
+	MOVQ        R11, 376(R13)
+	VMOVDQU64   (R8), Z12
+	MOVQ        R11, CX
+	VMOVDQU64   64(R8), Z13
+	SARQ        $0x3f, CX
+	VPSHUFB     Z6, Z12, Z12
 	ANDL        $0x00000087, CX
 	VPSHUFB     Z6, Z13, Z13
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
 	VPXORQ      Z11, Z12, Z12
-	MOVQ        R10, 368(R13)
-	MOVQ        R11, 376(R13)
+	MOVQ        R10, 384(R13)
+	MOVQ        R11, 392(R13)
 	VPXORQ      Z11, Z11, Z11
 	MOVQ        R11, CX
-	VAESENC     Z24, Z2, Z2
+	VAESENC     Z25, Z3, Z3
 	SARQ        $0x3f, CX
 	VMOVDQU64   (DX), Z4
 	ANDL        $0x00000087, CX
@@ -479,100 +492,87 @@ same2:
 	ADCQ        R11, R11
 	XORQ        CX, R10
 	VPCLMULQDQ  $0x00, Z4, Z12, Z14
-	MOVQ        R10, 384(R13)
-	MOVQ        R11, 392(R13)
-	VPCLMULQDQ  $0x00, Z5, Z13, Z15
-	MOVQ        R11, CX
-	VAESENC     Z24, Z3, Z3
-	SARQ        $0x3f, CX
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	ANDL        $0x00000087, CX
-	VPSHUFD     $0x4e, Z12, Z14
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VPSHUFD     $0x4e, Z13, Z15
 	MOVQ        R10, 400(R13)
 	MOVQ        R11, 408(R13)
-	VAESENC     Z25, Z0, Z0
-	MOVQ        R11, CX
-	VPXORQ      Z12, Z14, Z14
-	SARQ        $0x3f, CX
-	VPXORQ      Z13, Z15, Z15
-	ANDL        $0x00000087, CX
-	VPCLMULQDQ  $0x11, Z4, Z12, Z12
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VAESENC     Z25, Z1, Z1
-	MOVQ        R10, 416(R13)
-	MOVQ        R11, 424(R13)
-	VPCLMULQDQ  $0x11, Z5, Z13, Z13
-	MOVQ        R11, CX
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	SARQ        $0x3f, CX
-	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
-	ANDL        $0x00000087, CX
-	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VAESENC     Z25, Z2, Z2
-	MOVQ        R10, 432(R13)
-	MOVQ        R11, 440(R13)
-	VPTERNLOGQ  $0x96, Z14, Z15, Z9
-	MOVQ        R11, CX
-	VMOVDQU64   128(R8), Z12
-	SARQ        $0x3f, CX
-	VMOVDQU64   192(R8), Z13
-	ANDL        $0x00000087, CX
-	VAESENC     Z25, Z3, Z3
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VPSHUFB     Z6, Z12, Z12
-	MOVQ        R10, 448(R13)
-	MOVQ        R11, 456(R13)
-	VPSHUFB     Z6, Z13, Z13
-	MOVQ        R11, CX
-	VMOVDQU64   128(DX), Z4
-	SARQ        $0x3f, CX
-	VAESENCLAST Z26, Z0, Z0
-	ANDL        $0x00000087, CX
-	VMOVDQU64   192(DX), Z5
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VPCLMULQDQ  $0x00, Z4, Z12, Z14
-	MOVQ        R10, 464(R13)
-	MOVQ        R11, 472(R13)
 	VPCLMULQDQ  $0x00, Z5, Z13, Z15
 	MOVQ        R11, CX
 	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	SARQ        $0x3f, CX
+	VPSHUFD     $0x4e, Z12, Z14
+	ANDL        $0x00000087, CX
+	VPSHUFD     $0x4e, Z13, Z15
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENCLAST Z26, Z0, Z0
+	MOVQ        R10, 416(R13)
+	MOVQ        R11, 424(R13)
+	VPXORQ      Z12, Z14, Z14
+	MOVQ        R11, CX
+	VPXORQ      Z13, Z15, Z15
+	SARQ        $0x3f, CX
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
+	ANDL        $0x00000087, CX
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	MOVQ        R10, 432(R13)
+	MOVQ        R11, 440(R13)
+	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
+	MOVQ        R11, CX
+	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
 	SARQ        $0x3f, CX
 	VAESENCLAST Z26, Z1, Z1
 	ANDL        $0x00000087, CX
-	VPSHUFD     $0x4e, Z12, Z14
+	VPTERNLOGQ  $0x96, Z14, Z15, Z9
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	VPSHUFD     $0x4e, Z13, Z15
+	VMOVDQU64   128(R8), Z12
+	MOVQ        R10, 448(R13)
+	MOVQ        R11, 456(R13)
+	VMOVDQU64   192(R8), Z13
+	MOVQ        R11, CX
+	VPSHUFB     Z6, Z12, Z12
+	SARQ        $0x3f, CX
+	VPSHUFB     Z6, Z13, Z13
+	ANDL        $0x00000087, CX
+	VMOVDQU64   128(DX), Z4
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENCLAST Z26, Z2, Z2
+	MOVQ        R10, 464(R13)
+	MOVQ        R11, 472(R13)
+	VMOVDQU64   192(DX), Z5
+	MOVQ        R11, CX
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
+	SARQ        $0x3f, CX
+	VPCLMULQDQ  $0x00, Z5, Z13, Z15
+	ANDL        $0x00000087, CX
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VPSHUFD     $0x4e, Z12, Z14
 	MOVQ        R10, 480(R13)
 	MOVQ        R11, 488(R13)
-	VPXORQ      Z12, Z14, Z14
+	VPSHUFD     $0x4e, Z13, Z15
 	MOVQ        R11, CX
-	VAESENCLAST Z26, Z2, Z2
+	VPXORQ      Z12, Z14, Z14
 	SARQ        $0x3f, CX
-	VPXORQ      Z13, Z15, Z15
+	VAESENCLAST Z26, Z3, Z3
 	ANDL        $0x00000087, CX
-	VPCLMULQDQ  $0x11, Z4, Z12, Z12
+	VPXORQ      Z13, Z15, Z15
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	VPCLMULQDQ  $0x11, Z5, Z13, Z13
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
 	MOVQ        R10, 496(R13)
 	MOVQ        R11, 504(R13)
-	VAESENCLAST Z26, Z3, Z3
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
 	MOVQ        R11, CX
 	VPTERNLOGQ  $0x96, Z12, Z13, Z10
 	SARQ        $0x3f, CX
@@ -627,224 +627,224 @@ same3:
 	VAESENC       Z17, Z2, Z2
 	ANDL          $0x00000087, DI
 	VAESENC       Z17, Z3, Z3
-	CRC32Q        -400(R8), CX
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
+	CRC32Q        -400(R8), CX
 	MOVQ          R10, 16(R13)
 	VAESENC       Z18, Z0, Z0
 	MOVQ          R11, 24(R13)
 	VAESENC       Z18, Z1, Z1
-	CRC32Q        -512(R8), R9
 	MOVQ          R11, DI
+	CRC32Q        -512(R8), R9
 	VAESENC       Z18, Z2, Z2
 	SARQ          $0x3f, DI
 	VAESENC       Z18, Z3, Z3
-	CRC32Q        -392(R8), CX
 	ANDL          $0x00000087, DI
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
+	CRC32Q        -392(R8), CX
 	VAESENC       Z19, Z0, Z0
 	MOVQ          R10, 32(R13)
-	CRC32Q        -504(R8), R9
 	VAESENC       Z19, Z1, Z1
 	MOVQ          R11, 40(R13)
 	VAESENC       Z19, Z2, Z2
+	CRC32Q        -504(R8), R9
 	MOVQ          R11, DI
 	VAESENC       Z19, Z3, Z3
-	CRC32Q        -384(R8), CX
 	SARQ          $0x3f, DI
 	VAESENC       Z20, Z0, Z0
 	ANDL          $0x00000087, DI
+	CRC32Q        -384(R8), CX
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	CRC32Q        -496(R8), R9
 	VAESENC       Z20, Z1, Z1
 	MOVQ          R10, 48(R13)
 	VAESENC       Z20, Z2, Z2
 	MOVQ          R11, 56(R13)
-	CRC32Q        -376(R8), CX
+	CRC32Q        -496(R8), R9
 	VAESENC       Z20, Z3, Z3
 	MOVQ          R11, DI
 	VAESENC       Z21, Z0, Z0
 	SARQ          $0x3f, DI
+	CRC32Q        -376(R8), CX
 	ANDL          $0x00000087, DI
-	CRC32Q        -488(R8), R9
 	VAESENC       Z21, Z1, Z1
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
 	VAESENC       Z21, Z2, Z2
 	MOVQ          R10, 64(R13)
-	CRC32Q        -368(R8), CX
+	CRC32Q        -488(R8), R9
 	VAESENC       Z21, Z3, Z3
 	MOVQ          R11, 72(R13)
 	VAESENC       Z22, Z0, Z0
 	MOVQ          R11, DI
-	CRC32Q        -480(R8), R9
 	SARQ          $0x3f, DI
+	CRC32Q        -368(R8), CX
 	VAESENC       Z22, Z1, Z1
 	ANDL          $0x00000087, DI
 	VAESENC       Z22, Z2, Z2
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	CRC32Q        -360(R8), CX
 	VAESENC       Z22, Z3, Z3
+	CRC32Q        -480(R8), R9
 	MOVQ          R10, 80(R13)
 	VAESENC       Z23, Z0, Z0
 	MOVQ          R11, 88(R13)
-	CRC32Q        -472(R8), R9
 	VAESENC       Z23, Z1, Z1
 	MOVQ          R11, DI
+	CRC32Q        -360(R8), CX
 	SARQ          $0x3f, DI
 	VAESENC       Z23, Z2, Z2
-	CRC32Q        -352(R8), CX
 	ANDL          $0x00000087, DI
 	VAESENC       Z23, Z3, Z3
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
+	CRC32Q        -472(R8), R9
 	VAESENC       Z24, Z0, Z0
 	MOVQ          R10, 96(R13)
-	CRC32Q        -464(R8), R9
-	VMOVDQU64     -256(R8), Z12
+	VAESENC       Z24, Z1, Z1
 	MOVQ          R11, 104(R13)
 	MOVQ          R11, DI
-	VMOVDQU64     -192(R8), Z13
-	CRC32Q        -344(R8), CX
+	CRC32Q        -352(R8), CX
+	VAESENC       Z24, Z2, Z2
 	SARQ          $0x3f, DI
-	VPSHUFB       Z6, Z12, Z12
+	VAESENC       Z24, Z3, Z3
 	ANDL          $0x00000087, DI
-	VAESENC       Z24, Z1, Z1
+	VAESENC       Z25, Z0, Z0
+	CRC32Q        -464(R8), R9
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VAESENC       Z25, Z1, Z1
+	MOVQ          R10, 112(R13)
+	MOVQ          R11, 120(R13)
+	CRC32Q        -344(R8), CX
+	VAESENC       Z25, Z2, Z2
+	MOVQ          R11, DI
+	VMOVDQU64     -256(R8), Z12
+	SARQ          $0x3f, DI
+	VMOVDQU64     -192(R8), Z13
 	CRC32Q        -456(R8), R9
+	ANDL          $0x00000087, DI
+	VPSHUFB       Z6, Z12, Z12
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
 	VPSHUFB       Z6, Z13, Z13
-	MOVQ          R10, 112(R13)
-	MOVQ          R11, 120(R13)
-	VMOVDQU64     (DX), Z4
+	MOVQ          R10, 128(R13)
 	CRC32Q        -336(R8), CX
+	MOVQ          R11, 136(R13)
+	VMOVDQU64     (DX), Z4
 	MOVQ          R11, DI
 	VMOVDQU64     64(DX), Z5
 	SARQ          $0x3f, DI
-	VAESENC       Z24, Z2, Z2
 	CRC32Q        -448(R8), R9
+	VAESENC       Z25, Z3, Z3
 	ANDL          $0x00000087, DI
 	VPCLMULQDQ    $0x00, Z4, Z12, Z14
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
-	VPCLMULQDQ    $0x00, Z5, Z13, Z15
-	CRC32Q        -328(R8), CX
-	MOVQ          R10, 128(R13)
-	MOVQ          R11, 136(R13)
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
-	MOVQ          R11, DI
-	VAESENC       Z24, Z3, Z3
-	CRC32Q        -440(R8), R9
-	SARQ          $0x3f, DI
-	VPSHUFD       $0x4e, Z12, Z14
-	ANDL          $0x00000087, DI
-	VPSHUFD       $0x4e, Z13, Z15
-	CRC32Q        -320(R8), CX
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
 	MOVQ          R10, 144(R13)
-	VPXORQ        Z12, Z14, Z14
-	MOVQ          R11, 152(R13)
-	CRC32Q        -432(R8), R9
-	VAESENC       Z25, Z0, Z0
-	MOVQ          R11, DI
-	VPXORQ        Z13, Z15, Z15
-	SARQ          $0x3f, DI
-	VPCLMULQDQ    $0x11, Z4, Z12, Z12
-	CRC32Q        -312(R8), CX
-	ANDL          $0x00000087, DI
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
-	VPCLMULQDQ    $0x11, Z5, Z13, Z13
-	MOVQ          R10, 160(R13)
-	CRC32Q        -424(R8), R9
-	VAESENC       Z25, Z1, Z1
-	MOVQ          R11, 168(R13)
-	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	MOVQ          R11, DI
-	CRC32Q        -304(R8), CX
-	VPCLMULQDQ    $0x00, 2752(DX), Z14, Z14
-	SARQ          $0x3f, DI
-	VPCLMULQDQ    $0x00, 2816(DX), Z15, Z15
-	ANDL          $0x00000087, DI
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
-	CRC32Q        -416(R8), R9
-	VPTERNLOGQ    $0x96, Z14, Z15, Z9
-	MOVQ          R10, 176(R13)
-	VAESENC       Z25, Z2, Z2
-	MOVQ          R11, 184(R13)
-	CRC32Q        -296(R8), CX
-	VMOVDQU64     -128(R8), Z12
-	MOVQ          R11, DI
-	VMOVDQU64     -64(R8), Z13
-	SARQ          $0x3f, DI
-	CRC32Q        -408(R8), R9
-	ANDL          $0x00000087, DI
-	VPSHUFB       Z6, Z12, Z12
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
-	VAESENC       Z25, Z3, Z3
-	MOVQ          R10, 192(R13)
-	CRC32Q        -288(R8), CX
-	VPSHUFB       Z6, Z13, Z13
-	MOVQ          R11, 200(R13)
-	VMOVDQU64     128(DX), Z4
-	MOVQ          R11, DI
-	CRC32Q        -280(R8), CX
-	SARQ          $0x3f, DI
-	VMOVDQU64     192(DX), Z5
-	ANDL          $0x00000087, DI
-	VAESENCLAST   Z26, Z0, Z0
-	CRC32Q        -272(R8), CX
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
-	VPCLMULQDQ    $0x00, Z4, Z12, Z14
-	MOVQ          R10, 208(R13)
+	CRC32Q        -328(R8), CX
 	VPCLMULQDQ    $0x00, Z5, Z13, Z15
-	MOVQ          R11, 216(R13)
+	MOVQ          R11, 152(R13)
 	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	MOVQ          R11, DI
-	SARQ          $0x3f, DI
-	VAESENCLAST   Z26, Z1, Z1
-	ANDL          $0x00000087, DI
 	VPSHUFD       $0x4e, Z12, Z14
+	CRC32Q        -440(R8), R9
+	SARQ          $0x3f, DI
+	VPSHUFD       $0x4e, Z13, Z15
+	ANDL          $0x00000087, DI
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	VPSHUFD       $0x4e, Z13, Z15
-	MOVQ          R10, 224(R13)
 	VPXORQ        Z12, Z14, Z14
+	CRC32Q        -320(R8), CX
+	MOVQ          R10, 160(R13)
+	VAESENCLAST   Z26, Z0, Z0
+	MOVQ          R11, 168(R13)
+	VPXORQ        Z13, Z15, Z15
+	MOVQ          R11, DI
+	CRC32Q        -432(R8), R9
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
+	SARQ          $0x3f, DI
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
+	ANDL          $0x00000087, DI
+	CRC32Q        -312(R8), CX
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VPTERNLOGQ    $0x96, Z12, Z13, Z10
+	MOVQ          R10, 176(R13)
+	VPCLMULQDQ    $0x00, 2752(DX), Z14, Z14
+	MOVQ          R11, 184(R13)
+	CRC32Q        -424(R8), R9
+	VPCLMULQDQ    $0x00, 2816(DX), Z15, Z15
+	MOVQ          R11, DI
+	VPTERNLOGQ    $0x96, Z14, Z15, Z9
+	SARQ          $0x3f, DI
+	ANDL          $0x00000087, DI
+	CRC32Q        -304(R8), CX
+	VAESENCLAST   Z26, Z1, Z1
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VMOVDQU64     -128(R8), Z12
+	MOVQ          R10, 192(R13)
+	VMOVDQU64     -64(R8), Z13
+	CRC32Q        -416(R8), R9
+	MOVQ          R11, 200(R13)
+	VPSHUFB       Z6, Z12, Z12
+	MOVQ          R11, DI
+	SARQ          $0x3f, DI
+	VPSHUFB       Z6, Z13, Z13
+	CRC32Q        -296(R8), CX
+	ANDL          $0x00000087, DI
+	VMOVDQU64     128(DX), Z4
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VMOVDQU64     192(DX), Z5
+	MOVQ          R10, 208(R13)
+	CRC32Q        -408(R8), R9
+	VAESENCLAST   Z26, Z2, Z2
+	MOVQ          R11, 216(R13)
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	MOVQ          R11, DI
+	SARQ          $0x3f, DI
+	CRC32Q        -288(R8), CX
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
+	ANDL          $0x00000087, DI
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VPSHUFD       $0x4e, Z12, Z14
+	CRC32Q        -280(R8), CX
+	MOVQ          R10, 224(R13)
+	VPSHUFD       $0x4e, Z13, Z15
 	MOVQ          R11, 232(R13)
 	MOVQ          R11, DI
-	VAESENCLAST   Z26, Z2, Z2
+	CRC32Q        -272(R8), CX
+	VPXORQ        Z12, Z14, Z14
 	SARQ          $0x3f, DI
-	VPXORQ        Z13, Z15, Z15
+	VAESENCLAST   Z26, Z3, Z3
 	ANDL          $0x00000087, DI
-	VPCLMULQDQ    $0x11, Z4, Z12, Z12
+	VPXORQ        Z13, Z15, Z15
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	VPCLMULQDQ    $0x11, Z5, Z13, Z13
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
 	MOVQ          R10, 240(R13)
 	MOVQ          R11, 248(R13)
-	VAESENCLAST   Z26, Z3, Z3
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
 	MOVQ          R11, DI
 	VPTERNLOGQ    $0x96, Z12, Z13, Z10
 	SARQ          $0x3f, DI
@@ -930,113 +930,126 @@ group4:
 	VAESENC     Z17, Z2, Z2
 	ANDL        $0x00000087, DI
 	VAESENC     Z17, Z3, Z3
-	CRC32Q      -144(R8), CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
+	CRC32Q      -144(R8), CX
 	VAESENC     Z18, Z0, Z0
 	MOVQ        R10, 272(R13)
 	MOVQ        R11, 280(R13)
 	VAESENC     Z18, Z1, Z1
-	CRC32Q      -256(R8), R9
 	MOVQ        R11, DI
+	CRC32Q      -256(R8), R9
 	VAESENC     Z18, Z2, Z2
 	SARQ        $0x3f, DI
 	VAESENC     Z18, Z3, Z3
-	CRC32Q      -136(R8), CX
 	ANDL        $0x00000087, DI
 	VAESENC     Z19, Z0, Z0
+	CRC32Q      -136(R8), CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
 	VAESENC     Z19, Z1, Z1
-	CRC32Q      -248(R8), R9
 	MOVQ        R10, 288(R13)
 	MOVQ        R11, 296(R13)
 	VAESENC     Z19, Z2, Z2
+	CRC32Q      -248(R8), R9
 	MOVQ        R11, DI
 	VAESENC     Z19, Z3, Z3
-	CRC32Q      -128(R8), CX
 	SARQ        $0x3f, DI
 	VAESENC     Z20, Z0, Z0
 	ANDL        $0x00000087, DI
+	CRC32Q      -128(R8), CX
 	VAESENC     Z20, Z1, Z1
-	CRC32Q      -240(R8), R9
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
 	VAESENC     Z20, Z2, Z2
 	MOVQ        R10, 304(R13)
 	MOVQ        R11, 312(R13)
-	CRC32Q      -120(R8), CX
+	CRC32Q      -240(R8), R9
 	VAESENC     Z20, Z3, Z3
 	MOVQ        R11, DI
 	VAESENC     Z21, Z0, Z0
 	SARQ        $0x3f, DI
 	VAESENC     Z21, Z1, Z1
-	CRC32Q      -232(R8), R9
+	CRC32Q      -120(R8), CX
 	ANDL        $0x00000087, DI
 	VAESENC     Z21, Z2, Z2
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
 	VAESENC     Z21, Z3, Z3
-	CRC32Q      -112(R8), CX
 	MOVQ        R10, 320(R13)
+	CRC32Q      -232(R8), R9
 	MOVQ        R11, 328(R13)
 	VAESENC     Z22, Z0, Z0
 	MOVQ        R11, DI
 	VAESENC     Z22, Z1, Z1
-	CRC32Q      -224(R8), R9
 	SARQ        $0x3f, DI
+	CRC32Q      -112(R8), CX
 	VAESENC     Z22, Z2, Z2
 	ANDL        $0x00000087, DI
 	VAESENC     Z22, Z3, Z3
-	CRC32Q      -104(R8), CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
 	VAESENC     Z23, Z0, Z0
+	CRC32Q      -224(R8), R9
 	MOVQ        R10, 336(R13)
 	MOVQ        R11, 344(R13)
-	CRC32Q      -216(R8), R9
 	VAESENC     Z23, Z1, Z1
 	MOVQ        R11, DI
 	VAESENC     Z23, Z2, Z2
+	CRC32Q      -104(R8), CX
 	SARQ        $0x3f, DI
 	VAESENC     Z23, Z3, Z3
-	CRC32Q      -96(R8), CX
 	ANDL        $0x00000087, DI
 	VAESENC     Z24, Z0, Z0
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	VMOVDQU64   (R8), Z12
-	CRC32Q      -208(R8), R9
+	CRC32Q      -216(R8), R9
+	VAESENC     Z24, Z1, Z1
 	MOVQ        R10, 352(R13)
 	MOVQ        R11, 360(R13)
-	VMOVDQU64   64(R8), Z13
+	VAESENC     Z24, Z2, Z2
 	MOVQ        R11, DI
-	CRC32Q      -88(R8), CX
-	VPSHUFB     Z6, Z12, Z12
+	CRC32Q      -96(R8), CX
+	VAESENC     Z24, Z3, Z3
 	SARQ        $0x3f, DI
-	VAESENC     Z24, Z1, Z1
+	VAESENC     Z25, Z0, Z0
+	ANDL        $0x00000087, DI
+	VAESENC     Z25, Z1, Z1
+	CRC32Q      -208(R8), R9
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VAESENC     Z25, Z2, Z2
+	MOVQ        R10, 368(R13)
+	MOVQ        R11, 376(R13)
+	CRC32Q      -88(R8), CX
+	VMOVDQU64   (R8), Z12
+	MOVQ        R11, DI
+	VMOVDQU64   64(R8), Z13
+	SARQ        $0x3f, DI
+	VPSHUFB     Z6, Z12, Z12
+	CRC32Q      -200(R8), R9
 	ANDL        $0x00000087, DI
 	VPSHUFB     Z6, Z13, Z13
-	CRC32Q      -200(R8), R9
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
 	VPXORQ      Z11, Z12, Z12
-	MOVQ        R10, 368(R13)
-	MOVQ        R11, 376(R13)
+	MOVQ        R10, 384(R13)
 	CRC32Q      -80(R8), CX
+	MOVQ        R11, 392(R13)
 	VPXORQ      Z11, Z11, Z11
 	MOVQ        R11, DI
-	VAESENC     Z24, Z2, Z2
+	VAESENC     Z25, Z3, Z3
 	SARQ        $0x3f, DI
-	VMOVDQU64   (DX), Z4
 	CRC32Q      -192(R8), R9
+	VMOVDQU64   (DX), Z4
 	ANDL        $0x00000087, DI
 	VMOVDQU64   64(DX), Z5
 	ADDQ        R10, R10
@@ -1044,112 +1057,99 @@ group4:
 	XORQ        DI, R10
 	VPCLMULQDQ  $0x00, Z4, Z12, Z14
 	CRC32Q      -72(R8), CX
-	MOVQ        R10, 384(R13)
-	MOVQ        R11, 392(R13)
-	VPCLMULQDQ  $0x00, Z5, Z13, Z15
-	MOVQ        R11, DI
-	CRC32Q      -184(R8), R9
-	VAESENC     Z24, Z3, Z3
-	SARQ        $0x3f, DI
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	ANDL        $0x00000087, DI
-	VPSHUFD     $0x4e, Z12, Z14
-	CRC32Q      -64(R8), CX
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
-	VPSHUFD     $0x4e, Z13, Z15
 	MOVQ        R10, 400(R13)
 	MOVQ        R11, 408(R13)
-	CRC32Q      -176(R8), R9
-	VAESENC     Z25, Z0, Z0
-	MOVQ        R11, DI
-	VPXORQ      Z12, Z14, Z14
-	SARQ        $0x3f, DI
-	CRC32Q      -56(R8), CX
-	VPXORQ      Z13, Z15, Z15
-	ANDL        $0x00000087, DI
-	VPCLMULQDQ  $0x11, Z4, Z12, Z12
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
-	VAESENC     Z25, Z1, Z1
-	CRC32Q      -168(R8), R9
-	MOVQ        R10, 416(R13)
-	MOVQ        R11, 424(R13)
-	VPCLMULQDQ  $0x11, Z5, Z13, Z13
-	MOVQ        R11, DI
-	CRC32Q      -48(R8), CX
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	SARQ        $0x3f, DI
-	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
-	ANDL        $0x00000087, DI
-	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
-	CRC32Q      -160(R8), R9
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
-	VAESENC     Z25, Z2, Z2
-	MOVQ        R10, 432(R13)
-	MOVQ        R11, 440(R13)
-	CRC32Q      -40(R8), CX
-	VPTERNLOGQ  $0x96, Z14, Z15, Z9
-	MOVQ        R11, DI
-	VMOVDQU64   128(R8), Z12
-	SARQ        $0x3f, DI
-	CRC32Q      -152(R8), R9
-	VMOVDQU64   192(R8), Z13
-	ANDL        $0x00000087, DI
-	VAESENC     Z25, Z3, Z3
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
-	VPSHUFB     Z6, Z12, Z12
-	CRC32Q      -32(R8), CX
-	MOVQ        R10, 448(R13)
-	MOVQ        R11, 456(R13)
-	VPSHUFB     Z6, Z13, Z13
-	MOVQ        R11, DI
-	CRC32Q      -24(R8), CX
-	VMOVDQU64   128(DX), Z4
-	SARQ        $0x3f, DI
-	VAESENCLAST Z26, Z0, Z0
-	ANDL        $0x00000087, DI
-	CRC32Q      -16(R8), CX
-	VMOVDQU64   192(DX), Z5
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
-	VPCLMULQDQ  $0x00, Z4, Z12, Z14
-	MOVQ        R10, 464(R13)
-	MOVQ        R11, 472(R13)
 	VPCLMULQDQ  $0x00, Z5, Z13, Z15
 	MOVQ        R11, DI
 	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	CRC32Q      -184(R8), R9
+	SARQ        $0x3f, DI
+	VPSHUFD     $0x4e, Z12, Z14
+	ANDL        $0x00000087, DI
+	VPSHUFD     $0x4e, Z13, Z15
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	CRC32Q      -64(R8), CX
+	VAESENCLAST Z26, Z0, Z0
+	MOVQ        R10, 416(R13)
+	MOVQ        R11, 424(R13)
+	VPXORQ      Z12, Z14, Z14
+	MOVQ        R11, DI
+	CRC32Q      -176(R8), R9
+	VPXORQ      Z13, Z15, Z15
+	SARQ        $0x3f, DI
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
+	ANDL        $0x00000087, DI
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
+	CRC32Q      -56(R8), CX
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	MOVQ        R10, 432(R13)
+	MOVQ        R11, 440(R13)
+	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
+	CRC32Q      -168(R8), R9
+	MOVQ        R11, DI
+	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
 	SARQ        $0x3f, DI
 	VAESENCLAST Z26, Z1, Z1
 	ANDL        $0x00000087, DI
-	VPSHUFD     $0x4e, Z12, Z14
+	CRC32Q      -48(R8), CX
+	VPTERNLOGQ  $0x96, Z14, Z15, Z9
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	VPSHUFD     $0x4e, Z13, Z15
+	VMOVDQU64   128(R8), Z12
+	MOVQ        R10, 448(R13)
+	MOVQ        R11, 456(R13)
+	CRC32Q      -160(R8), R9
+	VMOVDQU64   192(R8), Z13
+	MOVQ        R11, DI
+	VPSHUFB     Z6, Z12, Z12
+	SARQ        $0x3f, DI
+	VPSHUFB     Z6, Z13, Z13
+	CRC32Q      -40(R8), CX
+	ANDL        $0x00000087, DI
+	VMOVDQU64   128(DX), Z4
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VAESENCLAST Z26, Z2, Z2
+	MOVQ        R10, 464(R13)
+	CRC32Q      -152(R8), R9
+	MOVQ        R11, 472(R13)
+	VMOVDQU64   192(DX), Z5
+	MOVQ        R11, DI
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
+	SARQ        $0x3f, DI
+	CRC32Q      -32(R8), CX
+	VPCLMULQDQ  $0x00, Z5, Z13, Z15
+	ANDL        $0x00000087, DI
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VPSHUFD     $0x4e, Z12, Z14
+	CRC32Q      -24(R8), CX
 	MOVQ        R10, 480(R13)
 	MOVQ        R11, 488(R13)
-	VPXORQ      Z12, Z14, Z14
+	VPSHUFD     $0x4e, Z13, Z15
 	MOVQ        R11, DI
-	VAESENCLAST Z26, Z2, Z2
+	CRC32Q      -16(R8), CX
+	VPXORQ      Z12, Z14, Z14
 	SARQ        $0x3f, DI
-	VPXORQ      Z13, Z15, Z15
+	VAESENCLAST Z26, Z3, Z3
 	ANDL        $0x00000087, DI
-	VPCLMULQDQ  $0x11, Z4, Z12, Z12
+	VPXORQ      Z13, Z15, Z15
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	VPCLMULQDQ  $0x11, Z5, Z13, Z13
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
 	MOVQ        R10, 496(R13)
 	MOVQ        R11, 504(R13)
-	VAESENCLAST Z26, Z3, Z3
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
 	MOVQ        R11, DI
 	VPTERNLOGQ  $0x96, Z12, Z13, Z10
 	SARQ        $0x3f, DI
@@ -2764,151 +2764,151 @@ same2:
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	VMOVDQU64   (R8), Z12
-	MOVQ        R10, 336(R13)
 	VAESENC     Z24, Z1, Z1
+	MOVQ        R10, 336(R13)
+	VAESENC     Z24, Z2, Z2
 	MOVQ        R11, 344(R13)
+	VAESENC     Z24, Z3, Z3
+	MOVQ        R11, CX
+	VAESENC     Z25, Z0, Z0
+	SARQ        $0x3f, CX
+	VAESENC     Z25, Z1, Z1
+	ANDL        $0x00000087, CX
+	VAESENC     Z25, Z2, Z2
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VMOVDQU64   (R8), Z12
+	MOVQ        R10, 352(R13)
+	VAESENC     Z25, Z3, Z3
+	MOVQ        R11, 360(R13)
 	VMOVDQU64   64(R8), Z13
 	MOVQ        R11, CX
-	VAESENC     Z24, Z2, Z2
-	SARQ        $0x3f, CX
 	VPSHUFB     Z6, Z12, Z12
+	SARQ        $0x3f, CX
+	VAESENC     Z26, Z0, Z0
 	ANDL        $0x00000087, CX
 	VPSHUFB     Z6, Z13, Z13
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	VAESENC     Z24, Z3, Z3
-	MOVQ        R10, 352(R13)
 	VPXORQ      Z11, Z12, Z12
-	MOVQ        R11, 360(R13)
-	VAESENC     Z25, Z0, Z0
-	MOVQ        R11, CX
-	VPXORQ      Z11, Z11, Z11
-	SARQ        $0x3f, CX
-	VMOVDQU64   (DX), Z4
-	ANDL        $0x00000087, CX
-	VAESENC     Z25, Z1, Z1
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VMOVDQU64   64(DX), Z5
 	MOVQ        R10, 368(R13)
-	VAESENC     Z25, Z2, Z2
-	MOVQ        R11, 376(R13)
-	VPCLMULQDQ  $0x00, Z4, Z12, Z14
-	MOVQ        R11, CX
-	VPCLMULQDQ  $0x00, Z5, Z13, Z15
-	SARQ        $0x3f, CX
-	VAESENC     Z25, Z3, Z3
-	ANDL        $0x00000087, CX
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VAESENC     Z26, Z0, Z0
-	MOVQ        R10, 384(R13)
-	VPSHUFD     $0x4e, Z12, Z14
-	MOVQ        R11, 392(R13)
 	VAESENC     Z26, Z1, Z1
+	MOVQ        R11, 376(R13)
+	VPXORQ      Z11, Z11, Z11
 	MOVQ        R11, CX
-	VPSHUFD     $0x4e, Z13, Z15
+	VMOVDQU64   (DX), Z4
 	SARQ        $0x3f, CX
-	VPXORQ      Z12, Z14, Z14
-	ANDL        $0x00000087, CX
 	VAESENC     Z26, Z2, Z2
+	ANDL        $0x00000087, CX
+	VMOVDQU64   64(DX), Z5
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
-	VPXORQ      Z13, Z15, Z15
-	MOVQ        R10, 400(R13)
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
+	MOVQ        R10, 384(R13)
 	VAESENC     Z26, Z3, Z3
-	MOVQ        R11, 408(R13)
-	VPCLMULQDQ  $0x11, Z4, Z12, Z12
+	MOVQ        R11, 392(R13)
+	VPCLMULQDQ  $0x00, Z5, Z13, Z15
 	MOVQ        R11, CX
-	VPCLMULQDQ  $0x11, Z5, Z13, Z13
-	SARQ        $0x3f, CX
 	VAESENC     Z27, Z0, Z0
+	SARQ        $0x3f, CX
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
 	ANDL        $0x00000087, CX
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	VPSHUFD     $0x4e, Z12, Z14
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
 	VAESENC     Z27, Z1, Z1
-	MOVQ        R10, 416(R13)
-	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
-	MOVQ        R11, 424(R13)
-	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
+	MOVQ        R10, 400(R13)
+	VPSHUFD     $0x4e, Z13, Z15
+	MOVQ        R11, 408(R13)
+	VPXORQ      Z12, Z14, Z14
 	MOVQ        R11, CX
 	VAESENC     Z27, Z2, Z2
 	SARQ        $0x3f, CX
-	VPTERNLOGQ  $0x96, Z14, Z15, Z9
-	ANDL        $0x00000087, CX
-	VAESENC     Z27, Z3, Z3
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VMOVDQU64   128(R8), Z12
-	MOVQ        R10, 432(R13)
-	VAESENC     Z28, Z0, Z0
-	MOVQ        R11, 440(R13)
-	VMOVDQU64   192(R8), Z13
-	MOVQ        R11, CX
-	VPSHUFB     Z6, Z12, Z12
-	SARQ        $0x3f, CX
-	VAESENC     Z28, Z1, Z1
-	ANDL        $0x00000087, CX
-	VPSHUFB     Z6, Z13, Z13
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VAESENC     Z28, Z2, Z2
-	MOVQ        R10, 448(R13)
-	VMOVDQU64   128(DX), Z4
-	MOVQ        R11, 456(R13)
-	VMOVDQU64   192(DX), Z5
-	MOVQ        R11, CX
-	VAESENC     Z28, Z3, Z3
-	SARQ        $0x3f, CX
-	VPCLMULQDQ  $0x00, Z4, Z12, Z14
-	ANDL        $0x00000087, CX
-	VAESENC     Z29, Z0, Z0
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VPCLMULQDQ  $0x00, Z5, Z13, Z15
-	MOVQ        R10, 464(R13)
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	MOVQ        R11, 472(R13)
-	VAESENC     Z29, Z1, Z1
-	MOVQ        R11, CX
-	VPSHUFD     $0x4e, Z12, Z14
-	SARQ        $0x3f, CX
-	VAESENC     Z29, Z2, Z2
-	ANDL        $0x00000087, CX
-	VPSHUFD     $0x4e, Z13, Z15
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        CX, R10
-	VAESENC     Z29, Z3, Z3
-	MOVQ        R10, 480(R13)
-	VPXORQ      Z12, Z14, Z14
-	MOVQ        R11, 488(R13)
 	VPXORQ      Z13, Z15, Z15
-	MOVQ        R11, CX
-	VAESENCLAST Z30, Z0, Z0
-	SARQ        $0x3f, CX
-	VPCLMULQDQ  $0x11, Z4, Z12, Z12
 	ANDL        $0x00000087, CX
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z27, Z3, Z3
+	MOVQ        R10, 416(R13)
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
+	MOVQ        R11, 424(R13)
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	MOVQ        R11, CX
+	VAESENC     Z28, Z0, Z0
+	SARQ        $0x3f, CX
+	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
+	ANDL        $0x00000087, CX
+	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VAESENC     Z28, Z1, Z1
+	MOVQ        R10, 432(R13)
+	VPTERNLOGQ  $0x96, Z14, Z15, Z9
+	MOVQ        R11, 440(R13)
+	VAESENC     Z28, Z2, Z2
+	MOVQ        R11, CX
+	VMOVDQU64   128(R8), Z12
+	SARQ        $0x3f, CX
+	VMOVDQU64   192(R8), Z13
+	ANDL        $0x00000087, CX
+	VAESENC     Z28, Z3, Z3
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VPSHUFB     Z6, Z12, Z12
+	MOVQ        R10, 448(R13)
+	VPSHUFB     Z6, Z13, Z13
+	MOVQ        R11, 456(R13)
+	VAESENC     Z29, Z0, Z0
+	MOVQ        R11, CX
+	VMOVDQU64   128(DX), Z4
+	SARQ        $0x3f, CX
+	VMOVDQU64   192(DX), Z5
+	ANDL        $0x00000087, CX
+	VAESENC     Z29, Z1, Z1
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
+	MOVQ        R10, 464(R13)
+	VPCLMULQDQ  $0x00, Z5, Z13, Z15
+	MOVQ        R11, 472(R13)
+	VAESENC     Z29, Z2, Z2
+	MOVQ        R11, CX
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	SARQ        $0x3f, CX
+	VAESENC     Z29, Z3, Z3
+	ANDL        $0x00000087, CX
+	VPSHUFD     $0x4e, Z12, Z14
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        CX, R10
+	VPSHUFD     $0x4e, Z13, Z15
+	MOVQ        R10, 480(R13)
+	VAESENCLAST Z30, Z0, Z0
+	MOVQ        R11, 488(R13)
+	VPXORQ      Z12, Z14, Z14
+	MOVQ        R11, CX
+	VPXORQ      Z13, Z15, Z15
+	SARQ        $0x3f, CX
 	VAESENCLAST Z30, Z1, Z1
+	ANDL        $0x00000087, CX
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        CX, R10
 	VPCLMULQDQ  $0x11, Z5, Z13, Z13
 	MOVQ        R10, 496(R13)
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	MOVQ        R11, 504(R13)
 	VAESENCLAST Z30, Z2, Z2
+	MOVQ        R11, 504(R13)
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
 	MOVQ        R11, CX
 	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
 	SARQ        $0x3f, CX
@@ -2958,59 +2958,58 @@ same3:
 	VAESENC       Z17, Z0, Z0
 	MOVQ          R11, DI
 	VAESENC       Z17, Z1, Z1
-	XORL          CX, CX
 	SARQ          $0x3f, DI
+	XORL          CX, CX
 	VAESENC       Z17, Z2, Z2
 	ANDL          $0x00000087, DI
 	VAESENC       Z17, Z3, Z3
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	CRC32Q        -400(R8), CX
 	VAESENC       Z18, Z0, Z0
+	CRC32Q        -400(R8), CX
 	MOVQ          R10, 16(R13)
 	VAESENC       Z18, Z1, Z1
 	MOVQ          R11, 24(R13)
 	VAESENC       Z18, Z2, Z2
-	CRC32Q        -512(R8), R9
 	MOVQ          R11, DI
 	VAESENC       Z18, Z3, Z3
+	CRC32Q        -512(R8), R9
 	SARQ          $0x3f, DI
 	VAESENC       Z19, Z0, Z0
-	CRC32Q        -392(R8), CX
 	ANDL          $0x00000087, DI
 	VAESENC       Z19, Z1, Z1
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
+	CRC32Q        -392(R8), CX
 	VAESENC       Z19, Z2, Z2
 	MOVQ          R10, 32(R13)
-	CRC32Q        -504(R8), R9
 	VAESENC       Z19, Z3, Z3
 	MOVQ          R11, 40(R13)
 	VAESENC       Z20, Z0, Z0
+	CRC32Q        -504(R8), R9
 	MOVQ          R11, DI
 	VAESENC       Z20, Z1, Z1
-	CRC32Q        -384(R8), CX
 	SARQ          $0x3f, DI
 	VAESENC       Z20, Z2, Z2
 	ANDL          $0x00000087, DI
 	VAESENC       Z20, Z3, Z3
+	CRC32Q        -384(R8), CX
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	CRC32Q        -496(R8), R9
 	VAESENC       Z21, Z0, Z0
 	MOVQ          R10, 48(R13)
 	VAESENC       Z21, Z1, Z1
 	MOVQ          R11, 56(R13)
-	CRC32Q        -376(R8), CX
+	CRC32Q        -496(R8), R9
 	VAESENC       Z21, Z2, Z2
 	MOVQ          R11, DI
 	VAESENC       Z21, Z3, Z3
 	SARQ          $0x3f, DI
 	VAESENC       Z22, Z0, Z0
-	CRC32Q        -488(R8), R9
+	CRC32Q        -376(R8), CX
 	ANDL          $0x00000087, DI
 	VAESENC       Z22, Z1, Z1
 	ADDQ          R10, R10
@@ -3018,185 +3017,186 @@ same3:
 	XORQ          DI, R10
 	VAESENC       Z22, Z2, Z2
 	MOVQ          R10, 64(R13)
-	CRC32Q        -368(R8), CX
 	VAESENC       Z22, Z3, Z3
+	CRC32Q        -488(R8), R9
 	MOVQ          R11, 72(R13)
 	VAESENC       Z23, Z0, Z0
 	MOVQ          R11, DI
 	VAESENC       Z23, Z1, Z1
-	CRC32Q        -480(R8), R9
 	SARQ          $0x3f, DI
+	CRC32Q        -368(R8), CX
 	VAESENC       Z23, Z2, Z2
 	ANDL          $0x00000087, DI
 	VAESENC       Z23, Z3, Z3
-	CRC32Q        -360(R8), CX
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
 	VAESENC       Z24, Z0, Z0
+	CRC32Q        -480(R8), R9
 	MOVQ          R10, 80(R13)
-	VMOVDQU64     -256(R8), Z12
-	MOVQ          R11, 88(R13)
-	CRC32Q        -472(R8), R9
 	VAESENC       Z24, Z1, Z1
+	MOVQ          R11, 88(R13)
+	VAESENC       Z24, Z2, Z2
+	MOVQ          R11, DI
+	VAESENC       Z24, Z3, Z3
+	CRC32Q        -360(R8), CX
+	SARQ          $0x3f, DI
+	VAESENC       Z25, Z0, Z0
+	ANDL          $0x00000087, DI
+	VAESENC       Z25, Z1, Z1
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	CRC32Q        -472(R8), R9
+	VAESENC       Z25, Z2, Z2
+	MOVQ          R10, 96(R13)
+	VMOVDQU64     -256(R8), Z12
+	MOVQ          R11, 104(R13)
+	VAESENC       Z25, Z3, Z3
+	CRC32Q        -352(R8), CX
 	MOVQ          R11, DI
 	VMOVDQU64     -192(R8), Z13
 	SARQ          $0x3f, DI
-	VAESENC       Z24, Z2, Z2
-	CRC32Q        -352(R8), CX
-	ANDL          $0x00000087, DI
 	VPSHUFB       Z6, Z12, Z12
+	ANDL          $0x00000087, DI
+	VAESENC       Z26, Z0, Z0
+	CRC32Q        -464(R8), R9
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
 	VPSHUFB       Z6, Z13, Z13
-	MOVQ          R10, 96(R13)
-	CRC32Q        -464(R8), R9
-	VAESENC       Z24, Z3, Z3
-	MOVQ          R11, 104(R13)
+	MOVQ          R10, 112(R13)
 	VMOVDQU64     (DX), Z4
-	MOVQ          R11, DI
+	MOVQ          R11, 120(R13)
 	CRC32Q        -344(R8), CX
-	VAESENC       Z25, Z0, Z0
-	SARQ          $0x3f, DI
+	VAESENC       Z26, Z1, Z1
+	MOVQ          R11, DI
 	VMOVDQU64     64(DX), Z5
-	ANDL          $0x00000087, DI
-	VAESENC       Z25, Z1, Z1
+	SARQ          $0x3f, DI
+	VAESENC       Z26, Z2, Z2
 	CRC32Q        -456(R8), R9
+	ANDL          $0x00000087, DI
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	VPCLMULQDQ    $0x00, Z4, Z12, Z14
-	MOVQ          R10, 112(R13)
 	VPCLMULQDQ    $0x00, Z5, Z13, Z15
-	MOVQ          R11, 120(R13)
+	MOVQ          R10, 128(R13)
+	MOVQ          R11, 136(R13)
 	CRC32Q        -336(R8), CX
-	VAESENC       Z25, Z2, Z2
+	VAESENC       Z26, Z3, Z3
 	MOVQ          R11, DI
 	VPTERNLOGQ    $0x96, Z14, Z15, Z8
 	SARQ          $0x3f, DI
-	VAESENC       Z25, Z3, Z3
-	CRC32Q        -448(R8), R9
-	ANDL          $0x00000087, DI
 	VPSHUFD       $0x4e, Z12, Z14
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
-	VAESENC       Z26, Z0, Z0
-	CRC32Q        -328(R8), CX
-	MOVQ          R10, 128(R13)
-	MOVQ          R11, 136(R13)
-	VPSHUFD       $0x4e, Z13, Z15
-	MOVQ          R11, DI
-	VPXORQ        Z12, Z14, Z14
-	CRC32Q        -440(R8), R9
-	SARQ          $0x3f, DI
-	VAESENC       Z26, Z1, Z1
-	ANDL          $0x00000087, DI
-	VPXORQ        Z13, Z15, Z15
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
-	CRC32Q        -320(R8), CX
-	VAESENC       Z26, Z2, Z2
-	MOVQ          R10, 144(R13)
-	VPCLMULQDQ    $0x11, Z4, Z12, Z12
-	MOVQ          R11, 152(R13)
-	VAESENC       Z26, Z3, Z3
-	CRC32Q        -432(R8), R9
-	MOVQ          R11, DI
-	VPCLMULQDQ    $0x11, Z5, Z13, Z13
-	SARQ          $0x3f, DI
-	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	CRC32Q        -312(R8), CX
+	CRC32Q        -448(R8), R9
 	ANDL          $0x00000087, DI
 	VAESENC       Z27, Z0, Z0
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
-	VPCLMULQDQ    $0x00, 2752(DX), Z14, Z14
-	MOVQ          R10, 160(R13)
-	CRC32Q        -424(R8), R9
+	VPSHUFD       $0x4e, Z13, Z15
+	MOVQ          R10, 144(R13)
+	CRC32Q        -328(R8), CX
+	VPXORQ        Z12, Z14, Z14
+	MOVQ          R11, 152(R13)
 	VAESENC       Z27, Z1, Z1
-	MOVQ          R11, 168(R13)
-	VPCLMULQDQ    $0x00, 2816(DX), Z15, Z15
 	MOVQ          R11, DI
-	VPTERNLOGQ    $0x96, Z14, Z15, Z9
-	CRC32Q        -304(R8), CX
+	VPXORQ        Z13, Z15, Z15
 	SARQ          $0x3f, DI
+	CRC32Q        -440(R8), R9
 	VAESENC       Z27, Z2, Z2
 	ANDL          $0x00000087, DI
-	VMOVDQU64     -128(R8), Z12
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
-	CRC32Q        -416(R8), R9
-	VAESENC       Z27, Z3, Z3
-	MOVQ          R10, 176(R13)
-	VMOVDQU64     -64(R8), Z13
-	MOVQ          R11, 184(R13)
-	CRC32Q        -296(R8), CX
-	VAESENC       Z28, Z0, Z0
-	MOVQ          R11, DI
-	VPSHUFB       Z6, Z12, Z12
-	SARQ          $0x3f, DI
-	VPSHUFB       Z6, Z13, Z13
-	CRC32Q        -408(R8), R9
-	ANDL          $0x00000087, DI
-	VAESENC       Z28, Z1, Z1
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
-	VMOVDQU64     128(DX), Z4
-	MOVQ          R10, 192(R13)
-	CRC32Q        -288(R8), CX
-	VAESENC       Z28, Z2, Z2
-	MOVQ          R11, 200(R13)
-	VMOVDQU64     192(DX), Z5
-	MOVQ          R11, DI
-	VAESENC       Z28, Z3, Z3
-	CRC32Q        -280(R8), CX
-	SARQ          $0x3f, DI
-	VPCLMULQDQ    $0x00, Z4, Z12, Z14
-	ANDL          $0x00000087, DI
-	VPCLMULQDQ    $0x00, Z5, Z13, Z15
-	CRC32Q        -272(R8), CX
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
-	VAESENC       Z29, Z0, Z0
-	MOVQ          R10, 208(R13)
-	VPTERNLOGQ    $0x96, Z14, Z15, Z8
-	MOVQ          R11, 216(R13)
-	VAESENC       Z29, Z1, Z1
-	MOVQ          R11, DI
-	VPSHUFD       $0x4e, Z12, Z14
-	SARQ          $0x3f, DI
-	VAESENC       Z29, Z2, Z2
-	ANDL          $0x00000087, DI
-	VPSHUFD       $0x4e, Z13, Z15
-	ADDQ          R10, R10
-	ADCQ          R11, R11
-	XORQ          DI, R10
-	VPXORQ        Z12, Z14, Z14
-	MOVQ          R10, 224(R13)
-	VAESENC       Z29, Z3, Z3
-	MOVQ          R11, 232(R13)
-	VPXORQ        Z13, Z15, Z15
-	MOVQ          R11, DI
-	VAESENCLAST   Z30, Z0, Z0
-	SARQ          $0x3f, DI
 	VPCLMULQDQ    $0x11, Z4, Z12, Z12
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VPCLMULQDQ    $0x11, Z5, Z13, Z13
+	CRC32Q        -320(R8), CX
+	MOVQ          R10, 160(R13)
+	VAESENC       Z27, Z3, Z3
+	MOVQ          R11, 168(R13)
+	VPTERNLOGQ    $0x96, Z12, Z13, Z10
+	MOVQ          R11, DI
+	CRC32Q        -432(R8), R9
+	VPCLMULQDQ    $0x00, 2752(DX), Z14, Z14
+	SARQ          $0x3f, DI
+	VAESENC       Z28, Z0, Z0
 	ANDL          $0x00000087, DI
+	VPCLMULQDQ    $0x00, 2816(DX), Z15, Z15
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	CRC32Q        -312(R8), CX
+	VPTERNLOGQ    $0x96, Z14, Z15, Z9
+	MOVQ          R10, 176(R13)
+	VAESENC       Z28, Z1, Z1
+	MOVQ          R11, 184(R13)
+	VMOVDQU64     -128(R8), Z12
+	CRC32Q        -424(R8), R9
+	MOVQ          R11, DI
+	VAESENC       Z28, Z2, Z2
+	SARQ          $0x3f, DI
+	VMOVDQU64     -64(R8), Z13
+	ANDL          $0x00000087, DI
+	CRC32Q        -304(R8), CX
+	VPSHUFB       Z6, Z12, Z12
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VAESENC       Z28, Z3, Z3
+	MOVQ          R10, 192(R13)
+	VPSHUFB       Z6, Z13, Z13
+	MOVQ          R11, 200(R13)
+	CRC32Q        -416(R8), R9
+	VMOVDQU64     128(DX), Z4
+	MOVQ          R11, DI
+	VAESENC       Z29, Z0, Z0
+	SARQ          $0x3f, DI
+	VMOVDQU64     192(DX), Z5
+	CRC32Q        -296(R8), CX
+	ANDL          $0x00000087, DI
+	VAESENC       Z29, Z1, Z1
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VPCLMULQDQ    $0x00, Z4, Z12, Z14
+	MOVQ          R10, 208(R13)
+	CRC32Q        -408(R8), R9
+	VPCLMULQDQ    $0x00, Z5, Z13, Z15
+	MOVQ          R11, 216(R13)
+	VAESENC       Z29, Z2, Z2
+	MOVQ          R11, DI
+	VPTERNLOGQ    $0x96, Z14, Z15, Z8
+	SARQ          $0x3f, DI
+	CRC32Q        -288(R8), CX
+	VPSHUFD       $0x4e, Z12, Z14
+	ANDL          $0x00000087, DI
+	VAESENC       Z29, Z3, Z3
+	ADDQ          R10, R10
+	ADCQ          R11, R11
+	XORQ          DI, R10
+	VPSHUFD       $0x4e, Z13, Z15
+	CRC32Q        -280(R8), CX
+	MOVQ          R10, 224(R13)
+	VPXORQ        Z12, Z14, Z14
+	MOVQ          R11, 232(R13)
+	VAESENCLAST   Z30, Z0, Z0
+	MOVQ          R11, DI
+	CRC32Q        -272(R8), CX
+	VPXORQ        Z13, Z15, Z15
+	SARQ          $0x3f, DI
 	VAESENCLAST   Z30, Z1, Z1
+	ANDL          $0x00000087, DI
+	VPCLMULQDQ    $0x11, Z4, Z12, Z12
 	ADDQ          R10, R10
 	ADCQ          R11, R11
 	XORQ          DI, R10
 	VPCLMULQDQ    $0x11, Z5, Z13, Z13
 	MOVQ          R10, 240(R13)
-	VPTERNLOGQ    $0x96, Z12, Z13, Z10
-	MOVQ          R11, 248(R13)
 	VAESENCLAST   Z30, Z2, Z2
+	MOVQ          R11, 248(R13)
+	VPTERNLOGQ    $0x96, Z12, Z13, Z10
 	MOVQ          R11, DI
 	VPCLMULQDQ    $0x00, 2880(DX), Z14, Z14
 	SARQ          $0x3f, DI
@@ -3277,247 +3277,247 @@ group4:
 	MOVQ        R11, 264(R13)
 	VAESENC     Z17, Z1, Z1
 	MOVQ        R11, DI
-	XORL        CX, CX
 	VAESENC     Z17, Z2, Z2
+	XORL        CX, CX
 	SARQ        $0x3f, DI
 	VAESENC     Z17, Z3, Z3
 	ANDL        $0x00000087, DI
 	VAESENC     Z18, Z0, Z0
-	CRC32Q      -144(R8), CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
+	CRC32Q      -144(R8), CX
 	VAESENC     Z18, Z1, Z1
 	MOVQ        R10, 272(R13)
 	VAESENC     Z18, Z2, Z2
 	MOVQ        R11, 280(R13)
-	CRC32Q      -256(R8), R9
 	VAESENC     Z18, Z3, Z3
 	MOVQ        R11, DI
+	CRC32Q      -256(R8), R9
 	VAESENC     Z19, Z0, Z0
 	SARQ        $0x3f, DI
 	VAESENC     Z19, Z1, Z1
-	CRC32Q      -136(R8), CX
 	ANDL        $0x00000087, DI
 	VAESENC     Z19, Z2, Z2
+	CRC32Q      -136(R8), CX
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
 	VAESENC     Z19, Z3, Z3
-	CRC32Q      -248(R8), R9
 	MOVQ        R10, 288(R13)
 	VAESENC     Z20, Z0, Z0
 	MOVQ        R11, 296(R13)
+	CRC32Q      -248(R8), R9
 	VAESENC     Z20, Z1, Z1
 	MOVQ        R11, DI
-	CRC32Q      -128(R8), CX
 	VAESENC     Z20, Z2, Z2
 	SARQ        $0x3f, DI
 	VAESENC     Z20, Z3, Z3
 	ANDL        $0x00000087, DI
+	CRC32Q      -128(R8), CX
 	VAESENC     Z21, Z0, Z0
-	CRC32Q      -240(R8), R9
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
 	VAESENC     Z21, Z1, Z1
 	MOVQ        R10, 304(R13)
 	VAESENC     Z21, Z2, Z2
+	CRC32Q      -240(R8), R9
 	MOVQ        R11, 312(R13)
-	CRC32Q      -120(R8), CX
 	VAESENC     Z21, Z3, Z3
 	MOVQ        R11, DI
 	VAESENC     Z22, Z0, Z0
 	SARQ        $0x3f, DI
+	CRC32Q      -120(R8), CX
 	VAESENC     Z22, Z1, Z1
-	CRC32Q      -232(R8), R9
 	ANDL        $0x00000087, DI
 	VAESENC     Z22, Z2, Z2
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
 	VAESENC     Z22, Z3, Z3
-	CRC32Q      -112(R8), CX
 	MOVQ        R10, 320(R13)
+	CRC32Q      -232(R8), R9
 	VAESENC     Z23, Z0, Z0
 	MOVQ        R11, 328(R13)
 	VAESENC     Z23, Z1, Z1
 	MOVQ        R11, DI
-	CRC32Q      -224(R8), R9
 	VAESENC     Z23, Z2, Z2
+	CRC32Q      -112(R8), CX
 	SARQ        $0x3f, DI
 	VAESENC     Z23, Z3, Z3
 	ANDL        $0x00000087, DI
 	VAESENC     Z24, Z0, Z0
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VAESENC     Z24, Z1, Z1
+	CRC32Q      -224(R8), R9
+	MOVQ        R10, 336(R13)
+	VAESENC     Z24, Z2, Z2
+	MOVQ        R11, 344(R13)
+	VAESENC     Z24, Z3, Z3
+	MOVQ        R11, DI
 	CRC32Q      -104(R8), CX
+	VAESENC     Z25, Z0, Z0
+	SARQ        $0x3f, DI
+	VAESENC     Z25, Z1, Z1
+	ANDL        $0x00000087, DI
+	VAESENC     Z25, Z2, Z2
+	CRC32Q      -216(R8), R9
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
 	VMOVDQU64   (R8), Z12
-	MOVQ        R10, 336(R13)
-	VAESENC     Z24, Z1, Z1
-	MOVQ        R11, 344(R13)
-	CRC32Q      -216(R8), R9
+	MOVQ        R10, 352(R13)
+	VAESENC     Z25, Z3, Z3
+	MOVQ        R11, 360(R13)
 	VMOVDQU64   64(R8), Z13
-	MOVQ        R11, DI
-	VAESENC     Z24, Z2, Z2
-	SARQ        $0x3f, DI
 	CRC32Q      -96(R8), CX
+	MOVQ        R11, DI
 	VPSHUFB     Z6, Z12, Z12
+	SARQ        $0x3f, DI
+	VAESENC     Z26, Z0, Z0
 	ANDL        $0x00000087, DI
+	CRC32Q      -208(R8), R9
 	VPSHUFB     Z6, Z13, Z13
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	VAESENC     Z24, Z3, Z3
-	CRC32Q      -208(R8), R9
-	MOVQ        R10, 352(R13)
 	VPXORQ      Z11, Z12, Z12
-	MOVQ        R11, 360(R13)
-	VAESENC     Z25, Z0, Z0
-	MOVQ        R11, DI
+	MOVQ        R10, 368(R13)
+	VAESENC     Z26, Z1, Z1
 	CRC32Q      -88(R8), CX
+	MOVQ        R11, 376(R13)
 	VPXORQ      Z11, Z11, Z11
-	SARQ        $0x3f, DI
+	MOVQ        R11, DI
 	VMOVDQU64   (DX), Z4
-	ANDL        $0x00000087, DI
-	VAESENC     Z25, Z1, Z1
+	SARQ        $0x3f, DI
+	VAESENC     Z26, Z2, Z2
 	CRC32Q      -200(R8), R9
+	ANDL        $0x00000087, DI
+	VMOVDQU64   64(DX), Z5
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
-	VMOVDQU64   64(DX), Z5
-	MOVQ        R10, 368(R13)
-	VAESENC     Z25, Z2, Z2
-	MOVQ        R11, 376(R13)
-	CRC32Q      -80(R8), CX
 	VPCLMULQDQ  $0x00, Z4, Z12, Z14
-	MOVQ        R11, DI
+	MOVQ        R10, 384(R13)
+	CRC32Q      -80(R8), CX
+	VAESENC     Z26, Z3, Z3
+	MOVQ        R11, 392(R13)
 	VPCLMULQDQ  $0x00, Z5, Z13, Z15
+	MOVQ        R11, DI
+	VAESENC     Z27, Z0, Z0
 	SARQ        $0x3f, DI
 	CRC32Q      -192(R8), R9
-	VAESENC     Z25, Z3, Z3
-	ANDL        $0x00000087, DI
 	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
-	VAESENC     Z26, Z0, Z0
-	CRC32Q      -72(R8), CX
-	MOVQ        R10, 384(R13)
+	ANDL        $0x00000087, DI
 	VPSHUFD     $0x4e, Z12, Z14
-	MOVQ        R11, 392(R13)
-	VAESENC     Z26, Z1, Z1
-	MOVQ        R11, DI
-	CRC32Q      -184(R8), R9
-	VPSHUFD     $0x4e, Z13, Z15
-	SARQ        $0x3f, DI
-	VPXORQ      Z12, Z14, Z14
-	ANDL        $0x00000087, DI
-	VAESENC     Z26, Z2, Z2
-	CRC32Q      -64(R8), CX
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
-	VPXORQ      Z13, Z15, Z15
-	MOVQ        R10, 400(R13)
-	VAESENC     Z26, Z3, Z3
-	CRC32Q      -176(R8), R9
-	MOVQ        R11, 408(R13)
-	VPCLMULQDQ  $0x11, Z4, Z12, Z12
-	MOVQ        R11, DI
-	VPCLMULQDQ  $0x11, Z5, Z13, Z13
-	SARQ        $0x3f, DI
-	CRC32Q      -56(R8), CX
-	VAESENC     Z27, Z0, Z0
-	ANDL        $0x00000087, DI
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
 	VAESENC     Z27, Z1, Z1
-	CRC32Q      -168(R8), R9
-	MOVQ        R10, 416(R13)
-	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
-	MOVQ        R11, 424(R13)
-	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
+	CRC32Q      -72(R8), CX
+	MOVQ        R10, 400(R13)
+	VPSHUFD     $0x4e, Z13, Z15
+	MOVQ        R11, 408(R13)
+	VPXORQ      Z12, Z14, Z14
 	MOVQ        R11, DI
-	CRC32Q      -48(R8), CX
+	CRC32Q      -184(R8), R9
 	VAESENC     Z27, Z2, Z2
 	SARQ        $0x3f, DI
-	VPTERNLOGQ  $0x96, Z14, Z15, Z9
-	ANDL        $0x00000087, DI
-	VAESENC     Z27, Z3, Z3
-	CRC32Q      -160(R8), R9
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
-	VMOVDQU64   128(R8), Z12
-	MOVQ        R10, 432(R13)
-	VAESENC     Z28, Z0, Z0
-	CRC32Q      -40(R8), CX
-	MOVQ        R11, 440(R13)
-	VMOVDQU64   192(R8), Z13
-	MOVQ        R11, DI
-	VPSHUFB     Z6, Z12, Z12
-	SARQ        $0x3f, DI
-	CRC32Q      -152(R8), R9
-	VAESENC     Z28, Z1, Z1
-	ANDL        $0x00000087, DI
-	VPSHUFB     Z6, Z13, Z13
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
-	VAESENC     Z28, Z2, Z2
-	CRC32Q      -32(R8), CX
-	MOVQ        R10, 448(R13)
-	VMOVDQU64   128(DX), Z4
-	MOVQ        R11, 456(R13)
-	VMOVDQU64   192(DX), Z5
-	MOVQ        R11, DI
-	CRC32Q      -24(R8), CX
-	VAESENC     Z28, Z3, Z3
-	SARQ        $0x3f, DI
-	VPCLMULQDQ  $0x00, Z4, Z12, Z14
-	ANDL        $0x00000087, DI
-	CRC32Q      -16(R8), CX
-	VAESENC     Z29, Z0, Z0
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
-	VPCLMULQDQ  $0x00, Z5, Z13, Z15
-	MOVQ        R10, 464(R13)
-	VPTERNLOGQ  $0x96, Z14, Z15, Z8
-	MOVQ        R11, 472(R13)
-	VAESENC     Z29, Z1, Z1
-	MOVQ        R11, DI
-	VPSHUFD     $0x4e, Z12, Z14
-	SARQ        $0x3f, DI
-	VAESENC     Z29, Z2, Z2
-	ANDL        $0x00000087, DI
-	VPSHUFD     $0x4e, Z13, Z15
-	ADDQ        R10, R10
-	ADCQ        R11, R11
-	XORQ        DI, R10
-	VAESENC     Z29, Z3, Z3
-	MOVQ        R10, 480(R13)
-	VPXORQ      Z12, Z14, Z14
-	MOVQ        R11, 488(R13)
 	VPXORQ      Z13, Z15, Z15
-	MOVQ        R11, DI
-	VAESENCLAST Z30, Z0, Z0
-	SARQ        $0x3f, DI
-	VPCLMULQDQ  $0x11, Z4, Z12, Z12
 	ANDL        $0x00000087, DI
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	CRC32Q      -64(R8), CX
+	VAESENC     Z27, Z3, Z3
+	MOVQ        R10, 416(R13)
+	VPCLMULQDQ  $0x11, Z5, Z13, Z13
+	MOVQ        R11, 424(R13)
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
+	CRC32Q      -176(R8), R9
+	MOVQ        R11, DI
+	VAESENC     Z28, Z0, Z0
+	SARQ        $0x3f, DI
+	VPCLMULQDQ  $0x00, 2752(DX), Z14, Z14
+	ANDL        $0x00000087, DI
+	CRC32Q      -56(R8), CX
+	VPCLMULQDQ  $0x00, 2816(DX), Z15, Z15
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VAESENC     Z28, Z1, Z1
+	MOVQ        R10, 432(R13)
+	VPTERNLOGQ  $0x96, Z14, Z15, Z9
+	MOVQ        R11, 440(R13)
+	CRC32Q      -168(R8), R9
+	VAESENC     Z28, Z2, Z2
+	MOVQ        R11, DI
+	VMOVDQU64   128(R8), Z12
+	SARQ        $0x3f, DI
+	VMOVDQU64   192(R8), Z13
+	CRC32Q      -48(R8), CX
+	ANDL        $0x00000087, DI
+	VAESENC     Z28, Z3, Z3
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VPSHUFB     Z6, Z12, Z12
+	MOVQ        R10, 448(R13)
+	VPSHUFB     Z6, Z13, Z13
+	CRC32Q      -160(R8), R9
+	MOVQ        R11, 456(R13)
+	VAESENC     Z29, Z0, Z0
+	MOVQ        R11, DI
+	VMOVDQU64   128(DX), Z4
+	SARQ        $0x3f, DI
+	CRC32Q      -40(R8), CX
+	VMOVDQU64   192(DX), Z5
+	ANDL        $0x00000087, DI
+	VAESENC     Z29, Z1, Z1
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	VPCLMULQDQ  $0x00, Z4, Z12, Z14
+	CRC32Q      -152(R8), R9
+	MOVQ        R10, 464(R13)
+	VPCLMULQDQ  $0x00, Z5, Z13, Z15
+	MOVQ        R11, 472(R13)
+	VAESENC     Z29, Z2, Z2
+	MOVQ        R11, DI
+	VPTERNLOGQ  $0x96, Z14, Z15, Z8
+	CRC32Q      -32(R8), CX
+	SARQ        $0x3f, DI
+	VAESENC     Z29, Z3, Z3
+	ANDL        $0x00000087, DI
+	VPSHUFD     $0x4e, Z12, Z14
+	ADDQ        R10, R10
+	ADCQ        R11, R11
+	XORQ        DI, R10
+	CRC32Q      -24(R8), CX
+	VPSHUFD     $0x4e, Z13, Z15
+	MOVQ        R10, 480(R13)
+	VAESENCLAST Z30, Z0, Z0
+	MOVQ        R11, 488(R13)
+	VPXORQ      Z12, Z14, Z14
+	CRC32Q      -16(R8), CX
+	MOVQ        R11, DI
+	VPXORQ      Z13, Z15, Z15
+	SARQ        $0x3f, DI
 	VAESENCLAST Z30, Z1, Z1
+	ANDL        $0x00000087, DI
+	VPCLMULQDQ  $0x11, Z4, Z12, Z12
 	ADDQ        R10, R10
 	ADCQ        R11, R11
 	XORQ        DI, R10
 	VPCLMULQDQ  $0x11, Z5, Z13, Z13
 	MOVQ        R10, 496(R13)
-	VPTERNLOGQ  $0x96, Z12, Z13, Z10
-	MOVQ        R11, 504(R13)
 	VAESENCLAST Z30, Z2, Z2
+	MOVQ        R11, 504(R13)
+	VPTERNLOGQ  $0x96, Z12, Z13, Z10
 	MOVQ        R11, DI
 	VPCLMULQDQ  $0x00, 2880(DX), Z14, Z14
 	SARQ        $0x3f, DI

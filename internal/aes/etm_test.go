@@ -281,3 +281,48 @@ func TestETMMisuse(t *testing.T) {
 		require.Panics(t, func() { c.OpenBatch([]MACJob{{Dst: memory, Src: memory}}) })
 	})
 }
+
+func TestETMNoAllocation(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector makes sync.Pool drop items at random")
+	}
+	forETM(t, func(t *testing.T, c *etmCase) {
+		if Best() == Portable {
+			t.Skip("Go's modes are allocated")
+		}
+		for _, n := range []int{1, 7, 40} {
+			jobs := make([]MACJob, n)
+			for i, j := range batch(n, 1024, false) {
+				jobs[i] = MACJob{Dst: j.Dst, Src: j.Src, AD: random(1, 64)}
+			}
+			require.Zero(t, testing.AllocsPerRun(20, func() { c.SealBatch(jobs) }), "sealing %d jobs", n)
+			for i := range jobs {
+				jobs[i].Src, jobs[i].Dst = jobs[i].Dst, jobs[i].Src
+			}
+			require.Zero(t, testing.AllocsPerRun(20, func() { c.OpenBatch(jobs) }), "opening %d jobs", n)
+		}
+	})
+}
+
+// TestMACRuns: calls of a kernel are bounded, cover a batch exactly, and are of one kind.
+func TestMACRuns(t *testing.T) {
+	of := func(sizes ...int) (jobs []MACJob) {
+		for _, n := range sizes {
+			jobs = append(jobs, MACJob{Src: make([]byte, n)})
+		}
+		return jobs
+	}
+	run := func(n int, whole bool, jobs []MACJob) {
+		t.Helper()
+		gotN, gotWhole := macRun(jobs)
+		require.Equal(t, n, gotN)
+		require.Equal(t, whole, gotWhole)
+	}
+	run(1, true, of(1<<20, 1))
+	run(2, true, of(runBytes-1, 16, 16))
+	run(runJobs, true, make([]MACJob, runJobs+1))
+	jobs := of(16, 16, 16, 16)
+	jobs[2].AD = make([]byte, 5)
+	run(2, true, jobs)
+	run(1, false, jobs[2:])
+}

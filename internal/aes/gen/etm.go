@@ -135,8 +135,8 @@ func (e *etmKernel) maskOfTag() {
 
 // Where steps go among the AES instructions of half a unit; measured on Zen 4.
 const (
-	hashAfterSeal = 28 // that come before the steps of GHASH: what was just written is not there yet
-	sumWithin     = 80 // per cent of the instructions beside which the words of the sum go
+	hashAfterSeal = 34 // that come before the steps of GHASH: what was just written is not there yet
+	sumWithin     = 90 // per cent of the instructions beside which the words of the sum go
 )
 
 // half emits half a unit at disp, mixed with the steps of GHASH and of the sum.
