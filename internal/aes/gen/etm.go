@@ -17,7 +17,7 @@ import (
 // etmLayout is MACJob's; internal/aes checks it. IVs lie apart, 16 bytes each.
 var etmLayout = jobLayout{dst: 0, src: 24, ad: 48, nonce: 72, crc: 84, size: 128}
 
-// A mode's own constant and scratch memory is work, of etmWork bytes; kernels leave secrets there.
+// work is memory for the mode, tweakMemory of internal/aes; kernels leave secrets there.
 const etmSig = "func(keys, ivs, mac, tab, work, jobs *byte, n int, tags *byte, stride int)"
 
 func etm(c *gen) {
@@ -49,6 +49,8 @@ type etmMode interface {
 	finish(e *etmKernel, n, disp int)
 	// endRest comes after what follows the units, or if nothing does after a job without units.
 	endRest(e *etmKernel)
+	// end comes after the last job.
+	end(e *etmKernel)
 }
 
 // An etmKernel is one function being made. Its states are the bank a.
@@ -79,6 +81,7 @@ func etmWide(c *gen, mode etmMode, r int) {
 	e.mask = z[6]
 	mode.begin(e)
 	e.jobs()
+	mode.end(e)
 	e.zero(z[0])
 	e.load(z[0].AsX(), e.ej0)
 	c.retZ()
@@ -141,10 +144,8 @@ const (
 
 // half emits half a unit at disp, mixed with the steps of GHASH and of the sum.
 func (e *etmKernel) half(disp int, hash, words, last []func()) {
-	c := e.c
 	for i, v := range e.a {
 		e.load(at(e.src, disp+64*i), v)
-		c.PREFETCHT0(at(e.src, ahead+disp+64*i))
 	}
 	e.mode.start(e, 4, disp)
 	aes, skip := e.cipher(4), 0

@@ -125,6 +125,12 @@ func (m *xtsWide) endRest(e *etmKernel) {
 	m.fill(e)
 }
 
+// end clears the tweak.
+func (m *xtsWide) end(e *etmKernel) {
+	e.c.XORL(m.lo.As32(), m.lo.As32())
+	e.c.XORL(m.hi.As32(), m.hi.As32())
+}
+
 // cbcWide is CBC's decryption. In spare[1] is the last ciphertext of what came before.
 type cbcWide struct{}
 
@@ -149,6 +155,8 @@ func (*cbcWide) beginUnit(*etmKernel) {}
 func (*cbcWide) endUnit(*etmKernel) {}
 
 func (*cbcWide) endRest(*etmKernel) {}
+
+func (*cbcWide) end(*etmKernel) {}
 
 func (*cbcWide) steps(*etmKernel, int) []func() { return nil }
 
