@@ -58,7 +58,7 @@ func (x *XTSGMAC) SealBatch(jobs []MACJob) {
 	checkMAC(jobs)
 	for len(jobs) > 0 {
 		n, whole := macRun(jobs)
-		if whole && fused(x.xts.data.tier) {
+		if whole && fusedXTS(x.xts.data.tier) {
 			x.sealFused(jobs[:n])
 		} else {
 			sealTwice(x.xts.EncryptBatch, x.mac, jobs[:n])
@@ -78,7 +78,7 @@ func (x *XTSGMAC) OpenBatch(jobs []MACJob) (ok bool) {
 	ok = true
 	for len(jobs) > 0 {
 		n, whole := macRun(jobs)
-		if whole && fused(x.xts.data.tier) {
+		if whole && fusedXTS(x.xts.data.tier) {
 			ok = x.openFused(jobs[:n]) && ok
 		} else {
 			ok = openTwice(x.xts.DecryptBatch, x.mac, jobs[:n]) && ok
@@ -174,7 +174,7 @@ func (c *CBCGMAC) OpenBatch(jobs []MACJob) (ok bool) {
 	ok = true
 	for len(jobs) > 0 {
 		n, whole := macRun(jobs)
-		if whole && fused(c.cbc.key.tier) {
+		if whole && fusedCBC(c.cbc.key.tier) {
 			ok = c.openFused(jobs[:n]) && ok
 		} else {
 			ok = openTwice(c.cbc.DecryptBatch, c.mac, jobs[:n]) && ok

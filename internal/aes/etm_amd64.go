@@ -16,16 +16,21 @@ var (
 
 const macStride = int(unsafe.Sizeof(MACJob{}))
 
-// fused reports whether a tier has kernels for encryption and GMAC in one pass.
-func fused(t Tier) bool { return t == VAES512 }
+// fusedXTS reports whether a tier has kernels for XTS and GMAC in one pass, fusedCBC for CBC's decryption.
+func fusedXTS(t Tier) bool { return t == VAES512 || t == AESNI }
+func fusedCBC(t Tier) bool { return t == VAES512 }
 
 func (x *XTSGMAC) sealAsm(jobs []MACJob, tweaks, work *byte) {
 	keys, mac, tab, first, tags := x.xts.data.enc(), x.mac.key.enc(), x.mac.hash.table(), macJobs(jobs), &jobs[0].Tag[0]
-	switch x.xts.data.rounds {
-	case 10:
+	switch x.xts.data.tier<<4 | Tier(x.xts.data.rounds) {
+	case VAES512<<4 | 10:
 		xtsGMACSealVAES512r10(keys, tweaks, mac, tab, work, first, len(jobs), tags, macStride)
-	case 14:
+	case VAES512<<4 | 14:
 		xtsGMACSealVAES512r14(keys, tweaks, mac, tab, work, first, len(jobs), tags, macStride)
+	case AESNI<<4 | 10:
+		xtsGMACSealAESNIr10(keys, tweaks, mac, tab, work, first, len(jobs), tags, macStride)
+	case AESNI<<4 | 14:
+		xtsGMACSealAESNIr14(keys, tweaks, mac, tab, work, first, len(jobs), tags, macStride)
 	default:
 		panic(noKernel)
 	}
@@ -34,11 +39,15 @@ func (x *XTSGMAC) sealAsm(jobs []MACJob, tweaks, work *byte) {
 // openAsm decrypts jobs and sets tags to what theirs should be.
 func (x *XTSGMAC) openAsm(jobs []MACJob, tweaks, work, tags *byte) {
 	keys, mac, tab, first := x.xts.data.dec(), x.mac.key.enc(), x.mac.hash.table(), macJobs(jobs)
-	switch x.xts.data.rounds {
-	case 10:
+	switch x.xts.data.tier<<4 | Tier(x.xts.data.rounds) {
+	case VAES512<<4 | 10:
 		xtsGMACOpenVAES512r10(keys, tweaks, mac, tab, work, first, len(jobs), tags, TagSize)
-	case 14:
+	case VAES512<<4 | 14:
 		xtsGMACOpenVAES512r14(keys, tweaks, mac, tab, work, first, len(jobs), tags, TagSize)
+	case AESNI<<4 | 10:
+		xtsGMACOpenAESNIr10(keys, tweaks, mac, tab, work, first, len(jobs), tags, TagSize)
+	case AESNI<<4 | 14:
+		xtsGMACOpenAESNIr14(keys, tweaks, mac, tab, work, first, len(jobs), tags, TagSize)
 	default:
 		panic(noKernel)
 	}

@@ -2280,6 +2280,1744 @@ lengths:
 	VZEROALL
 	RET
 
+// func xtsGMACSealAESNIr10(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
+// Requires: AES, CMOV, PCLMULQDQ, SSE2, SSE4.1, SSE4.2, SSSE3
+TEXT ·xtsGMACSealAESNIr10(SB), NOSPLIT, $32-72
+	MOVQ keys+0(FP), AX
+	MOVQ tab+24(FP), CX
+	MOVQ work+32(FP), DX
+	LEAQ 63(DX), R12
+	ANDQ $-64, R12
+	LEAQ 128(R12), R13
+	MOVQ ivs+8(FP), DX
+	MOVQ (DX), R10
+	MOVQ 8(DX), R11
+	MOVQ R12, DX
+	LEAQ 128(DX), BX
+
+tweaks1:
+	MOVQ R10, (DX)
+	MOVQ R11, 8(DX)
+	MOVQ R11, SI
+	SARQ $0x3f, SI
+	ANDL $0x00000087, SI
+	ADDQ R10, R10
+	ADCQ R11, R11
+	XORQ SI, R10
+	ADDQ $0x10, DX
+	CMPQ DX, BX
+	JNE  tweaks1
+
+job:
+	PXOR       X8, X8
+	PXOR       X9, X9
+	PXOR       X10, X10
+	PXOR       X11, X11
+	MOVL       $0xffffffff, R9
+	MOVQ       jobs+40(FP), DX
+	MOVQ       24(DX), BX
+	MOVQ       (DX), R8
+	MOVQ       32(DX), DI
+	MOVQ       DI, SI
+	SHRQ       $0x07, SI
+	ANDQ       $0x0000007f, DI
+	LEAQ       31(DI), DX
+	ANDQ       $-16, DX
+	MOVQ       DX, 16(SP)
+	MOVQ       SI, R14
+	SHLQ       $0x07, R14
+	ADDQ       16(SP), R14
+	NEGQ       R14
+	LEAQ       3328(CX)(R14*1), R14
+	LEAQ       1280(CX), DX
+	CMPQ       SI, $0x10
+	CMOVQLE    R14, DX
+	MOVQ       DI, 24(SP)
+	MOVQ       mac+16(FP), DI
+	MOVQ       jobs+40(FP), R14
+	MOVQ       72(R14), R15
+	MOVL       80(R14), R14
+	BTSQ       $0x38, R14
+	MOVQ       R15, X12
+	PINSRQ     $0x01, R14, X12
+	MOVOU      (DI), X15
+	PXOR       X15, X12
+	MOVOU      16(DI), X15
+	AESENC     X15, X12
+	MOVOU      32(DI), X15
+	AESENC     X15, X12
+	MOVOU      48(DI), X15
+	AESENC     X15, X12
+	MOVOU      64(DI), X15
+	AESENC     X15, X12
+	MOVOU      80(DI), X15
+	AESENC     X15, X12
+	MOVOU      96(DI), X15
+	AESENC     X15, X12
+	MOVOU      112(DI), X15
+	AESENC     X15, X12
+	MOVOU      128(DI), X15
+	AESENC     X15, X12
+	MOVOU      144(DI), X15
+	AESENC     X15, X12
+	MOVOU      160(DI), X15
+	AESENCLAST X15, X12
+	MOVOU      X12, (SP)
+	MOVQ       jobs+40(FP), DI
+	MOVQ       48(DI), R14
+	MOVQ       56(DI), DI
+
+ad:
+	CMPQ      DI, $0x40
+	JLE       adLast
+	MOVOU     (R14), X12
+	PSHUFB    (CX), X12
+	PXOR      X11, X12
+	PXOR      X11, X11
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, 3264(CX), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, 3264(CX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 6016(CX), X13
+	PXOR      X13, X9
+	MOVOU     16(R14), X12
+	PSHUFB    (CX), X12
+	PXOR      X11, X12
+	PXOR      X11, X11
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, 3280(CX), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, 3280(CX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 6032(CX), X13
+	PXOR      X13, X9
+	MOVOU     32(R14), X12
+	PSHUFB    (CX), X12
+	PXOR      X11, X12
+	PXOR      X11, X11
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, 3296(CX), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, 3296(CX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 6048(CX), X13
+	PXOR      X13, X9
+	MOVOU     48(R14), X12
+	PSHUFB    (CX), X12
+	PXOR      X11, X12
+	PXOR      X11, X11
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, 3312(CX), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, 3312(CX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 6064(CX), X13
+	PXOR      X13, X9
+	PXOR      X8, X9
+	PXOR      X10, X9
+	MOVOU     X9, X12
+	PSLLDQ    $0x08, X12
+	PSRLDQ    $0x08, X9
+	PXOR      X12, X8
+	PXOR      X9, X10
+	MOVOU     X8, X12
+	PCLMULQDQ $0x00, 576(CX), X12
+	PSHUFD    $0x4e, X8, X8
+	PXOR      X12, X8
+	MOVOU     X8, X12
+	PCLMULQDQ $0x00, 576(CX), X12
+	PSHUFD    $0x4e, X8, X8
+	PXOR      X12, X8
+	PXOR      X10, X8
+	MOVOU     X8, X11
+	PXOR      X8, X8
+	PXOR      X9, X9
+	PXOR      X10, X10
+	ADDQ      $0x40, R14
+	SUBQ      $0x40, DI
+	JMP       ad
+
+adLast:
+	TESTQ DI, DI
+	JEQ   adDone
+	LEAQ  15(DI), R15
+	ANDQ  $-16, R15
+	NEGQ  R15
+	ADDQ  DX, R15
+
+adBlock:
+	MOVOU     (R14), X12
+	PSHUFB    (CX), X12
+	PXOR      X11, X12
+	PXOR      X11, X11
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, (R15), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, (R15), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 2752(R15), X13
+	PXOR      X13, X9
+	ADDQ      $0x10, R15
+	ADDQ      $0x10, R14
+	SUBQ      $0x10, DI
+	JGT       adBlock
+
+adDone:
+	TESTQ SI, SI
+	JEQ   rest
+	CMPQ  SI, $0x01
+	JNE   same2
+	CMPQ  24(SP), $0x00
+	JNE   same2
+	MOVQ  ivs+8(FP), DI
+	ADDQ  $0x10, DI
+	MOVQ  DI, ivs+8(FP)
+	MOVQ  (DI), R10
+	MOVQ  8(DI), R11
+
+same2:
+	MOVOU      (BX), X0
+	PXOR       (R12), X0
+	MOVOU      16(BX), X1
+	PXOR       16(R12), X1
+	MOVOU      32(BX), X2
+	PXOR       32(R12), X2
+	MOVOU      48(BX), X3
+	PXOR       48(R12), X3
+	MOVOU      64(BX), X4
+	PXOR       64(R12), X4
+	MOVOU      80(BX), X5
+	PXOR       80(R12), X5
+	MOVOU      96(BX), X6
+	PXOR       96(R12), X6
+	MOVOU      112(BX), X7
+	PXOR       112(R12), X7
+	MOVOU      (AX), X15
+	PXOR       X15, X0
+	PXOR       X15, X1
+	MOVQ       R10, (R13)
+	PXOR       X15, X2
+	PXOR       X15, X3
+	MOVQ       R11, 8(R13)
+	PXOR       X15, X4
+	PXOR       X15, X5
+	MOVQ       R11, DI
+	PXOR       X15, X6
+	PXOR       X15, X7
+	SARQ       $0x3f, DI
+	MOVOU      16(AX), X15
+	AESENC     X15, X0
+	ANDL       $0x00000087, DI
+	AESENC     X15, X1
+	AESENC     X15, X2
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	AESENC     X15, X3
+	AESENC     X15, X4
+	MOVQ       R10, 16(R13)
+	AESENC     X15, X5
+	AESENC     X15, X6
+	MOVQ       R11, 24(R13)
+	AESENC     X15, X7
+	MOVOU      32(AX), X15
+	MOVQ       R11, DI
+	AESENC     X15, X0
+	AESENC     X15, X1
+	SARQ       $0x3f, DI
+	AESENC     X15, X2
+	AESENC     X15, X3
+	ANDL       $0x00000087, DI
+	AESENC     X15, X4
+	AESENC     X15, X5
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	AESENC     X15, X6
+	AESENC     X15, X7
+	MOVQ       R10, 32(R13)
+	MOVOU      48(AX), X15
+	AESENC     X15, X0
+	MOVQ       R11, 40(R13)
+	AESENC     X15, X1
+	AESENC     X15, X2
+	MOVQ       R11, DI
+	AESENC     X15, X3
+	AESENC     X15, X4
+	SARQ       $0x3f, DI
+	AESENC     X15, X5
+	AESENC     X15, X6
+	AESENC     X15, X7
+	ANDL       $0x00000087, DI
+	MOVOU      64(AX), X15
+	AESENC     X15, X0
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	AESENC     X15, X1
+	AESENC     X15, X2
+	MOVQ       R10, 48(R13)
+	AESENC     X15, X3
+	AESENC     X15, X4
+	MOVQ       R11, 56(R13)
+	AESENC     X15, X5
+	AESENC     X15, X6
+	MOVQ       R11, DI
+	AESENC     X15, X7
+	MOVOU      80(AX), X15
+	SARQ       $0x3f, DI
+	AESENC     X15, X0
+	AESENC     X15, X1
+	ANDL       $0x00000087, DI
+	AESENC     X15, X2
+	AESENC     X15, X3
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	AESENC     X15, X4
+	AESENC     X15, X5
+	MOVQ       R10, 64(R13)
+	AESENC     X15, X6
+	AESENC     X15, X7
+	MOVQ       R11, 72(R13)
+	MOVOU      96(AX), X15
+	AESENC     X15, X0
+	MOVQ       R11, DI
+	AESENC     X15, X1
+	AESENC     X15, X2
+	SARQ       $0x3f, DI
+	AESENC     X15, X3
+	AESENC     X15, X4
+	ANDL       $0x00000087, DI
+	AESENC     X15, X5
+	AESENC     X15, X6
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	AESENC     X15, X7
+	MOVOU      112(AX), X15
+	MOVQ       R10, 80(R13)
+	AESENC     X15, X0
+	AESENC     X15, X1
+	MOVQ       R11, 88(R13)
+	AESENC     X15, X2
+	AESENC     X15, X3
+	AESENC     X15, X4
+	MOVQ       R11, DI
+	AESENC     X15, X5
+	AESENC     X15, X6
+	SARQ       $0x3f, DI
+	AESENC     X15, X7
+	MOVOU      128(AX), X15
+	ANDL       $0x00000087, DI
+	AESENC     X15, X0
+	AESENC     X15, X1
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	AESENC     X15, X2
+	AESENC     X15, X3
+	MOVQ       R10, 96(R13)
+	AESENC     X15, X4
+	AESENC     X15, X5
+	MOVQ       R11, 104(R13)
+	AESENC     X15, X6
+	AESENC     X15, X7
+	MOVQ       R11, DI
+	MOVOU      144(AX), X15
+	AESENC     X15, X0
+	SARQ       $0x3f, DI
+	AESENC     X15, X1
+	AESENC     X15, X2
+	ANDL       $0x00000087, DI
+	AESENC     X15, X3
+	AESENC     X15, X4
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	AESENC     X15, X5
+	AESENC     X15, X6
+	MOVQ       R10, 112(R13)
+	AESENC     X15, X7
+	MOVOU      160(AX), X15
+	MOVQ       R11, 120(R13)
+	AESENCLAST X15, X0
+	AESENCLAST X15, X1
+	MOVQ       R11, DI
+	AESENCLAST X15, X2
+	AESENCLAST X15, X3
+	SARQ       $0x3f, DI
+	AESENCLAST X15, X4
+	AESENCLAST X15, X5
+	ANDL       $0x00000087, DI
+	AESENCLAST X15, X6
+	AESENCLAST X15, X7
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	PXOR       (R12), X0
+	MOVOU      X0, (R8)
+	PXOR       16(R12), X1
+	MOVOU      X1, 16(R8)
+	PXOR       32(R12), X2
+	MOVOU      X2, 32(R8)
+	PXOR       48(R12), X3
+	MOVOU      X3, 48(R8)
+	PXOR       64(R12), X4
+	MOVOU      X4, 64(R8)
+	PXOR       80(R12), X5
+	MOVOU      X5, 80(R8)
+	PXOR       96(R12), X6
+	MOVOU      X6, 96(R8)
+	PXOR       112(R12), X7
+	MOVOU      X7, 112(R8)
+	ADDQ       $0x00000080, BX
+	ADDQ       $0x00000080, R8
+	XCHGQ      R12, R13
+	JMP        sealed
+
+unit:
+	CMPQ SI, $0x01
+	JNE  same3
+	CMPQ 24(SP), $0x00
+	JNE  same3
+	MOVQ ivs+8(FP), DI
+	ADDQ $0x10, DI
+	MOVQ DI, ivs+8(FP)
+	MOVQ (DI), R10
+	MOVQ 8(DI), R11
+
+same3:
+	MOVOU      (BX), X0
+	PXOR       (R12), X0
+	MOVOU      16(BX), X1
+	PXOR       16(R12), X1
+	MOVOU      32(BX), X2
+	PXOR       32(R12), X2
+	MOVOU      48(BX), X3
+	PXOR       48(R12), X3
+	MOVOU      64(BX), X4
+	PXOR       64(R12), X4
+	MOVOU      80(BX), X5
+	PXOR       80(R12), X5
+	MOVOU      96(BX), X6
+	PXOR       96(R12), X6
+	MOVOU      112(BX), X7
+	PXOR       112(R12), X7
+	MOVOU      (AX), X15
+	MOVQ       R10, (R13)
+	PXOR       X15, X0
+	MOVOU      -128(R8), X12
+	PXOR       X15, X1
+	PSHUFB     (CX), X12
+	MOVQ       R11, 8(R13)
+	PXOR       X15, X2
+	PXOR       X11, X12
+	PXOR       X15, X3
+	PXOR       X11, X11
+	MOVQ       R11, DI
+	PXOR       X15, X4
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, (DX), X13
+	PXOR       X15, X5
+	PXOR       X13, X8
+	SARQ       $0x3f, DI
+	PXOR       X15, X6
+	CRC32Q     -128(R8), R9
+	PXOR       X15, X7
+	PSHUFD     $0x4e, X12, X13
+	ANDL       $0x00000087, DI
+	MOVOU      16(AX), X15
+	PXOR       X12, X13
+	AESENC     X15, X0
+	PCLMULQDQ  $0x11, (DX), X12
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	AESENC     X15, X1
+	PXOR       X12, X10
+	AESENC     X15, X2
+	PCLMULQDQ  $0x00, 2752(DX), X13
+	MOVQ       R10, 16(R13)
+	AESENC     X15, X3
+	CRC32Q     -120(R8), R9
+	AESENC     X15, X4
+	PXOR       X13, X9
+	MOVQ       R11, 24(R13)
+	AESENC     X15, X5
+	MOVOU      -112(R8), X12
+	AESENC     X15, X6
+	PSHUFB     (CX), X12
+	MOVQ       R11, DI
+	AESENC     X15, X7
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, 16(DX), X13
+	MOVOU      32(AX), X15
+	PXOR       X13, X8
+	SARQ       $0x3f, DI
+	AESENC     X15, X0
+	CRC32Q     -112(R8), R9
+	AESENC     X15, X1
+	PSHUFD     $0x4e, X12, X13
+	AESENC     X15, X2
+	ANDL       $0x00000087, DI
+	PXOR       X12, X13
+	AESENC     X15, X3
+	PCLMULQDQ  $0x11, 16(DX), X12
+	AESENC     X15, X4
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	PXOR       X12, X10
+	AESENC     X15, X5
+	PCLMULQDQ  $0x00, 2768(DX), X13
+	AESENC     X15, X6
+	MOVQ       R10, 32(R13)
+	CRC32Q     -104(R8), R9
+	AESENC     X15, X7
+	PXOR       X13, X9
+	MOVOU      48(AX), X15
+	MOVQ       R11, 40(R13)
+	MOVOU      -96(R8), X12
+	AESENC     X15, X0
+	PSHUFB     (CX), X12
+	AESENC     X15, X1
+	MOVQ       R11, DI
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, 32(DX), X13
+	AESENC     X15, X2
+	PXOR       X13, X8
+	AESENC     X15, X3
+	SARQ       $0x3f, DI
+	PSHUFD     $0x4e, X12, X13
+	AESENC     X15, X4
+	CRC32Q     -96(R8), R9
+	AESENC     X15, X5
+	ANDL       $0x00000087, DI
+	PXOR       X12, X13
+	AESENC     X15, X6
+	PCLMULQDQ  $0x11, 32(DX), X12
+	AESENC     X15, X7
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	PXOR       X12, X10
+	MOVOU      64(AX), X15
+	PCLMULQDQ  $0x00, 2784(DX), X13
+	AESENC     X15, X0
+	MOVQ       R10, 48(R13)
+	PXOR       X13, X9
+	AESENC     X15, X1
+	CRC32Q     -88(R8), R9
+	AESENC     X15, X2
+	MOVQ       R11, 56(R13)
+	AESENC     X15, X3
+	MOVOU      -80(R8), X12
+	PSHUFB     (CX), X12
+	AESENC     X15, X4
+	MOVQ       R11, DI
+	AESENC     X15, X5
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, 48(DX), X13
+	PXOR       X13, X8
+	AESENC     X15, X6
+	SARQ       $0x3f, DI
+	AESENC     X15, X7
+	PSHUFD     $0x4e, X12, X13
+	CRC32Q     -80(R8), R9
+	MOVOU      80(AX), X15
+	ANDL       $0x00000087, DI
+	AESENC     X15, X0
+	PXOR       X12, X13
+	PCLMULQDQ  $0x11, 48(DX), X12
+	AESENC     X15, X1
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	AESENC     X15, X2
+	PXOR       X12, X10
+	PCLMULQDQ  $0x00, 2800(DX), X13
+	AESENC     X15, X3
+	PXOR       X13, X9
+	AESENC     X15, X4
+	MOVQ       R10, 64(R13)
+	CRC32Q     -72(R8), R9
+	AESENC     X15, X5
+	MOVOU      -64(R8), X12
+	AESENC     X15, X6
+	MOVQ       R11, 72(R13)
+	PSHUFB     (CX), X12
+	AESENC     X15, X7
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, 64(DX), X13
+	MOVOU      96(AX), X15
+	MOVQ       R11, DI
+	PXOR       X13, X8
+	AESENC     X15, X0
+	PSHUFD     $0x4e, X12, X13
+	AESENC     X15, X1
+	SARQ       $0x3f, DI
+	CRC32Q     -64(R8), R9
+	AESENC     X15, X2
+	PXOR       X12, X13
+	AESENC     X15, X3
+	ANDL       $0x00000087, DI
+	PCLMULQDQ  $0x11, 64(DX), X12
+	AESENC     X15, X4
+	PXOR       X12, X10
+	AESENC     X15, X5
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	AESENC     X15, X6
+	PCLMULQDQ  $0x00, 2816(DX), X13
+	PXOR       X13, X9
+	AESENC     X15, X7
+	MOVQ       R10, 80(R13)
+	MOVOU      112(AX), X15
+	CRC32Q     -56(R8), R9
+	MOVOU      -48(R8), X12
+	AESENC     X15, X0
+	MOVQ       R11, 88(R13)
+	AESENC     X15, X1
+	PSHUFB     (CX), X12
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, 80(DX), X13
+	AESENC     X15, X2
+	MOVQ       R11, DI
+	AESENC     X15, X3
+	PXOR       X13, X8
+	PSHUFD     $0x4e, X12, X13
+	AESENC     X15, X4
+	SARQ       $0x3f, DI
+	AESENC     X15, X5
+	CRC32Q     -48(R8), R9
+	PXOR       X12, X13
+	AESENC     X15, X6
+	ANDL       $0x00000087, DI
+	AESENC     X15, X7
+	PCLMULQDQ  $0x11, 80(DX), X12
+	PXOR       X12, X10
+	MOVOU      128(AX), X15
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	AESENC     X15, X0
+	PCLMULQDQ  $0x00, 2832(DX), X13
+	PXOR       X13, X9
+	AESENC     X15, X1
+	MOVQ       R10, 96(R13)
+	AESENC     X15, X2
+	CRC32Q     -40(R8), R9
+	MOVOU      -32(R8), X12
+	AESENC     X15, X3
+	MOVQ       R11, 104(R13)
+	AESENC     X15, X4
+	PSHUFB     (CX), X12
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, 96(DX), X13
+	AESENC     X15, X5
+	MOVQ       R11, DI
+	AESENC     X15, X6
+	PXOR       X13, X8
+	AESENC     X15, X7
+	PSHUFD     $0x4e, X12, X13
+	SARQ       $0x3f, DI
+	MOVOU      144(AX), X15
+	CRC32Q     -32(R8), R9
+	AESENC     X15, X0
+	PXOR       X12, X13
+	ANDL       $0x00000087, DI
+	AESENC     X15, X1
+	PCLMULQDQ  $0x11, 96(DX), X12
+	AESENC     X15, X2
+	PXOR       X12, X10
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	AESENC     X15, X3
+	PCLMULQDQ  $0x00, 2848(DX), X13
+	AESENC     X15, X4
+	PXOR       X13, X9
+	MOVQ       R10, 112(R13)
+	AESENC     X15, X5
+	CRC32Q     -24(R8), R9
+	AESENC     X15, X6
+	MOVOU      -16(R8), X12
+	MOVQ       R11, 120(R13)
+	AESENC     X15, X7
+	PSHUFB     (CX), X12
+	MOVOU      160(AX), X15
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, 112(DX), X13
+	MOVQ       R11, DI
+	AESENCLAST X15, X0
+	PXOR       X13, X8
+	AESENCLAST X15, X1
+	PSHUFD     $0x4e, X12, X13
+	SARQ       $0x3f, DI
+	AESENCLAST X15, X2
+	CRC32Q     -16(R8), R9
+	AESENCLAST X15, X3
+	PXOR       X12, X13
+	ANDL       $0x00000087, DI
+	AESENCLAST X15, X4
+	PCLMULQDQ  $0x11, 112(DX), X12
+	AESENCLAST X15, X5
+	PXOR       X12, X10
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	AESENCLAST X15, X6
+	PCLMULQDQ  $0x00, 2864(DX), X13
+	AESENCLAST X15, X7
+	PXOR       X13, X9
+	CRC32Q     -8(R8), R9
+	PXOR       (R12), X0
+	MOVOU      X0, (R8)
+	PXOR       16(R12), X1
+	MOVOU      X1, 16(R8)
+	PXOR       32(R12), X2
+	MOVOU      X2, 32(R8)
+	PXOR       48(R12), X3
+	MOVOU      X3, 48(R8)
+	PXOR       64(R12), X4
+	MOVOU      X4, 64(R8)
+	PXOR       80(R12), X5
+	MOVOU      X5, 80(R8)
+	PXOR       96(R12), X6
+	MOVOU      X6, 96(R8)
+	PXOR       112(R12), X7
+	MOVOU      X7, 112(R8)
+	ADDQ       $0x00000080, BX
+	ADDQ       $0x00000080, R8
+	XCHGQ      R12, R13
+	ADDQ       $0x00000080, DX
+	LEAQ       3328(CX), DI
+	CMPQ       DX, DI
+	JNE        group4
+	PXOR       X8, X9
+	PXOR       X10, X9
+	MOVOU      X9, X12
+	PSLLDQ     $0x08, X12
+	PSRLDQ     $0x08, X9
+	PXOR       X12, X8
+	PXOR       X9, X10
+	MOVOU      X8, X12
+	PCLMULQDQ  $0x00, 576(CX), X12
+	PSHUFD     $0x4e, X8, X8
+	PXOR       X12, X8
+	MOVOU      X8, X12
+	PCLMULQDQ  $0x00, 576(CX), X12
+	PSHUFD     $0x4e, X8, X8
+	PXOR       X12, X8
+	PXOR       X10, X8
+	MOVOU      X8, X11
+	PXOR       X8, X8
+	PXOR       X9, X9
+	PXOR       X10, X10
+	MOVQ       SI, DI
+	SHLQ       $0x07, DI
+	ADDQ       16(SP), DI
+	NEGQ       DI
+	LEAQ       3328(CX)(DI*1), DI
+	LEAQ       1280(CX), DX
+	CMPQ       SI, $0x10
+	CMOVQLE    DI, DX
+
+group4:
+sealed:
+	DECQ      SI
+	JNE       unit
+	MOVOU     -128(R8), X12
+	PSHUFB    (CX), X12
+	PXOR      X11, X12
+	PXOR      X11, X11
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, (DX), X13
+	PXOR      X13, X8
+	CRC32Q    -128(R8), R9
+	PSHUFD    $0x4e, X12, X13
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, (DX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 2752(DX), X13
+	CRC32Q    -120(R8), R9
+	PXOR      X13, X9
+	MOVOU     -112(R8), X12
+	PSHUFB    (CX), X12
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, 16(DX), X13
+	PXOR      X13, X8
+	CRC32Q    -112(R8), R9
+	PSHUFD    $0x4e, X12, X13
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, 16(DX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 2768(DX), X13
+	CRC32Q    -104(R8), R9
+	PXOR      X13, X9
+	MOVOU     -96(R8), X12
+	PSHUFB    (CX), X12
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, 32(DX), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	CRC32Q    -96(R8), R9
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, 32(DX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 2784(DX), X13
+	PXOR      X13, X9
+	CRC32Q    -88(R8), R9
+	MOVOU     -80(R8), X12
+	PSHUFB    (CX), X12
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, 48(DX), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	CRC32Q    -80(R8), R9
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, 48(DX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 2800(DX), X13
+	PXOR      X13, X9
+	CRC32Q    -72(R8), R9
+	MOVOU     -64(R8), X12
+	PSHUFB    (CX), X12
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, 64(DX), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	CRC32Q    -64(R8), R9
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, 64(DX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 2816(DX), X13
+	PXOR      X13, X9
+	CRC32Q    -56(R8), R9
+	MOVOU     -48(R8), X12
+	PSHUFB    (CX), X12
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, 80(DX), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	CRC32Q    -48(R8), R9
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, 80(DX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 2832(DX), X13
+	PXOR      X13, X9
+	CRC32Q    -40(R8), R9
+	MOVOU     -32(R8), X12
+	PSHUFB    (CX), X12
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, 96(DX), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	CRC32Q    -32(R8), R9
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, 96(DX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 2848(DX), X13
+	PXOR      X13, X9
+	CRC32Q    -24(R8), R9
+	MOVOU     -16(R8), X12
+	PSHUFB    (CX), X12
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, 112(DX), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	CRC32Q    -16(R8), R9
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, 112(DX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 2864(DX), X13
+	PXOR      X13, X9
+	CRC32Q    -8(R8), R9
+	ADDQ      $0x00000080, DX
+	CMPQ      24(SP), $0x00
+	JEQ       lengths
+
+rest:
+	MOVQ  24(SP), DI
+	TESTQ DI, DI
+	JEQ   restDone
+
+part:
+	MOVOU      (BX), X0
+	PXOR       (R12), X0
+	MOVOU      (AX), X15
+	PXOR       X15, X0
+	MOVOU      16(AX), X15
+	AESENC     X15, X0
+	MOVOU      32(AX), X15
+	AESENC     X15, X0
+	MOVOU      48(AX), X15
+	AESENC     X15, X0
+	MOVOU      64(AX), X15
+	AESENC     X15, X0
+	MOVOU      80(AX), X15
+	AESENC     X15, X0
+	MOVOU      96(AX), X15
+	AESENC     X15, X0
+	MOVOU      112(AX), X15
+	AESENC     X15, X0
+	MOVOU      128(AX), X15
+	AESENC     X15, X0
+	MOVOU      144(AX), X15
+	AESENC     X15, X0
+	MOVOU      160(AX), X15
+	AESENCLAST X15, X0
+	PXOR       (R12), X0
+	MOVOU      X0, (R8)
+	MOVOU      X0, X12
+	PSHUFB     (CX), X12
+	PXOR       X11, X12
+	PXOR       X11, X11
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, (DX), X13
+	PXOR       X13, X8
+	PSHUFD     $0x4e, X12, X13
+	PXOR       X12, X13
+	PCLMULQDQ  $0x11, (DX), X12
+	PXOR       X12, X10
+	PCLMULQDQ  $0x00, 2752(DX), X13
+	PXOR       X13, X9
+	ADDQ       $0x10, BX
+	ADDQ       $0x10, R8
+	ADDQ       $0x10, DX
+	ADDQ       $0x10, R12
+	SUBQ       $0x10, DI
+	JGT        part
+
+restDone:
+	MOVQ work+32(FP), DX
+	LEAQ 63(DX), BX
+	ANDQ $-64, BX
+	LEAQ 128(BX), DX
+	MOVQ BX, R12
+	MOVQ DX, R13
+	MOVQ ivs+8(FP), DX
+	ADDQ $0x10, DX
+	MOVQ DX, ivs+8(FP)
+	MOVQ (DX), R10
+	MOVQ 8(DX), R11
+	MOVQ R12, DX
+	LEAQ 128(DX), BX
+
+tweaks5:
+	MOVQ R10, (DX)
+	MOVQ R11, 8(DX)
+	MOVQ R11, SI
+	SARQ $0x3f, SI
+	ANDL $0x00000087, SI
+	ADDQ R10, R10
+	ADCQ R11, R11
+	XORQ SI, R10
+	ADDQ $0x10, DX
+	CMPQ DX, BX
+	JNE  tweaks5
+
+lengths:
+	MOVQ jobs+40(FP), DX
+	MOVQ (DX), BX
+	MOVQ 32(DX), SI
+	ADDQ SI, BX
+	ANDQ $0x0000007f, SI
+	SUBQ SI, BX
+
+sumWord:
+	CMPQ   SI, $0x08
+	JLT    sumByte
+	CRC32Q (BX), R9
+	ADDQ   $0x08, BX
+	SUBQ   $0x08, SI
+	JMP    sumWord
+
+sumByte:
+	TESTQ  SI, SI
+	JEQ    sumDone
+	CRC32B (BX), R9
+	INCQ   BX
+	DECQ   SI
+	JMP    sumByte
+
+sumDone:
+	NOTL      R9
+	MOVL      R9, 84(DX)
+	MOVQ      jobs+40(FP), BX
+	MOVQ      32(BX), DX
+	MOVQ      56(BX), BX
+	ADDQ      DX, BX
+	XORQ      DX, DX
+	SHLQ      $0x03, DX
+	SHLQ      $0x03, BX
+	MOVQ      DX, X12
+	PINSRQ    $0x01, BX, X12
+	PXOR      X11, X12
+	PSHUFD    $0x4e, X12, X13
+	PXOR      X12, X13
+	MOVOU     X12, X14
+	PCLMULQDQ $0x00, 3312(CX), X14
+	PCLMULQDQ $0x11, 3312(CX), X12
+	PCLMULQDQ $0x00, 6064(CX), X13
+	PXOR      X14, X8
+	PXOR      X12, X10
+	PXOR      X13, X9
+	PXOR      X8, X9
+	PXOR      X10, X9
+	MOVOU     X9, X12
+	PSLLDQ    $0x08, X12
+	PSRLDQ    $0x08, X9
+	PXOR      X12, X8
+	PXOR      X9, X10
+	MOVOU     X8, X12
+	PCLMULQDQ $0x00, 576(CX), X12
+	PSHUFD    $0x4e, X8, X8
+	PXOR      X12, X8
+	MOVOU     X8, X12
+	PCLMULQDQ $0x00, 576(CX), X12
+	PSHUFD    $0x4e, X8, X8
+	PXOR      X12, X8
+	PXOR      X10, X8
+	MOVOU     X8, X11
+	PXOR      X8, X8
+	PXOR      X9, X9
+	PXOR      X10, X10
+	PSHUFB    (CX), X11
+	MOVOU     (SP), X12
+	PXOR      X12, X11
+	MOVQ      tags+56(FP), DX
+	MOVOU     X11, (DX)
+	MOVQ      stride+64(FP), BX
+	ADDQ      BX, DX
+	MOVQ      DX, tags+56(FP)
+	ADDQ      $0x00000080, jobs+40(FP)
+	DECQ      n+48(FP)
+	JNE       job
+	XORL      R10, R10
+	XORL      R11, R11
+	PXOR      X0, X0
+	MOVOU     X0, (SP)
+	PXOR      X0, X0
+	PXOR      X1, X1
+	PXOR      X2, X2
+	PXOR      X3, X3
+	PXOR      X4, X4
+	PXOR      X5, X5
+	PXOR      X6, X6
+	PXOR      X7, X7
+	PXOR      X8, X8
+	PXOR      X9, X9
+	PXOR      X10, X10
+	PXOR      X11, X11
+	PXOR      X12, X12
+	PXOR      X13, X13
+	PXOR      X14, X14
+	PXOR      X15, X15
+	RET
+
+// func xtsGMACOpenAESNIr10(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
+// Requires: AES, CMOV, PCLMULQDQ, SSE2, SSE4.1, SSSE3
+TEXT ·xtsGMACOpenAESNIr10(SB), NOSPLIT, $32-72
+	MOVQ keys+0(FP), AX
+	MOVQ tab+24(FP), CX
+	MOVQ work+32(FP), DX
+	LEAQ 63(DX), R11
+	ANDQ $-64, R11
+	LEAQ 128(R11), R12
+	MOVQ ivs+8(FP), DX
+	MOVQ (DX), R9
+	MOVQ 8(DX), R10
+	MOVQ R11, DX
+	LEAQ 128(DX), BX
+
+tweaks1:
+	MOVQ R9, (DX)
+	MOVQ R10, 8(DX)
+	MOVQ R10, SI
+	SARQ $0x3f, SI
+	ANDL $0x00000087, SI
+	ADDQ R9, R9
+	ADCQ R10, R10
+	XORQ SI, R9
+	ADDQ $0x10, DX
+	CMPQ DX, BX
+	JNE  tweaks1
+
+job:
+	PXOR       X8, X8
+	PXOR       X9, X9
+	PXOR       X10, X10
+	PXOR       X11, X11
+	MOVQ       jobs+40(FP), DX
+	MOVQ       24(DX), BX
+	MOVQ       (DX), R8
+	MOVQ       32(DX), DI
+	MOVQ       DI, SI
+	SHRQ       $0x07, SI
+	ANDQ       $0x0000007f, DI
+	LEAQ       31(DI), DX
+	ANDQ       $-16, DX
+	MOVQ       DX, 16(SP)
+	MOVQ       SI, R13
+	SHLQ       $0x07, R13
+	ADDQ       16(SP), R13
+	NEGQ       R13
+	LEAQ       3328(CX)(R13*1), R13
+	LEAQ       1280(CX), DX
+	CMPQ       SI, $0x10
+	CMOVQLE    R13, DX
+	MOVQ       DI, 24(SP)
+	MOVQ       mac+16(FP), DI
+	MOVQ       jobs+40(FP), R13
+	MOVQ       72(R13), R14
+	MOVL       80(R13), R13
+	BTSQ       $0x38, R13
+	MOVQ       R14, X12
+	PINSRQ     $0x01, R13, X12
+	MOVOU      (DI), X15
+	PXOR       X15, X12
+	MOVOU      16(DI), X15
+	AESENC     X15, X12
+	MOVOU      32(DI), X15
+	AESENC     X15, X12
+	MOVOU      48(DI), X15
+	AESENC     X15, X12
+	MOVOU      64(DI), X15
+	AESENC     X15, X12
+	MOVOU      80(DI), X15
+	AESENC     X15, X12
+	MOVOU      96(DI), X15
+	AESENC     X15, X12
+	MOVOU      112(DI), X15
+	AESENC     X15, X12
+	MOVOU      128(DI), X15
+	AESENC     X15, X12
+	MOVOU      144(DI), X15
+	AESENC     X15, X12
+	MOVOU      160(DI), X15
+	AESENCLAST X15, X12
+	MOVOU      X12, (SP)
+	MOVQ       jobs+40(FP), DI
+	MOVQ       48(DI), R13
+	MOVQ       56(DI), DI
+
+ad:
+	CMPQ      DI, $0x40
+	JLE       adLast
+	MOVOU     (R13), X12
+	PSHUFB    (CX), X12
+	PXOR      X11, X12
+	PXOR      X11, X11
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, 3264(CX), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, 3264(CX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 6016(CX), X13
+	PXOR      X13, X9
+	MOVOU     16(R13), X12
+	PSHUFB    (CX), X12
+	PXOR      X11, X12
+	PXOR      X11, X11
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, 3280(CX), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, 3280(CX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 6032(CX), X13
+	PXOR      X13, X9
+	MOVOU     32(R13), X12
+	PSHUFB    (CX), X12
+	PXOR      X11, X12
+	PXOR      X11, X11
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, 3296(CX), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, 3296(CX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 6048(CX), X13
+	PXOR      X13, X9
+	MOVOU     48(R13), X12
+	PSHUFB    (CX), X12
+	PXOR      X11, X12
+	PXOR      X11, X11
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, 3312(CX), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, 3312(CX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 6064(CX), X13
+	PXOR      X13, X9
+	PXOR      X8, X9
+	PXOR      X10, X9
+	MOVOU     X9, X12
+	PSLLDQ    $0x08, X12
+	PSRLDQ    $0x08, X9
+	PXOR      X12, X8
+	PXOR      X9, X10
+	MOVOU     X8, X12
+	PCLMULQDQ $0x00, 576(CX), X12
+	PSHUFD    $0x4e, X8, X8
+	PXOR      X12, X8
+	MOVOU     X8, X12
+	PCLMULQDQ $0x00, 576(CX), X12
+	PSHUFD    $0x4e, X8, X8
+	PXOR      X12, X8
+	PXOR      X10, X8
+	MOVOU     X8, X11
+	PXOR      X8, X8
+	PXOR      X9, X9
+	PXOR      X10, X10
+	ADDQ      $0x40, R13
+	SUBQ      $0x40, DI
+	JMP       ad
+
+adLast:
+	TESTQ DI, DI
+	JEQ   adDone
+	LEAQ  15(DI), R14
+	ANDQ  $-16, R14
+	NEGQ  R14
+	ADDQ  DX, R14
+
+adBlock:
+	MOVOU     (R13), X12
+	PSHUFB    (CX), X12
+	PXOR      X11, X12
+	PXOR      X11, X11
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, (R14), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, (R14), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 2752(R14), X13
+	PXOR      X13, X9
+	ADDQ      $0x10, R14
+	ADDQ      $0x10, R13
+	SUBQ      $0x10, DI
+	JGT       adBlock
+
+adDone:
+	TESTQ SI, SI
+	JEQ   rest
+
+unit:
+	CMPQ SI, $0x01
+	JNE  same2
+	CMPQ 24(SP), $0x00
+	JNE  same2
+	MOVQ ivs+8(FP), DI
+	ADDQ $0x10, DI
+	MOVQ DI, ivs+8(FP)
+	MOVQ (DI), R9
+	MOVQ 8(DI), R10
+
+same2:
+	MOVOU      (BX), X0
+	PXOR       (R11), X0
+	MOVOU      16(BX), X1
+	PXOR       16(R11), X1
+	MOVOU      32(BX), X2
+	PXOR       32(R11), X2
+	MOVOU      48(BX), X3
+	PXOR       48(R11), X3
+	MOVOU      64(BX), X4
+	PXOR       64(R11), X4
+	MOVOU      80(BX), X5
+	PXOR       80(R11), X5
+	MOVOU      96(BX), X6
+	PXOR       96(R11), X6
+	MOVOU      112(BX), X7
+	PXOR       112(R11), X7
+	MOVOU      (AX), X15
+	MOVQ       R9, (R12)
+	PXOR       X15, X0
+	MOVOU      (BX), X12
+	PXOR       X15, X1
+	MOVQ       R10, 8(R12)
+	PXOR       X15, X2
+	PSHUFB     (CX), X12
+	PXOR       X11, X12
+	PXOR       X15, X3
+	MOVQ       R10, DI
+	PXOR       X15, X4
+	PXOR       X11, X11
+	PXOR       X15, X5
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, (DX), X13
+	SARQ       $0x3f, DI
+	PXOR       X15, X6
+	PXOR       X13, X8
+	PXOR       X15, X7
+	ANDL       $0x00000087, DI
+	MOVOU      16(AX), X15
+	PSHUFD     $0x4e, X12, X13
+	PXOR       X12, X13
+	AESDEC     X15, X0
+	ADDQ       R9, R9
+	ADCQ       R10, R10
+	XORQ       DI, R9
+	AESDEC     X15, X1
+	PCLMULQDQ  $0x11, (DX), X12
+	AESDEC     X15, X2
+	PXOR       X12, X10
+	MOVQ       R9, 16(R12)
+	AESDEC     X15, X3
+	PCLMULQDQ  $0x00, 2752(DX), X13
+	AESDEC     X15, X4
+	MOVQ       R10, 24(R12)
+	AESDEC     X15, X5
+	PXOR       X13, X9
+	MOVOU      16(BX), X12
+	AESDEC     X15, X6
+	MOVQ       R10, DI
+	AESDEC     X15, X7
+	PSHUFB     (CX), X12
+	MOVOU      32(AX), X15
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, 16(DX), X13
+	AESDEC     X15, X0
+	SARQ       $0x3f, DI
+	PXOR       X13, X8
+	AESDEC     X15, X1
+	PSHUFD     $0x4e, X12, X13
+	AESDEC     X15, X2
+	ANDL       $0x00000087, DI
+	AESDEC     X15, X3
+	PXOR       X12, X13
+	ADDQ       R9, R9
+	ADCQ       R10, R10
+	XORQ       DI, R9
+	AESDEC     X15, X4
+	PCLMULQDQ  $0x11, 16(DX), X12
+	AESDEC     X15, X5
+	PXOR       X12, X10
+	AESDEC     X15, X6
+	MOVQ       R9, 32(R12)
+	PCLMULQDQ  $0x00, 2768(DX), X13
+	AESDEC     X15, X7
+	PXOR       X13, X9
+	MOVOU      48(AX), X15
+	MOVQ       R10, 40(R12)
+	AESDEC     X15, X0
+	MOVOU      32(BX), X12
+	MOVQ       R10, DI
+	AESDEC     X15, X1
+	PSHUFB     (CX), X12
+	AESDEC     X15, X2
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, 32(DX), X13
+	AESDEC     X15, X3
+	SARQ       $0x3f, DI
+	PXOR       X13, X8
+	AESDEC     X15, X4
+	PSHUFD     $0x4e, X12, X13
+	AESDEC     X15, X5
+	ANDL       $0x00000087, DI
+	AESDEC     X15, X6
+	PXOR       X12, X13
+	AESDEC     X15, X7
+	PCLMULQDQ  $0x11, 32(DX), X12
+	ADDQ       R9, R9
+	ADCQ       R10, R10
+	XORQ       DI, R9
+	MOVOU      64(AX), X15
+	PXOR       X12, X10
+	AESDEC     X15, X0
+	MOVQ       R9, 48(R12)
+	AESDEC     X15, X1
+	PCLMULQDQ  $0x00, 2784(DX), X13
+	PXOR       X13, X9
+	AESDEC     X15, X2
+	MOVQ       R10, 56(R12)
+	AESDEC     X15, X3
+	MOVOU      48(BX), X12
+	AESDEC     X15, X4
+	PSHUFB     (CX), X12
+	MOVQ       R10, DI
+	AESDEC     X15, X5
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, 48(DX), X13
+	AESDEC     X15, X6
+	SARQ       $0x3f, DI
+	AESDEC     X15, X7
+	PXOR       X13, X8
+	PSHUFD     $0x4e, X12, X13
+	MOVOU      80(AX), X15
+	ANDL       $0x00000087, DI
+	AESDEC     X15, X0
+	PXOR       X12, X13
+	AESDEC     X15, X1
+	PCLMULQDQ  $0x11, 48(DX), X12
+	ADDQ       R9, R9
+	ADCQ       R10, R10
+	XORQ       DI, R9
+	AESDEC     X15, X2
+	PXOR       X12, X10
+	AESDEC     X15, X3
+	PCLMULQDQ  $0x00, 2800(DX), X13
+	AESDEC     X15, X4
+	MOVQ       R9, 64(R12)
+	AESDEC     X15, X5
+	PXOR       X13, X9
+	MOVQ       R10, 72(R12)
+	AESDEC     X15, X6
+	MOVOU      64(BX), X12
+	AESDEC     X15, X7
+	PSHUFB     (CX), X12
+	MOVOU      96(AX), X15
+	MOVQ       R10, DI
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, 64(DX), X13
+	AESDEC     X15, X0
+	PXOR       X13, X8
+	AESDEC     X15, X1
+	SARQ       $0x3f, DI
+	AESDEC     X15, X2
+	PSHUFD     $0x4e, X12, X13
+	ANDL       $0x00000087, DI
+	AESDEC     X15, X3
+	PXOR       X12, X13
+	AESDEC     X15, X4
+	PCLMULQDQ  $0x11, 64(DX), X12
+	AESDEC     X15, X5
+	ADDQ       R9, R9
+	ADCQ       R10, R10
+	XORQ       DI, R9
+	PXOR       X12, X10
+	AESDEC     X15, X6
+	PCLMULQDQ  $0x00, 2816(DX), X13
+	AESDEC     X15, X7
+	MOVQ       R9, 80(R12)
+	MOVOU      112(AX), X15
+	PXOR       X13, X9
+	MOVQ       R10, 88(R12)
+	AESDEC     X15, X0
+	MOVOU      80(BX), X12
+	AESDEC     X15, X1
+	PSHUFB     (CX), X12
+	AESDEC     X15, X2
+	MOVQ       R10, DI
+	AESDEC     X15, X3
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, 80(DX), X13
+	PXOR       X13, X8
+	AESDEC     X15, X4
+	SARQ       $0x3f, DI
+	AESDEC     X15, X5
+	PSHUFD     $0x4e, X12, X13
+	AESDEC     X15, X6
+	PXOR       X12, X13
+	ANDL       $0x00000087, DI
+	AESDEC     X15, X7
+	PCLMULQDQ  $0x11, 80(DX), X12
+	MOVOU      128(AX), X15
+	ADDQ       R9, R9
+	ADCQ       R10, R10
+	XORQ       DI, R9
+	AESDEC     X15, X0
+	PXOR       X12, X10
+	PCLMULQDQ  $0x00, 2832(DX), X13
+	AESDEC     X15, X1
+	MOVQ       R9, 96(R12)
+	AESDEC     X15, X2
+	PXOR       X13, X9
+	AESDEC     X15, X3
+	MOVOU      96(BX), X12
+	MOVQ       R10, 104(R12)
+	AESDEC     X15, X4
+	PSHUFB     (CX), X12
+	AESDEC     X15, X5
+	MOVQ       R10, DI
+	AESDEC     X15, X6
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, 96(DX), X13
+	PXOR       X13, X8
+	AESDEC     X15, X7
+	SARQ       $0x3f, DI
+	MOVOU      144(AX), X15
+	PSHUFD     $0x4e, X12, X13
+	AESDEC     X15, X0
+	PXOR       X12, X13
+	AESDEC     X15, X1
+	ANDL       $0x00000087, DI
+	PCLMULQDQ  $0x11, 96(DX), X12
+	AESDEC     X15, X2
+	PXOR       X12, X10
+	AESDEC     X15, X3
+	ADDQ       R9, R9
+	ADCQ       R10, R10
+	XORQ       DI, R9
+	AESDEC     X15, X4
+	PCLMULQDQ  $0x00, 2848(DX), X13
+	MOVQ       R9, 112(R12)
+	AESDEC     X15, X5
+	PXOR       X13, X9
+	AESDEC     X15, X6
+	MOVOU      112(BX), X12
+	AESDEC     X15, X7
+	MOVQ       R10, 120(R12)
+	PSHUFB     (CX), X12
+	MOVOU      160(AX), X15
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, 112(DX), X13
+	AESDECLAST X15, X0
+	MOVQ       R10, DI
+	AESDECLAST X15, X1
+	PXOR       X13, X8
+	SARQ       $0x3f, DI
+	AESDECLAST X15, X2
+	PSHUFD     $0x4e, X12, X13
+	AESDECLAST X15, X3
+	PXOR       X12, X13
+	AESDECLAST X15, X4
+	ANDL       $0x00000087, DI
+	PCLMULQDQ  $0x11, 112(DX), X12
+	AESDECLAST X15, X5
+	PXOR       X12, X10
+	AESDECLAST X15, X6
+	ADDQ       R9, R9
+	ADCQ       R10, R10
+	XORQ       DI, R9
+	AESDECLAST X15, X7
+	PCLMULQDQ  $0x00, 2864(DX), X13
+	PXOR       X13, X9
+	PXOR       (R11), X0
+	MOVOU      X0, (R8)
+	PXOR       16(R11), X1
+	MOVOU      X1, 16(R8)
+	PXOR       32(R11), X2
+	MOVOU      X2, 32(R8)
+	PXOR       48(R11), X3
+	MOVOU      X3, 48(R8)
+	PXOR       64(R11), X4
+	MOVOU      X4, 64(R8)
+	PXOR       80(R11), X5
+	MOVOU      X5, 80(R8)
+	PXOR       96(R11), X6
+	MOVOU      X6, 96(R8)
+	PXOR       112(R11), X7
+	MOVOU      X7, 112(R8)
+	ADDQ       $0x00000080, BX
+	ADDQ       $0x00000080, R8
+	XCHGQ      R11, R12
+	DECQ       SI
+	ADDQ       $0x00000080, DX
+	LEAQ       3328(CX), DI
+	CMPQ       DX, DI
+	JNE        group3
+	PXOR       X8, X9
+	PXOR       X10, X9
+	MOVOU      X9, X12
+	PSLLDQ     $0x08, X12
+	PSRLDQ     $0x08, X9
+	PXOR       X12, X8
+	PXOR       X9, X10
+	MOVOU      X8, X12
+	PCLMULQDQ  $0x00, 576(CX), X12
+	PSHUFD     $0x4e, X8, X8
+	PXOR       X12, X8
+	MOVOU      X8, X12
+	PCLMULQDQ  $0x00, 576(CX), X12
+	PSHUFD     $0x4e, X8, X8
+	PXOR       X12, X8
+	PXOR       X10, X8
+	MOVOU      X8, X11
+	PXOR       X8, X8
+	PXOR       X9, X9
+	PXOR       X10, X10
+	MOVQ       SI, DI
+	SHLQ       $0x07, DI
+	ADDQ       16(SP), DI
+	NEGQ       DI
+	LEAQ       3328(CX)(DI*1), DI
+	LEAQ       1280(CX), DX
+	CMPQ       SI, $0x10
+	CMOVQLE    DI, DX
+
+group3:
+	TESTQ SI, SI
+	JNE   unit
+	CMPQ  24(SP), $0x00
+	JEQ   lengths
+
+rest:
+	MOVQ  24(SP), DI
+	TESTQ DI, DI
+	JEQ   restDone
+
+part:
+	MOVOU      (BX), X0
+	MOVOU      X0, X12
+	PXOR       (R11), X0
+	MOVOU      (AX), X15
+	PXOR       X15, X0
+	MOVOU      16(AX), X15
+	AESDEC     X15, X0
+	MOVOU      32(AX), X15
+	AESDEC     X15, X0
+	MOVOU      48(AX), X15
+	AESDEC     X15, X0
+	MOVOU      64(AX), X15
+	AESDEC     X15, X0
+	MOVOU      80(AX), X15
+	AESDEC     X15, X0
+	MOVOU      96(AX), X15
+	AESDEC     X15, X0
+	MOVOU      112(AX), X15
+	AESDEC     X15, X0
+	MOVOU      128(AX), X15
+	AESDEC     X15, X0
+	MOVOU      144(AX), X15
+	AESDEC     X15, X0
+	MOVOU      160(AX), X15
+	AESDECLAST X15, X0
+	PXOR       (R11), X0
+	MOVOU      X0, (R8)
+	PSHUFB     (CX), X12
+	PXOR       X11, X12
+	PXOR       X11, X11
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, (DX), X13
+	PXOR       X13, X8
+	PSHUFD     $0x4e, X12, X13
+	PXOR       X12, X13
+	PCLMULQDQ  $0x11, (DX), X12
+	PXOR       X12, X10
+	PCLMULQDQ  $0x00, 2752(DX), X13
+	PXOR       X13, X9
+	ADDQ       $0x10, BX
+	ADDQ       $0x10, R8
+	ADDQ       $0x10, DX
+	ADDQ       $0x10, R11
+	SUBQ       $0x10, DI
+	JGT        part
+
+restDone:
+	MOVQ work+32(FP), DX
+	LEAQ 63(DX), BX
+	ANDQ $-64, BX
+	LEAQ 128(BX), DX
+	MOVQ BX, R11
+	MOVQ DX, R12
+	MOVQ ivs+8(FP), DX
+	ADDQ $0x10, DX
+	MOVQ DX, ivs+8(FP)
+	MOVQ (DX), R9
+	MOVQ 8(DX), R10
+	MOVQ R11, DX
+	LEAQ 128(DX), BX
+
+tweaks4:
+	MOVQ R9, (DX)
+	MOVQ R10, 8(DX)
+	MOVQ R10, SI
+	SARQ $0x3f, SI
+	ANDL $0x00000087, SI
+	ADDQ R9, R9
+	ADCQ R10, R10
+	XORQ SI, R9
+	ADDQ $0x10, DX
+	CMPQ DX, BX
+	JNE  tweaks4
+
+lengths:
+	MOVQ      jobs+40(FP), BX
+	MOVQ      32(BX), DX
+	MOVQ      56(BX), BX
+	ADDQ      DX, BX
+	XORQ      DX, DX
+	SHLQ      $0x03, DX
+	SHLQ      $0x03, BX
+	MOVQ      DX, X12
+	PINSRQ    $0x01, BX, X12
+	PXOR      X11, X12
+	PSHUFD    $0x4e, X12, X13
+	PXOR      X12, X13
+	MOVOU     X12, X14
+	PCLMULQDQ $0x00, 3312(CX), X14
+	PCLMULQDQ $0x11, 3312(CX), X12
+	PCLMULQDQ $0x00, 6064(CX), X13
+	PXOR      X14, X8
+	PXOR      X12, X10
+	PXOR      X13, X9
+	PXOR      X8, X9
+	PXOR      X10, X9
+	MOVOU     X9, X12
+	PSLLDQ    $0x08, X12
+	PSRLDQ    $0x08, X9
+	PXOR      X12, X8
+	PXOR      X9, X10
+	MOVOU     X8, X12
+	PCLMULQDQ $0x00, 576(CX), X12
+	PSHUFD    $0x4e, X8, X8
+	PXOR      X12, X8
+	MOVOU     X8, X12
+	PCLMULQDQ $0x00, 576(CX), X12
+	PSHUFD    $0x4e, X8, X8
+	PXOR      X12, X8
+	PXOR      X10, X8
+	MOVOU     X8, X11
+	PXOR      X8, X8
+	PXOR      X9, X9
+	PXOR      X10, X10
+	PSHUFB    (CX), X11
+	MOVOU     (SP), X12
+	PXOR      X12, X11
+	MOVQ      tags+56(FP), DX
+	MOVOU     X11, (DX)
+	MOVQ      stride+64(FP), BX
+	ADDQ      BX, DX
+	MOVQ      DX, tags+56(FP)
+	ADDQ      $0x00000080, jobs+40(FP)
+	DECQ      n+48(FP)
+	JNE       job
+	XORL      R9, R9
+	XORL      R10, R10
+	PXOR      X0, X0
+	MOVOU     X0, (SP)
+	PXOR      X0, X0
+	PXOR      X1, X1
+	PXOR      X2, X2
+	PXOR      X3, X3
+	PXOR      X4, X4
+	PXOR      X5, X5
+	PXOR      X6, X6
+	PXOR      X7, X7
+	PXOR      X8, X8
+	PXOR      X9, X9
+	PXOR      X10, X10
+	PXOR      X11, X11
+	PXOR      X12, X12
+	PXOR      X13, X13
+	PXOR      X14, X14
+	PXOR      X15, X15
+	RET
+
 // func xtsGMACSealVAES512r14(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
 // Requires: AES, AVX, AVX512BW, AVX512F, AVX512VL, CMOV, PCLMULQDQ, SSE4.2, VAES, VPCLMULQDQ
 TEXT ·xtsGMACSealVAES512r14(SB), NOSPLIT, $32-72
@@ -4674,6 +6412,1884 @@ lengths:
 	VPXORQ        Z30, Z30, Z30
 	VPXORQ        Z31, Z31, Z31
 	VZEROALL
+	RET
+
+// func xtsGMACSealAESNIr14(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
+// Requires: AES, CMOV, PCLMULQDQ, SSE2, SSE4.1, SSE4.2, SSSE3
+TEXT ·xtsGMACSealAESNIr14(SB), NOSPLIT, $32-72
+	MOVQ keys+0(FP), AX
+	MOVQ tab+24(FP), CX
+	MOVQ work+32(FP), DX
+	LEAQ 63(DX), R12
+	ANDQ $-64, R12
+	LEAQ 128(R12), R13
+	MOVQ ivs+8(FP), DX
+	MOVQ (DX), R10
+	MOVQ 8(DX), R11
+	MOVQ R12, DX
+	LEAQ 128(DX), BX
+
+tweaks1:
+	MOVQ R10, (DX)
+	MOVQ R11, 8(DX)
+	MOVQ R11, SI
+	SARQ $0x3f, SI
+	ANDL $0x00000087, SI
+	ADDQ R10, R10
+	ADCQ R11, R11
+	XORQ SI, R10
+	ADDQ $0x10, DX
+	CMPQ DX, BX
+	JNE  tweaks1
+
+job:
+	PXOR       X8, X8
+	PXOR       X9, X9
+	PXOR       X10, X10
+	PXOR       X11, X11
+	MOVL       $0xffffffff, R9
+	MOVQ       jobs+40(FP), DX
+	MOVQ       24(DX), BX
+	MOVQ       (DX), R8
+	MOVQ       32(DX), DI
+	MOVQ       DI, SI
+	SHRQ       $0x07, SI
+	ANDQ       $0x0000007f, DI
+	LEAQ       31(DI), DX
+	ANDQ       $-16, DX
+	MOVQ       DX, 16(SP)
+	MOVQ       SI, R14
+	SHLQ       $0x07, R14
+	ADDQ       16(SP), R14
+	NEGQ       R14
+	LEAQ       3328(CX)(R14*1), R14
+	LEAQ       1280(CX), DX
+	CMPQ       SI, $0x10
+	CMOVQLE    R14, DX
+	MOVQ       DI, 24(SP)
+	MOVQ       mac+16(FP), DI
+	MOVQ       jobs+40(FP), R14
+	MOVQ       72(R14), R15
+	MOVL       80(R14), R14
+	BTSQ       $0x38, R14
+	MOVQ       R15, X12
+	PINSRQ     $0x01, R14, X12
+	MOVOU      (DI), X15
+	PXOR       X15, X12
+	MOVOU      16(DI), X15
+	AESENC     X15, X12
+	MOVOU      32(DI), X15
+	AESENC     X15, X12
+	MOVOU      48(DI), X15
+	AESENC     X15, X12
+	MOVOU      64(DI), X15
+	AESENC     X15, X12
+	MOVOU      80(DI), X15
+	AESENC     X15, X12
+	MOVOU      96(DI), X15
+	AESENC     X15, X12
+	MOVOU      112(DI), X15
+	AESENC     X15, X12
+	MOVOU      128(DI), X15
+	AESENC     X15, X12
+	MOVOU      144(DI), X15
+	AESENC     X15, X12
+	MOVOU      160(DI), X15
+	AESENC     X15, X12
+	MOVOU      176(DI), X15
+	AESENC     X15, X12
+	MOVOU      192(DI), X15
+	AESENC     X15, X12
+	MOVOU      208(DI), X15
+	AESENC     X15, X12
+	MOVOU      224(DI), X15
+	AESENCLAST X15, X12
+	MOVOU      X12, (SP)
+	MOVQ       jobs+40(FP), DI
+	MOVQ       48(DI), R14
+	MOVQ       56(DI), DI
+
+ad:
+	CMPQ      DI, $0x40
+	JLE       adLast
+	MOVOU     (R14), X12
+	PSHUFB    (CX), X12
+	PXOR      X11, X12
+	PXOR      X11, X11
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, 3264(CX), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, 3264(CX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 6016(CX), X13
+	PXOR      X13, X9
+	MOVOU     16(R14), X12
+	PSHUFB    (CX), X12
+	PXOR      X11, X12
+	PXOR      X11, X11
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, 3280(CX), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, 3280(CX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 6032(CX), X13
+	PXOR      X13, X9
+	MOVOU     32(R14), X12
+	PSHUFB    (CX), X12
+	PXOR      X11, X12
+	PXOR      X11, X11
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, 3296(CX), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, 3296(CX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 6048(CX), X13
+	PXOR      X13, X9
+	MOVOU     48(R14), X12
+	PSHUFB    (CX), X12
+	PXOR      X11, X12
+	PXOR      X11, X11
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, 3312(CX), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, 3312(CX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 6064(CX), X13
+	PXOR      X13, X9
+	PXOR      X8, X9
+	PXOR      X10, X9
+	MOVOU     X9, X12
+	PSLLDQ    $0x08, X12
+	PSRLDQ    $0x08, X9
+	PXOR      X12, X8
+	PXOR      X9, X10
+	MOVOU     X8, X12
+	PCLMULQDQ $0x00, 576(CX), X12
+	PSHUFD    $0x4e, X8, X8
+	PXOR      X12, X8
+	MOVOU     X8, X12
+	PCLMULQDQ $0x00, 576(CX), X12
+	PSHUFD    $0x4e, X8, X8
+	PXOR      X12, X8
+	PXOR      X10, X8
+	MOVOU     X8, X11
+	PXOR      X8, X8
+	PXOR      X9, X9
+	PXOR      X10, X10
+	ADDQ      $0x40, R14
+	SUBQ      $0x40, DI
+	JMP       ad
+
+adLast:
+	TESTQ DI, DI
+	JEQ   adDone
+	LEAQ  15(DI), R15
+	ANDQ  $-16, R15
+	NEGQ  R15
+	ADDQ  DX, R15
+
+adBlock:
+	MOVOU     (R14), X12
+	PSHUFB    (CX), X12
+	PXOR      X11, X12
+	PXOR      X11, X11
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, (R15), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, (R15), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 2752(R15), X13
+	PXOR      X13, X9
+	ADDQ      $0x10, R15
+	ADDQ      $0x10, R14
+	SUBQ      $0x10, DI
+	JGT       adBlock
+
+adDone:
+	TESTQ SI, SI
+	JEQ   rest
+	CMPQ  SI, $0x01
+	JNE   same2
+	CMPQ  24(SP), $0x00
+	JNE   same2
+	MOVQ  ivs+8(FP), DI
+	ADDQ  $0x10, DI
+	MOVQ  DI, ivs+8(FP)
+	MOVQ  (DI), R10
+	MOVQ  8(DI), R11
+
+same2:
+	MOVOU      (BX), X0
+	PXOR       (R12), X0
+	MOVOU      16(BX), X1
+	PXOR       16(R12), X1
+	MOVOU      32(BX), X2
+	PXOR       32(R12), X2
+	MOVOU      48(BX), X3
+	PXOR       48(R12), X3
+	MOVOU      64(BX), X4
+	PXOR       64(R12), X4
+	MOVOU      80(BX), X5
+	PXOR       80(R12), X5
+	MOVOU      96(BX), X6
+	PXOR       96(R12), X6
+	MOVOU      112(BX), X7
+	PXOR       112(R12), X7
+	MOVOU      (AX), X15
+	PXOR       X15, X0
+	PXOR       X15, X1
+	MOVQ       R10, (R13)
+	PXOR       X15, X2
+	PXOR       X15, X3
+	PXOR       X15, X4
+	MOVQ       R11, 8(R13)
+	PXOR       X15, X5
+	PXOR       X15, X6
+	PXOR       X15, X7
+	MOVQ       R11, DI
+	MOVOU      16(AX), X15
+	AESENC     X15, X0
+	AESENC     X15, X1
+	SARQ       $0x3f, DI
+	AESENC     X15, X2
+	AESENC     X15, X3
+	AESENC     X15, X4
+	ANDL       $0x00000087, DI
+	AESENC     X15, X5
+	AESENC     X15, X6
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	AESENC     X15, X7
+	MOVOU      32(AX), X15
+	AESENC     X15, X0
+	MOVQ       R10, 16(R13)
+	AESENC     X15, X1
+	AESENC     X15, X2
+	AESENC     X15, X3
+	MOVQ       R11, 24(R13)
+	AESENC     X15, X4
+	AESENC     X15, X5
+	AESENC     X15, X6
+	MOVQ       R11, DI
+	AESENC     X15, X7
+	MOVOU      48(AX), X15
+	AESENC     X15, X0
+	SARQ       $0x3f, DI
+	AESENC     X15, X1
+	AESENC     X15, X2
+	ANDL       $0x00000087, DI
+	AESENC     X15, X3
+	AESENC     X15, X4
+	AESENC     X15, X5
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	AESENC     X15, X6
+	AESENC     X15, X7
+	MOVOU      64(AX), X15
+	MOVQ       R10, 32(R13)
+	AESENC     X15, X0
+	AESENC     X15, X1
+	AESENC     X15, X2
+	MOVQ       R11, 40(R13)
+	AESENC     X15, X3
+	AESENC     X15, X4
+	AESENC     X15, X5
+	MOVQ       R11, DI
+	AESENC     X15, X6
+	AESENC     X15, X7
+	SARQ       $0x3f, DI
+	MOVOU      80(AX), X15
+	AESENC     X15, X0
+	AESENC     X15, X1
+	ANDL       $0x00000087, DI
+	AESENC     X15, X2
+	AESENC     X15, X3
+	AESENC     X15, X4
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	AESENC     X15, X5
+	AESENC     X15, X6
+	AESENC     X15, X7
+	MOVQ       R10, 48(R13)
+	MOVOU      96(AX), X15
+	AESENC     X15, X0
+	AESENC     X15, X1
+	MOVQ       R11, 56(R13)
+	AESENC     X15, X2
+	AESENC     X15, X3
+	AESENC     X15, X4
+	MOVQ       R11, DI
+	AESENC     X15, X5
+	AESENC     X15, X6
+	SARQ       $0x3f, DI
+	AESENC     X15, X7
+	MOVOU      112(AX), X15
+	AESENC     X15, X0
+	ANDL       $0x00000087, DI
+	AESENC     X15, X1
+	AESENC     X15, X2
+	AESENC     X15, X3
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	AESENC     X15, X4
+	AESENC     X15, X5
+	AESENC     X15, X6
+	MOVQ       R10, 64(R13)
+	AESENC     X15, X7
+	MOVOU      128(AX), X15
+	AESENC     X15, X0
+	MOVQ       R11, 72(R13)
+	AESENC     X15, X1
+	AESENC     X15, X2
+	MOVQ       R11, DI
+	AESENC     X15, X3
+	AESENC     X15, X4
+	AESENC     X15, X5
+	SARQ       $0x3f, DI
+	AESENC     X15, X6
+	AESENC     X15, X7
+	MOVOU      144(AX), X15
+	ANDL       $0x00000087, DI
+	AESENC     X15, X0
+	AESENC     X15, X1
+	AESENC     X15, X2
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	AESENC     X15, X3
+	AESENC     X15, X4
+	AESENC     X15, X5
+	MOVQ       R10, 80(R13)
+	AESENC     X15, X6
+	AESENC     X15, X7
+	MOVQ       R11, 88(R13)
+	MOVOU      160(AX), X15
+	AESENC     X15, X0
+	AESENC     X15, X1
+	MOVQ       R11, DI
+	AESENC     X15, X2
+	AESENC     X15, X3
+	AESENC     X15, X4
+	SARQ       $0x3f, DI
+	AESENC     X15, X5
+	AESENC     X15, X6
+	AESENC     X15, X7
+	ANDL       $0x00000087, DI
+	MOVOU      176(AX), X15
+	AESENC     X15, X0
+	AESENC     X15, X1
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	AESENC     X15, X2
+	AESENC     X15, X3
+	AESENC     X15, X4
+	MOVQ       R10, 96(R13)
+	AESENC     X15, X5
+	AESENC     X15, X6
+	MOVQ       R11, 104(R13)
+	AESENC     X15, X7
+	MOVOU      192(AX), X15
+	AESENC     X15, X0
+	MOVQ       R11, DI
+	AESENC     X15, X1
+	AESENC     X15, X2
+	AESENC     X15, X3
+	SARQ       $0x3f, DI
+	AESENC     X15, X4
+	AESENC     X15, X5
+	AESENC     X15, X6
+	ANDL       $0x00000087, DI
+	AESENC     X15, X7
+	MOVOU      208(AX), X15
+	AESENC     X15, X0
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	AESENC     X15, X1
+	AESENC     X15, X2
+	MOVQ       R10, 112(R13)
+	AESENC     X15, X3
+	AESENC     X15, X4
+	AESENC     X15, X5
+	MOVQ       R11, 120(R13)
+	AESENC     X15, X6
+	AESENC     X15, X7
+	MOVOU      224(AX), X15
+	MOVQ       R11, DI
+	AESENCLAST X15, X0
+	AESENCLAST X15, X1
+	AESENCLAST X15, X2
+	SARQ       $0x3f, DI
+	AESENCLAST X15, X3
+	AESENCLAST X15, X4
+	AESENCLAST X15, X5
+	ANDL       $0x00000087, DI
+	AESENCLAST X15, X6
+	AESENCLAST X15, X7
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	PXOR       (R12), X0
+	MOVOU      X0, (R8)
+	PXOR       16(R12), X1
+	MOVOU      X1, 16(R8)
+	PXOR       32(R12), X2
+	MOVOU      X2, 32(R8)
+	PXOR       48(R12), X3
+	MOVOU      X3, 48(R8)
+	PXOR       64(R12), X4
+	MOVOU      X4, 64(R8)
+	PXOR       80(R12), X5
+	MOVOU      X5, 80(R8)
+	PXOR       96(R12), X6
+	MOVOU      X6, 96(R8)
+	PXOR       112(R12), X7
+	MOVOU      X7, 112(R8)
+	ADDQ       $0x00000080, BX
+	ADDQ       $0x00000080, R8
+	XCHGQ      R12, R13
+	JMP        sealed
+
+unit:
+	CMPQ SI, $0x01
+	JNE  same3
+	CMPQ 24(SP), $0x00
+	JNE  same3
+	MOVQ ivs+8(FP), DI
+	ADDQ $0x10, DI
+	MOVQ DI, ivs+8(FP)
+	MOVQ (DI), R10
+	MOVQ 8(DI), R11
+
+same3:
+	MOVOU      (BX), X0
+	PXOR       (R12), X0
+	MOVOU      16(BX), X1
+	PXOR       16(R12), X1
+	MOVOU      32(BX), X2
+	PXOR       32(R12), X2
+	MOVOU      48(BX), X3
+	PXOR       48(R12), X3
+	MOVOU      64(BX), X4
+	PXOR       64(R12), X4
+	MOVOU      80(BX), X5
+	PXOR       80(R12), X5
+	MOVOU      96(BX), X6
+	PXOR       96(R12), X6
+	MOVOU      112(BX), X7
+	PXOR       112(R12), X7
+	MOVOU      (AX), X15
+	MOVQ       R10, (R13)
+	PXOR       X15, X0
+	MOVOU      -128(R8), X12
+	PXOR       X15, X1
+	PSHUFB     (CX), X12
+	PXOR       X15, X2
+	MOVQ       R11, 8(R13)
+	PXOR       X15, X3
+	PXOR       X11, X12
+	PXOR       X15, X4
+	PXOR       X11, X11
+	PXOR       X15, X5
+	MOVQ       R11, DI
+	PXOR       X15, X6
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, (DX), X13
+	PXOR       X15, X7
+	PXOR       X13, X8
+	MOVOU      16(AX), X15
+	SARQ       $0x3f, DI
+	AESENC     X15, X0
+	CRC32Q     -128(R8), R9
+	AESENC     X15, X1
+	PSHUFD     $0x4e, X12, X13
+	AESENC     X15, X2
+	ANDL       $0x00000087, DI
+	PXOR       X12, X13
+	AESENC     X15, X3
+	PCLMULQDQ  $0x11, (DX), X12
+	AESENC     X15, X4
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	AESENC     X15, X5
+	PXOR       X12, X10
+	AESENC     X15, X6
+	PCLMULQDQ  $0x00, 2752(DX), X13
+	AESENC     X15, X7
+	MOVQ       R10, 16(R13)
+	MOVOU      32(AX), X15
+	CRC32Q     -120(R8), R9
+	AESENC     X15, X0
+	PXOR       X13, X9
+	AESENC     X15, X1
+	MOVQ       R11, 24(R13)
+	AESENC     X15, X2
+	MOVOU      -112(R8), X12
+	AESENC     X15, X3
+	PSHUFB     (CX), X12
+	AESENC     X15, X4
+	MOVQ       R11, DI
+	AESENC     X15, X5
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, 16(DX), X13
+	PXOR       X13, X8
+	AESENC     X15, X6
+	SARQ       $0x3f, DI
+	AESENC     X15, X7
+	CRC32Q     -112(R8), R9
+	MOVOU      48(AX), X15
+	PSHUFD     $0x4e, X12, X13
+	AESENC     X15, X0
+	ANDL       $0x00000087, DI
+	AESENC     X15, X1
+	PXOR       X12, X13
+	AESENC     X15, X2
+	PCLMULQDQ  $0x11, 16(DX), X12
+	AESENC     X15, X3
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	AESENC     X15, X4
+	PXOR       X12, X10
+	AESENC     X15, X5
+	PCLMULQDQ  $0x00, 2768(DX), X13
+	AESENC     X15, X6
+	MOVQ       R10, 32(R13)
+	AESENC     X15, X7
+	CRC32Q     -104(R8), R9
+	MOVOU      64(AX), X15
+	PXOR       X13, X9
+	MOVQ       R11, 40(R13)
+	AESENC     X15, X0
+	MOVOU      -96(R8), X12
+	AESENC     X15, X1
+	PSHUFB     (CX), X12
+	AESENC     X15, X2
+	MOVQ       R11, DI
+	AESENC     X15, X3
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, 32(DX), X13
+	AESENC     X15, X4
+	PXOR       X13, X8
+	AESENC     X15, X5
+	SARQ       $0x3f, DI
+	AESENC     X15, X6
+	PSHUFD     $0x4e, X12, X13
+	AESENC     X15, X7
+	CRC32Q     -96(R8), R9
+	MOVOU      80(AX), X15
+	ANDL       $0x00000087, DI
+	AESENC     X15, X0
+	PXOR       X12, X13
+	AESENC     X15, X1
+	PCLMULQDQ  $0x11, 32(DX), X12
+	AESENC     X15, X2
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	AESENC     X15, X3
+	PXOR       X12, X10
+	PCLMULQDQ  $0x00, 2784(DX), X13
+	AESENC     X15, X4
+	MOVQ       R10, 48(R13)
+	AESENC     X15, X5
+	PXOR       X13, X9
+	AESENC     X15, X6
+	CRC32Q     -88(R8), R9
+	AESENC     X15, X7
+	MOVQ       R11, 56(R13)
+	MOVOU      96(AX), X15
+	MOVOU      -80(R8), X12
+	AESENC     X15, X0
+	PSHUFB     (CX), X12
+	AESENC     X15, X1
+	MOVQ       R11, DI
+	AESENC     X15, X2
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, 48(DX), X13
+	AESENC     X15, X3
+	PXOR       X13, X8
+	AESENC     X15, X4
+	SARQ       $0x3f, DI
+	AESENC     X15, X5
+	PSHUFD     $0x4e, X12, X13
+	AESENC     X15, X6
+	CRC32Q     -80(R8), R9
+	ANDL       $0x00000087, DI
+	AESENC     X15, X7
+	PXOR       X12, X13
+	MOVOU      112(AX), X15
+	PCLMULQDQ  $0x11, 48(DX), X12
+	AESENC     X15, X0
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	AESENC     X15, X1
+	PXOR       X12, X10
+	AESENC     X15, X2
+	PCLMULQDQ  $0x00, 2800(DX), X13
+	AESENC     X15, X3
+	PXOR       X13, X9
+	AESENC     X15, X4
+	MOVQ       R10, 64(R13)
+	AESENC     X15, X5
+	CRC32Q     -72(R8), R9
+	AESENC     X15, X6
+	MOVOU      -64(R8), X12
+	AESENC     X15, X7
+	MOVQ       R11, 72(R13)
+	MOVOU      128(AX), X15
+	PSHUFB     (CX), X12
+	AESENC     X15, X0
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, 64(DX), X13
+	MOVQ       R11, DI
+	AESENC     X15, X1
+	PXOR       X13, X8
+	AESENC     X15, X2
+	PSHUFD     $0x4e, X12, X13
+	AESENC     X15, X3
+	SARQ       $0x3f, DI
+	AESENC     X15, X4
+	CRC32Q     -64(R8), R9
+	AESENC     X15, X5
+	PXOR       X12, X13
+	AESENC     X15, X6
+	ANDL       $0x00000087, DI
+	AESENC     X15, X7
+	PCLMULQDQ  $0x11, 64(DX), X12
+	MOVOU      144(AX), X15
+	PXOR       X12, X10
+	AESENC     X15, X0
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	AESENC     X15, X1
+	PCLMULQDQ  $0x00, 2816(DX), X13
+	AESENC     X15, X2
+	PXOR       X13, X9
+	AESENC     X15, X3
+	MOVQ       R10, 80(R13)
+	CRC32Q     -56(R8), R9
+	AESENC     X15, X4
+	MOVOU      -48(R8), X12
+	AESENC     X15, X5
+	MOVQ       R11, 88(R13)
+	AESENC     X15, X6
+	PSHUFB     (CX), X12
+	AESENC     X15, X7
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, 80(DX), X13
+	MOVOU      160(AX), X15
+	MOVQ       R11, DI
+	AESENC     X15, X0
+	PXOR       X13, X8
+	AESENC     X15, X1
+	PSHUFD     $0x4e, X12, X13
+	AESENC     X15, X2
+	SARQ       $0x3f, DI
+	AESENC     X15, X3
+	CRC32Q     -48(R8), R9
+	AESENC     X15, X4
+	PXOR       X12, X13
+	AESENC     X15, X5
+	ANDL       $0x00000087, DI
+	AESENC     X15, X6
+	PCLMULQDQ  $0x11, 80(DX), X12
+	AESENC     X15, X7
+	PXOR       X12, X10
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	MOVOU      176(AX), X15
+	PCLMULQDQ  $0x00, 2832(DX), X13
+	AESENC     X15, X0
+	PXOR       X13, X9
+	AESENC     X15, X1
+	MOVQ       R10, 96(R13)
+	AESENC     X15, X2
+	CRC32Q     -40(R8), R9
+	AESENC     X15, X3
+	MOVOU      -32(R8), X12
+	AESENC     X15, X4
+	MOVQ       R11, 104(R13)
+	AESENC     X15, X5
+	PSHUFB     (CX), X12
+	AESENC     X15, X6
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, 96(DX), X13
+	AESENC     X15, X7
+	MOVQ       R11, DI
+	MOVOU      192(AX), X15
+	PXOR       X13, X8
+	AESENC     X15, X0
+	PSHUFD     $0x4e, X12, X13
+	AESENC     X15, X1
+	SARQ       $0x3f, DI
+	CRC32Q     -32(R8), R9
+	AESENC     X15, X2
+	PXOR       X12, X13
+	AESENC     X15, X3
+	ANDL       $0x00000087, DI
+	AESENC     X15, X4
+	PCLMULQDQ  $0x11, 96(DX), X12
+	AESENC     X15, X5
+	PXOR       X12, X10
+	AESENC     X15, X6
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	AESENC     X15, X7
+	PCLMULQDQ  $0x00, 2848(DX), X13
+	MOVOU      208(AX), X15
+	PXOR       X13, X9
+	AESENC     X15, X0
+	MOVQ       R10, 112(R13)
+	AESENC     X15, X1
+	CRC32Q     -24(R8), R9
+	AESENC     X15, X2
+	MOVOU      -16(R8), X12
+	AESENC     X15, X3
+	MOVQ       R11, 120(R13)
+	AESENC     X15, X4
+	PSHUFB     (CX), X12
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, 112(DX), X13
+	AESENC     X15, X5
+	MOVQ       R11, DI
+	AESENC     X15, X6
+	PXOR       X13, X8
+	AESENC     X15, X7
+	PSHUFD     $0x4e, X12, X13
+	MOVOU      224(AX), X15
+	SARQ       $0x3f, DI
+	AESENCLAST X15, X0
+	CRC32Q     -16(R8), R9
+	AESENCLAST X15, X1
+	PXOR       X12, X13
+	AESENCLAST X15, X2
+	ANDL       $0x00000087, DI
+	AESENCLAST X15, X3
+	PCLMULQDQ  $0x11, 112(DX), X12
+	AESENCLAST X15, X4
+	PXOR       X12, X10
+	AESENCLAST X15, X5
+	ADDQ       R10, R10
+	ADCQ       R11, R11
+	XORQ       DI, R10
+	AESENCLAST X15, X6
+	PCLMULQDQ  $0x00, 2864(DX), X13
+	AESENCLAST X15, X7
+	PXOR       X13, X9
+	CRC32Q     -8(R8), R9
+	PXOR       (R12), X0
+	MOVOU      X0, (R8)
+	PXOR       16(R12), X1
+	MOVOU      X1, 16(R8)
+	PXOR       32(R12), X2
+	MOVOU      X2, 32(R8)
+	PXOR       48(R12), X3
+	MOVOU      X3, 48(R8)
+	PXOR       64(R12), X4
+	MOVOU      X4, 64(R8)
+	PXOR       80(R12), X5
+	MOVOU      X5, 80(R8)
+	PXOR       96(R12), X6
+	MOVOU      X6, 96(R8)
+	PXOR       112(R12), X7
+	MOVOU      X7, 112(R8)
+	ADDQ       $0x00000080, BX
+	ADDQ       $0x00000080, R8
+	XCHGQ      R12, R13
+	ADDQ       $0x00000080, DX
+	LEAQ       3328(CX), DI
+	CMPQ       DX, DI
+	JNE        group4
+	PXOR       X8, X9
+	PXOR       X10, X9
+	MOVOU      X9, X12
+	PSLLDQ     $0x08, X12
+	PSRLDQ     $0x08, X9
+	PXOR       X12, X8
+	PXOR       X9, X10
+	MOVOU      X8, X12
+	PCLMULQDQ  $0x00, 576(CX), X12
+	PSHUFD     $0x4e, X8, X8
+	PXOR       X12, X8
+	MOVOU      X8, X12
+	PCLMULQDQ  $0x00, 576(CX), X12
+	PSHUFD     $0x4e, X8, X8
+	PXOR       X12, X8
+	PXOR       X10, X8
+	MOVOU      X8, X11
+	PXOR       X8, X8
+	PXOR       X9, X9
+	PXOR       X10, X10
+	MOVQ       SI, DI
+	SHLQ       $0x07, DI
+	ADDQ       16(SP), DI
+	NEGQ       DI
+	LEAQ       3328(CX)(DI*1), DI
+	LEAQ       1280(CX), DX
+	CMPQ       SI, $0x10
+	CMOVQLE    DI, DX
+
+group4:
+sealed:
+	DECQ      SI
+	JNE       unit
+	MOVOU     -128(R8), X12
+	PSHUFB    (CX), X12
+	PXOR      X11, X12
+	PXOR      X11, X11
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, (DX), X13
+	PXOR      X13, X8
+	CRC32Q    -128(R8), R9
+	PSHUFD    $0x4e, X12, X13
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, (DX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 2752(DX), X13
+	CRC32Q    -120(R8), R9
+	PXOR      X13, X9
+	MOVOU     -112(R8), X12
+	PSHUFB    (CX), X12
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, 16(DX), X13
+	PXOR      X13, X8
+	CRC32Q    -112(R8), R9
+	PSHUFD    $0x4e, X12, X13
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, 16(DX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 2768(DX), X13
+	CRC32Q    -104(R8), R9
+	PXOR      X13, X9
+	MOVOU     -96(R8), X12
+	PSHUFB    (CX), X12
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, 32(DX), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	CRC32Q    -96(R8), R9
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, 32(DX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 2784(DX), X13
+	PXOR      X13, X9
+	CRC32Q    -88(R8), R9
+	MOVOU     -80(R8), X12
+	PSHUFB    (CX), X12
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, 48(DX), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	CRC32Q    -80(R8), R9
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, 48(DX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 2800(DX), X13
+	PXOR      X13, X9
+	CRC32Q    -72(R8), R9
+	MOVOU     -64(R8), X12
+	PSHUFB    (CX), X12
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, 64(DX), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	CRC32Q    -64(R8), R9
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, 64(DX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 2816(DX), X13
+	PXOR      X13, X9
+	CRC32Q    -56(R8), R9
+	MOVOU     -48(R8), X12
+	PSHUFB    (CX), X12
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, 80(DX), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	CRC32Q    -48(R8), R9
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, 80(DX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 2832(DX), X13
+	PXOR      X13, X9
+	CRC32Q    -40(R8), R9
+	MOVOU     -32(R8), X12
+	PSHUFB    (CX), X12
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, 96(DX), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	CRC32Q    -32(R8), R9
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, 96(DX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 2848(DX), X13
+	PXOR      X13, X9
+	CRC32Q    -24(R8), R9
+	MOVOU     -16(R8), X12
+	PSHUFB    (CX), X12
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, 112(DX), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	CRC32Q    -16(R8), R9
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, 112(DX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 2864(DX), X13
+	PXOR      X13, X9
+	CRC32Q    -8(R8), R9
+	ADDQ      $0x00000080, DX
+	CMPQ      24(SP), $0x00
+	JEQ       lengths
+
+rest:
+	MOVQ  24(SP), DI
+	TESTQ DI, DI
+	JEQ   restDone
+
+part:
+	MOVOU      (BX), X0
+	PXOR       (R12), X0
+	MOVOU      (AX), X15
+	PXOR       X15, X0
+	MOVOU      16(AX), X15
+	AESENC     X15, X0
+	MOVOU      32(AX), X15
+	AESENC     X15, X0
+	MOVOU      48(AX), X15
+	AESENC     X15, X0
+	MOVOU      64(AX), X15
+	AESENC     X15, X0
+	MOVOU      80(AX), X15
+	AESENC     X15, X0
+	MOVOU      96(AX), X15
+	AESENC     X15, X0
+	MOVOU      112(AX), X15
+	AESENC     X15, X0
+	MOVOU      128(AX), X15
+	AESENC     X15, X0
+	MOVOU      144(AX), X15
+	AESENC     X15, X0
+	MOVOU      160(AX), X15
+	AESENC     X15, X0
+	MOVOU      176(AX), X15
+	AESENC     X15, X0
+	MOVOU      192(AX), X15
+	AESENC     X15, X0
+	MOVOU      208(AX), X15
+	AESENC     X15, X0
+	MOVOU      224(AX), X15
+	AESENCLAST X15, X0
+	PXOR       (R12), X0
+	MOVOU      X0, (R8)
+	MOVOU      X0, X12
+	PSHUFB     (CX), X12
+	PXOR       X11, X12
+	PXOR       X11, X11
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, (DX), X13
+	PXOR       X13, X8
+	PSHUFD     $0x4e, X12, X13
+	PXOR       X12, X13
+	PCLMULQDQ  $0x11, (DX), X12
+	PXOR       X12, X10
+	PCLMULQDQ  $0x00, 2752(DX), X13
+	PXOR       X13, X9
+	ADDQ       $0x10, BX
+	ADDQ       $0x10, R8
+	ADDQ       $0x10, DX
+	ADDQ       $0x10, R12
+	SUBQ       $0x10, DI
+	JGT        part
+
+restDone:
+	MOVQ work+32(FP), DX
+	LEAQ 63(DX), BX
+	ANDQ $-64, BX
+	LEAQ 128(BX), DX
+	MOVQ BX, R12
+	MOVQ DX, R13
+	MOVQ ivs+8(FP), DX
+	ADDQ $0x10, DX
+	MOVQ DX, ivs+8(FP)
+	MOVQ (DX), R10
+	MOVQ 8(DX), R11
+	MOVQ R12, DX
+	LEAQ 128(DX), BX
+
+tweaks5:
+	MOVQ R10, (DX)
+	MOVQ R11, 8(DX)
+	MOVQ R11, SI
+	SARQ $0x3f, SI
+	ANDL $0x00000087, SI
+	ADDQ R10, R10
+	ADCQ R11, R11
+	XORQ SI, R10
+	ADDQ $0x10, DX
+	CMPQ DX, BX
+	JNE  tweaks5
+
+lengths:
+	MOVQ jobs+40(FP), DX
+	MOVQ (DX), BX
+	MOVQ 32(DX), SI
+	ADDQ SI, BX
+	ANDQ $0x0000007f, SI
+	SUBQ SI, BX
+
+sumWord:
+	CMPQ   SI, $0x08
+	JLT    sumByte
+	CRC32Q (BX), R9
+	ADDQ   $0x08, BX
+	SUBQ   $0x08, SI
+	JMP    sumWord
+
+sumByte:
+	TESTQ  SI, SI
+	JEQ    sumDone
+	CRC32B (BX), R9
+	INCQ   BX
+	DECQ   SI
+	JMP    sumByte
+
+sumDone:
+	NOTL      R9
+	MOVL      R9, 84(DX)
+	MOVQ      jobs+40(FP), BX
+	MOVQ      32(BX), DX
+	MOVQ      56(BX), BX
+	ADDQ      DX, BX
+	XORQ      DX, DX
+	SHLQ      $0x03, DX
+	SHLQ      $0x03, BX
+	MOVQ      DX, X12
+	PINSRQ    $0x01, BX, X12
+	PXOR      X11, X12
+	PSHUFD    $0x4e, X12, X13
+	PXOR      X12, X13
+	MOVOU     X12, X14
+	PCLMULQDQ $0x00, 3312(CX), X14
+	PCLMULQDQ $0x11, 3312(CX), X12
+	PCLMULQDQ $0x00, 6064(CX), X13
+	PXOR      X14, X8
+	PXOR      X12, X10
+	PXOR      X13, X9
+	PXOR      X8, X9
+	PXOR      X10, X9
+	MOVOU     X9, X12
+	PSLLDQ    $0x08, X12
+	PSRLDQ    $0x08, X9
+	PXOR      X12, X8
+	PXOR      X9, X10
+	MOVOU     X8, X12
+	PCLMULQDQ $0x00, 576(CX), X12
+	PSHUFD    $0x4e, X8, X8
+	PXOR      X12, X8
+	MOVOU     X8, X12
+	PCLMULQDQ $0x00, 576(CX), X12
+	PSHUFD    $0x4e, X8, X8
+	PXOR      X12, X8
+	PXOR      X10, X8
+	MOVOU     X8, X11
+	PXOR      X8, X8
+	PXOR      X9, X9
+	PXOR      X10, X10
+	PSHUFB    (CX), X11
+	MOVOU     (SP), X12
+	PXOR      X12, X11
+	MOVQ      tags+56(FP), DX
+	MOVOU     X11, (DX)
+	MOVQ      stride+64(FP), BX
+	ADDQ      BX, DX
+	MOVQ      DX, tags+56(FP)
+	ADDQ      $0x00000080, jobs+40(FP)
+	DECQ      n+48(FP)
+	JNE       job
+	XORL      R10, R10
+	XORL      R11, R11
+	PXOR      X0, X0
+	MOVOU     X0, (SP)
+	PXOR      X0, X0
+	PXOR      X1, X1
+	PXOR      X2, X2
+	PXOR      X3, X3
+	PXOR      X4, X4
+	PXOR      X5, X5
+	PXOR      X6, X6
+	PXOR      X7, X7
+	PXOR      X8, X8
+	PXOR      X9, X9
+	PXOR      X10, X10
+	PXOR      X11, X11
+	PXOR      X12, X12
+	PXOR      X13, X13
+	PXOR      X14, X14
+	PXOR      X15, X15
+	RET
+
+// func xtsGMACOpenAESNIr14(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
+// Requires: AES, CMOV, PCLMULQDQ, SSE2, SSE4.1, SSSE3
+TEXT ·xtsGMACOpenAESNIr14(SB), NOSPLIT, $32-72
+	MOVQ keys+0(FP), AX
+	MOVQ tab+24(FP), CX
+	MOVQ work+32(FP), DX
+	LEAQ 63(DX), R11
+	ANDQ $-64, R11
+	LEAQ 128(R11), R12
+	MOVQ ivs+8(FP), DX
+	MOVQ (DX), R9
+	MOVQ 8(DX), R10
+	MOVQ R11, DX
+	LEAQ 128(DX), BX
+
+tweaks1:
+	MOVQ R9, (DX)
+	MOVQ R10, 8(DX)
+	MOVQ R10, SI
+	SARQ $0x3f, SI
+	ANDL $0x00000087, SI
+	ADDQ R9, R9
+	ADCQ R10, R10
+	XORQ SI, R9
+	ADDQ $0x10, DX
+	CMPQ DX, BX
+	JNE  tweaks1
+
+job:
+	PXOR       X8, X8
+	PXOR       X9, X9
+	PXOR       X10, X10
+	PXOR       X11, X11
+	MOVQ       jobs+40(FP), DX
+	MOVQ       24(DX), BX
+	MOVQ       (DX), R8
+	MOVQ       32(DX), DI
+	MOVQ       DI, SI
+	SHRQ       $0x07, SI
+	ANDQ       $0x0000007f, DI
+	LEAQ       31(DI), DX
+	ANDQ       $-16, DX
+	MOVQ       DX, 16(SP)
+	MOVQ       SI, R13
+	SHLQ       $0x07, R13
+	ADDQ       16(SP), R13
+	NEGQ       R13
+	LEAQ       3328(CX)(R13*1), R13
+	LEAQ       1280(CX), DX
+	CMPQ       SI, $0x10
+	CMOVQLE    R13, DX
+	MOVQ       DI, 24(SP)
+	MOVQ       mac+16(FP), DI
+	MOVQ       jobs+40(FP), R13
+	MOVQ       72(R13), R14
+	MOVL       80(R13), R13
+	BTSQ       $0x38, R13
+	MOVQ       R14, X12
+	PINSRQ     $0x01, R13, X12
+	MOVOU      (DI), X15
+	PXOR       X15, X12
+	MOVOU      16(DI), X15
+	AESENC     X15, X12
+	MOVOU      32(DI), X15
+	AESENC     X15, X12
+	MOVOU      48(DI), X15
+	AESENC     X15, X12
+	MOVOU      64(DI), X15
+	AESENC     X15, X12
+	MOVOU      80(DI), X15
+	AESENC     X15, X12
+	MOVOU      96(DI), X15
+	AESENC     X15, X12
+	MOVOU      112(DI), X15
+	AESENC     X15, X12
+	MOVOU      128(DI), X15
+	AESENC     X15, X12
+	MOVOU      144(DI), X15
+	AESENC     X15, X12
+	MOVOU      160(DI), X15
+	AESENC     X15, X12
+	MOVOU      176(DI), X15
+	AESENC     X15, X12
+	MOVOU      192(DI), X15
+	AESENC     X15, X12
+	MOVOU      208(DI), X15
+	AESENC     X15, X12
+	MOVOU      224(DI), X15
+	AESENCLAST X15, X12
+	MOVOU      X12, (SP)
+	MOVQ       jobs+40(FP), DI
+	MOVQ       48(DI), R13
+	MOVQ       56(DI), DI
+
+ad:
+	CMPQ      DI, $0x40
+	JLE       adLast
+	MOVOU     (R13), X12
+	PSHUFB    (CX), X12
+	PXOR      X11, X12
+	PXOR      X11, X11
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, 3264(CX), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, 3264(CX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 6016(CX), X13
+	PXOR      X13, X9
+	MOVOU     16(R13), X12
+	PSHUFB    (CX), X12
+	PXOR      X11, X12
+	PXOR      X11, X11
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, 3280(CX), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, 3280(CX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 6032(CX), X13
+	PXOR      X13, X9
+	MOVOU     32(R13), X12
+	PSHUFB    (CX), X12
+	PXOR      X11, X12
+	PXOR      X11, X11
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, 3296(CX), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, 3296(CX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 6048(CX), X13
+	PXOR      X13, X9
+	MOVOU     48(R13), X12
+	PSHUFB    (CX), X12
+	PXOR      X11, X12
+	PXOR      X11, X11
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, 3312(CX), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, 3312(CX), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 6064(CX), X13
+	PXOR      X13, X9
+	PXOR      X8, X9
+	PXOR      X10, X9
+	MOVOU     X9, X12
+	PSLLDQ    $0x08, X12
+	PSRLDQ    $0x08, X9
+	PXOR      X12, X8
+	PXOR      X9, X10
+	MOVOU     X8, X12
+	PCLMULQDQ $0x00, 576(CX), X12
+	PSHUFD    $0x4e, X8, X8
+	PXOR      X12, X8
+	MOVOU     X8, X12
+	PCLMULQDQ $0x00, 576(CX), X12
+	PSHUFD    $0x4e, X8, X8
+	PXOR      X12, X8
+	PXOR      X10, X8
+	MOVOU     X8, X11
+	PXOR      X8, X8
+	PXOR      X9, X9
+	PXOR      X10, X10
+	ADDQ      $0x40, R13
+	SUBQ      $0x40, DI
+	JMP       ad
+
+adLast:
+	TESTQ DI, DI
+	JEQ   adDone
+	LEAQ  15(DI), R14
+	ANDQ  $-16, R14
+	NEGQ  R14
+	ADDQ  DX, R14
+
+adBlock:
+	MOVOU     (R13), X12
+	PSHUFB    (CX), X12
+	PXOR      X11, X12
+	PXOR      X11, X11
+	MOVOU     X12, X13
+	PCLMULQDQ $0x00, (R14), X13
+	PXOR      X13, X8
+	PSHUFD    $0x4e, X12, X13
+	PXOR      X12, X13
+	PCLMULQDQ $0x11, (R14), X12
+	PXOR      X12, X10
+	PCLMULQDQ $0x00, 2752(R14), X13
+	PXOR      X13, X9
+	ADDQ      $0x10, R14
+	ADDQ      $0x10, R13
+	SUBQ      $0x10, DI
+	JGT       adBlock
+
+adDone:
+	TESTQ SI, SI
+	JEQ   rest
+
+unit:
+	CMPQ SI, $0x01
+	JNE  same2
+	CMPQ 24(SP), $0x00
+	JNE  same2
+	MOVQ ivs+8(FP), DI
+	ADDQ $0x10, DI
+	MOVQ DI, ivs+8(FP)
+	MOVQ (DI), R9
+	MOVQ 8(DI), R10
+
+same2:
+	MOVOU      (BX), X0
+	PXOR       (R11), X0
+	MOVOU      16(BX), X1
+	PXOR       16(R11), X1
+	MOVOU      32(BX), X2
+	PXOR       32(R11), X2
+	MOVOU      48(BX), X3
+	PXOR       48(R11), X3
+	MOVOU      64(BX), X4
+	PXOR       64(R11), X4
+	MOVOU      80(BX), X5
+	PXOR       80(R11), X5
+	MOVOU      96(BX), X6
+	PXOR       96(R11), X6
+	MOVOU      112(BX), X7
+	PXOR       112(R11), X7
+	MOVOU      (AX), X15
+	PXOR       X15, X0
+	MOVQ       R9, (R12)
+	PXOR       X15, X1
+	MOVOU      (BX), X12
+	PXOR       X15, X2
+	MOVQ       R10, 8(R12)
+	PXOR       X15, X3
+	PSHUFB     (CX), X12
+	PXOR       X15, X4
+	PXOR       X11, X12
+	PXOR       X15, X5
+	MOVQ       R10, DI
+	PXOR       X15, X6
+	PXOR       X11, X11
+	PXOR       X15, X7
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, (DX), X13
+	MOVOU      16(AX), X15
+	SARQ       $0x3f, DI
+	AESDEC     X15, X0
+	PXOR       X13, X8
+	AESDEC     X15, X1
+	ANDL       $0x00000087, DI
+	AESDEC     X15, X2
+	PSHUFD     $0x4e, X12, X13
+	AESDEC     X15, X3
+	PXOR       X12, X13
+	AESDEC     X15, X4
+	ADDQ       R9, R9
+	ADCQ       R10, R10
+	XORQ       DI, R9
+	AESDEC     X15, X5
+	PCLMULQDQ  $0x11, (DX), X12
+	AESDEC     X15, X6
+	PXOR       X12, X10
+	AESDEC     X15, X7
+	MOVQ       R9, 16(R12)
+	MOVOU      32(AX), X15
+	PCLMULQDQ  $0x00, 2752(DX), X13
+	AESDEC     X15, X0
+	MOVQ       R10, 24(R12)
+	AESDEC     X15, X1
+	PXOR       X13, X9
+	AESDEC     X15, X2
+	MOVOU      16(BX), X12
+	AESDEC     X15, X3
+	MOVQ       R10, DI
+	AESDEC     X15, X4
+	PSHUFB     (CX), X12
+	AESDEC     X15, X5
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, 16(DX), X13
+	AESDEC     X15, X6
+	SARQ       $0x3f, DI
+	AESDEC     X15, X7
+	PXOR       X13, X8
+	MOVOU      48(AX), X15
+	AESDEC     X15, X0
+	PSHUFD     $0x4e, X12, X13
+	AESDEC     X15, X1
+	ANDL       $0x00000087, DI
+	AESDEC     X15, X2
+	PXOR       X12, X13
+	AESDEC     X15, X3
+	ADDQ       R9, R9
+	ADCQ       R10, R10
+	XORQ       DI, R9
+	AESDEC     X15, X4
+	PCLMULQDQ  $0x11, 16(DX), X12
+	AESDEC     X15, X5
+	PXOR       X12, X10
+	AESDEC     X15, X6
+	MOVQ       R9, 32(R12)
+	AESDEC     X15, X7
+	PCLMULQDQ  $0x00, 2768(DX), X13
+	MOVOU      64(AX), X15
+	PXOR       X13, X9
+	AESDEC     X15, X0
+	MOVQ       R10, 40(R12)
+	AESDEC     X15, X1
+	MOVOU      32(BX), X12
+	AESDEC     X15, X2
+	MOVQ       R10, DI
+	AESDEC     X15, X3
+	PSHUFB     (CX), X12
+	AESDEC     X15, X4
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, 32(DX), X13
+	AESDEC     X15, X5
+	SARQ       $0x3f, DI
+	AESDEC     X15, X6
+	PXOR       X13, X8
+	AESDEC     X15, X7
+	PSHUFD     $0x4e, X12, X13
+	MOVOU      80(AX), X15
+	ANDL       $0x00000087, DI
+	AESDEC     X15, X0
+	PXOR       X12, X13
+	AESDEC     X15, X1
+	PCLMULQDQ  $0x11, 32(DX), X12
+	AESDEC     X15, X2
+	ADDQ       R9, R9
+	ADCQ       R10, R10
+	XORQ       DI, R9
+	AESDEC     X15, X3
+	PXOR       X12, X10
+	AESDEC     X15, X4
+	MOVQ       R9, 48(R12)
+	AESDEC     X15, X5
+	PCLMULQDQ  $0x00, 2784(DX), X13
+	AESDEC     X15, X6
+	PXOR       X13, X9
+	AESDEC     X15, X7
+	MOVQ       R10, 56(R12)
+	MOVOU      96(AX), X15
+	AESDEC     X15, X0
+	MOVOU      48(BX), X12
+	AESDEC     X15, X1
+	PSHUFB     (CX), X12
+	AESDEC     X15, X2
+	MOVQ       R10, DI
+	AESDEC     X15, X3
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, 48(DX), X13
+	AESDEC     X15, X4
+	SARQ       $0x3f, DI
+	AESDEC     X15, X5
+	PXOR       X13, X8
+	AESDEC     X15, X6
+	PSHUFD     $0x4e, X12, X13
+	AESDEC     X15, X7
+	ANDL       $0x00000087, DI
+	MOVOU      112(AX), X15
+	PXOR       X12, X13
+	AESDEC     X15, X0
+	PCLMULQDQ  $0x11, 48(DX), X12
+	AESDEC     X15, X1
+	ADDQ       R9, R9
+	ADCQ       R10, R10
+	XORQ       DI, R9
+	AESDEC     X15, X2
+	PXOR       X12, X10
+	AESDEC     X15, X3
+	PCLMULQDQ  $0x00, 2800(DX), X13
+	AESDEC     X15, X4
+	MOVQ       R9, 64(R12)
+	AESDEC     X15, X5
+	PXOR       X13, X9
+	AESDEC     X15, X6
+	MOVQ       R10, 72(R12)
+	AESDEC     X15, X7
+	MOVOU      64(BX), X12
+	MOVOU      128(AX), X15
+	PSHUFB     (CX), X12
+	AESDEC     X15, X0
+	MOVQ       R10, DI
+	AESDEC     X15, X1
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, 64(DX), X13
+	AESDEC     X15, X2
+	PXOR       X13, X8
+	AESDEC     X15, X3
+	SARQ       $0x3f, DI
+	AESDEC     X15, X4
+	PSHUFD     $0x4e, X12, X13
+	AESDEC     X15, X5
+	ANDL       $0x00000087, DI
+	AESDEC     X15, X6
+	PXOR       X12, X13
+	AESDEC     X15, X7
+	PCLMULQDQ  $0x11, 64(DX), X12
+	MOVOU      144(AX), X15
+	AESDEC     X15, X0
+	ADDQ       R9, R9
+	ADCQ       R10, R10
+	XORQ       DI, R9
+	AESDEC     X15, X1
+	PXOR       X12, X10
+	AESDEC     X15, X2
+	PCLMULQDQ  $0x00, 2816(DX), X13
+	AESDEC     X15, X3
+	MOVQ       R9, 80(R12)
+	AESDEC     X15, X4
+	PXOR       X13, X9
+	AESDEC     X15, X5
+	MOVQ       R10, 88(R12)
+	AESDEC     X15, X6
+	MOVOU      80(BX), X12
+	AESDEC     X15, X7
+	PSHUFB     (CX), X12
+	MOVOU      160(AX), X15
+	MOVQ       R10, DI
+	AESDEC     X15, X0
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, 80(DX), X13
+	AESDEC     X15, X1
+	PXOR       X13, X8
+	AESDEC     X15, X2
+	SARQ       $0x3f, DI
+	AESDEC     X15, X3
+	PSHUFD     $0x4e, X12, X13
+	AESDEC     X15, X4
+	PXOR       X12, X13
+	AESDEC     X15, X5
+	ANDL       $0x00000087, DI
+	AESDEC     X15, X6
+	PCLMULQDQ  $0x11, 80(DX), X12
+	AESDEC     X15, X7
+	ADDQ       R9, R9
+	ADCQ       R10, R10
+	XORQ       DI, R9
+	MOVOU      176(AX), X15
+	PXOR       X12, X10
+	AESDEC     X15, X0
+	PCLMULQDQ  $0x00, 2832(DX), X13
+	AESDEC     X15, X1
+	MOVQ       R9, 96(R12)
+	AESDEC     X15, X2
+	PXOR       X13, X9
+	AESDEC     X15, X3
+	MOVOU      96(BX), X12
+	AESDEC     X15, X4
+	MOVQ       R10, 104(R12)
+	AESDEC     X15, X5
+	PSHUFB     (CX), X12
+	AESDEC     X15, X6
+	MOVQ       R10, DI
+	AESDEC     X15, X7
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, 96(DX), X13
+	MOVOU      192(AX), X15
+	AESDEC     X15, X0
+	PXOR       X13, X8
+	AESDEC     X15, X1
+	SARQ       $0x3f, DI
+	AESDEC     X15, X2
+	PSHUFD     $0x4e, X12, X13
+	AESDEC     X15, X3
+	PXOR       X12, X13
+	AESDEC     X15, X4
+	ANDL       $0x00000087, DI
+	AESDEC     X15, X5
+	PCLMULQDQ  $0x11, 96(DX), X12
+	AESDEC     X15, X6
+	PXOR       X12, X10
+	AESDEC     X15, X7
+	ADDQ       R9, R9
+	ADCQ       R10, R10
+	XORQ       DI, R9
+	MOVOU      208(AX), X15
+	PCLMULQDQ  $0x00, 2848(DX), X13
+	AESDEC     X15, X0
+	MOVQ       R9, 112(R12)
+	AESDEC     X15, X1
+	PXOR       X13, X9
+	AESDEC     X15, X2
+	MOVOU      112(BX), X12
+	AESDEC     X15, X3
+	MOVQ       R10, 120(R12)
+	AESDEC     X15, X4
+	PSHUFB     (CX), X12
+	AESDEC     X15, X5
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, 112(DX), X13
+	AESDEC     X15, X6
+	MOVQ       R10, DI
+	AESDEC     X15, X7
+	PXOR       X13, X8
+	MOVOU      224(AX), X15
+	SARQ       $0x3f, DI
+	AESDECLAST X15, X0
+	PSHUFD     $0x4e, X12, X13
+	AESDECLAST X15, X1
+	PXOR       X12, X13
+	AESDECLAST X15, X2
+	ANDL       $0x00000087, DI
+	AESDECLAST X15, X3
+	PCLMULQDQ  $0x11, 112(DX), X12
+	AESDECLAST X15, X4
+	PXOR       X12, X10
+	AESDECLAST X15, X5
+	ADDQ       R9, R9
+	ADCQ       R10, R10
+	XORQ       DI, R9
+	AESDECLAST X15, X6
+	PCLMULQDQ  $0x00, 2864(DX), X13
+	AESDECLAST X15, X7
+	PXOR       X13, X9
+	PXOR       (R11), X0
+	MOVOU      X0, (R8)
+	PXOR       16(R11), X1
+	MOVOU      X1, 16(R8)
+	PXOR       32(R11), X2
+	MOVOU      X2, 32(R8)
+	PXOR       48(R11), X3
+	MOVOU      X3, 48(R8)
+	PXOR       64(R11), X4
+	MOVOU      X4, 64(R8)
+	PXOR       80(R11), X5
+	MOVOU      X5, 80(R8)
+	PXOR       96(R11), X6
+	MOVOU      X6, 96(R8)
+	PXOR       112(R11), X7
+	MOVOU      X7, 112(R8)
+	ADDQ       $0x00000080, BX
+	ADDQ       $0x00000080, R8
+	XCHGQ      R11, R12
+	DECQ       SI
+	ADDQ       $0x00000080, DX
+	LEAQ       3328(CX), DI
+	CMPQ       DX, DI
+	JNE        group3
+	PXOR       X8, X9
+	PXOR       X10, X9
+	MOVOU      X9, X12
+	PSLLDQ     $0x08, X12
+	PSRLDQ     $0x08, X9
+	PXOR       X12, X8
+	PXOR       X9, X10
+	MOVOU      X8, X12
+	PCLMULQDQ  $0x00, 576(CX), X12
+	PSHUFD     $0x4e, X8, X8
+	PXOR       X12, X8
+	MOVOU      X8, X12
+	PCLMULQDQ  $0x00, 576(CX), X12
+	PSHUFD     $0x4e, X8, X8
+	PXOR       X12, X8
+	PXOR       X10, X8
+	MOVOU      X8, X11
+	PXOR       X8, X8
+	PXOR       X9, X9
+	PXOR       X10, X10
+	MOVQ       SI, DI
+	SHLQ       $0x07, DI
+	ADDQ       16(SP), DI
+	NEGQ       DI
+	LEAQ       3328(CX)(DI*1), DI
+	LEAQ       1280(CX), DX
+	CMPQ       SI, $0x10
+	CMOVQLE    DI, DX
+
+group3:
+	TESTQ SI, SI
+	JNE   unit
+	CMPQ  24(SP), $0x00
+	JEQ   lengths
+
+rest:
+	MOVQ  24(SP), DI
+	TESTQ DI, DI
+	JEQ   restDone
+
+part:
+	MOVOU      (BX), X0
+	MOVOU      X0, X12
+	PXOR       (R11), X0
+	MOVOU      (AX), X15
+	PXOR       X15, X0
+	MOVOU      16(AX), X15
+	AESDEC     X15, X0
+	MOVOU      32(AX), X15
+	AESDEC     X15, X0
+	MOVOU      48(AX), X15
+	AESDEC     X15, X0
+	MOVOU      64(AX), X15
+	AESDEC     X15, X0
+	MOVOU      80(AX), X15
+	AESDEC     X15, X0
+	MOVOU      96(AX), X15
+	AESDEC     X15, X0
+	MOVOU      112(AX), X15
+	AESDEC     X15, X0
+	MOVOU      128(AX), X15
+	AESDEC     X15, X0
+	MOVOU      144(AX), X15
+	AESDEC     X15, X0
+	MOVOU      160(AX), X15
+	AESDEC     X15, X0
+	MOVOU      176(AX), X15
+	AESDEC     X15, X0
+	MOVOU      192(AX), X15
+	AESDEC     X15, X0
+	MOVOU      208(AX), X15
+	AESDEC     X15, X0
+	MOVOU      224(AX), X15
+	AESDECLAST X15, X0
+	PXOR       (R11), X0
+	MOVOU      X0, (R8)
+	PSHUFB     (CX), X12
+	PXOR       X11, X12
+	PXOR       X11, X11
+	MOVOU      X12, X13
+	PCLMULQDQ  $0x00, (DX), X13
+	PXOR       X13, X8
+	PSHUFD     $0x4e, X12, X13
+	PXOR       X12, X13
+	PCLMULQDQ  $0x11, (DX), X12
+	PXOR       X12, X10
+	PCLMULQDQ  $0x00, 2752(DX), X13
+	PXOR       X13, X9
+	ADDQ       $0x10, BX
+	ADDQ       $0x10, R8
+	ADDQ       $0x10, DX
+	ADDQ       $0x10, R11
+	SUBQ       $0x10, DI
+	JGT        part
+
+restDone:
+	MOVQ work+32(FP), DX
+	LEAQ 63(DX), BX
+	ANDQ $-64, BX
+	LEAQ 128(BX), DX
+	MOVQ BX, R11
+	MOVQ DX, R12
+	MOVQ ivs+8(FP), DX
+	ADDQ $0x10, DX
+	MOVQ DX, ivs+8(FP)
+	MOVQ (DX), R9
+	MOVQ 8(DX), R10
+	MOVQ R11, DX
+	LEAQ 128(DX), BX
+
+tweaks4:
+	MOVQ R9, (DX)
+	MOVQ R10, 8(DX)
+	MOVQ R10, SI
+	SARQ $0x3f, SI
+	ANDL $0x00000087, SI
+	ADDQ R9, R9
+	ADCQ R10, R10
+	XORQ SI, R9
+	ADDQ $0x10, DX
+	CMPQ DX, BX
+	JNE  tweaks4
+
+lengths:
+	MOVQ      jobs+40(FP), BX
+	MOVQ      32(BX), DX
+	MOVQ      56(BX), BX
+	ADDQ      DX, BX
+	XORQ      DX, DX
+	SHLQ      $0x03, DX
+	SHLQ      $0x03, BX
+	MOVQ      DX, X12
+	PINSRQ    $0x01, BX, X12
+	PXOR      X11, X12
+	PSHUFD    $0x4e, X12, X13
+	PXOR      X12, X13
+	MOVOU     X12, X14
+	PCLMULQDQ $0x00, 3312(CX), X14
+	PCLMULQDQ $0x11, 3312(CX), X12
+	PCLMULQDQ $0x00, 6064(CX), X13
+	PXOR      X14, X8
+	PXOR      X12, X10
+	PXOR      X13, X9
+	PXOR      X8, X9
+	PXOR      X10, X9
+	MOVOU     X9, X12
+	PSLLDQ    $0x08, X12
+	PSRLDQ    $0x08, X9
+	PXOR      X12, X8
+	PXOR      X9, X10
+	MOVOU     X8, X12
+	PCLMULQDQ $0x00, 576(CX), X12
+	PSHUFD    $0x4e, X8, X8
+	PXOR      X12, X8
+	MOVOU     X8, X12
+	PCLMULQDQ $0x00, 576(CX), X12
+	PSHUFD    $0x4e, X8, X8
+	PXOR      X12, X8
+	PXOR      X10, X8
+	MOVOU     X8, X11
+	PXOR      X8, X8
+	PXOR      X9, X9
+	PXOR      X10, X10
+	PSHUFB    (CX), X11
+	MOVOU     (SP), X12
+	PXOR      X12, X11
+	MOVQ      tags+56(FP), DX
+	MOVOU     X11, (DX)
+	MOVQ      stride+64(FP), BX
+	ADDQ      BX, DX
+	MOVQ      DX, tags+56(FP)
+	ADDQ      $0x00000080, jobs+40(FP)
+	DECQ      n+48(FP)
+	JNE       job
+	XORL      R9, R9
+	XORL      R10, R10
+	PXOR      X0, X0
+	MOVOU     X0, (SP)
+	PXOR      X0, X0
+	PXOR      X1, X1
+	PXOR      X2, X2
+	PXOR      X3, X3
+	PXOR      X4, X4
+	PXOR      X5, X5
+	PXOR      X6, X6
+	PXOR      X7, X7
+	PXOR      X8, X8
+	PXOR      X9, X9
+	PXOR      X10, X10
+	PXOR      X11, X11
+	PXOR      X12, X12
+	PXOR      X13, X13
+	PXOR      X14, X14
+	PXOR      X15, X15
 	RET
 
 // func cbcGMACOpenVAES512r10(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)

@@ -14,6 +14,16 @@ func xtsGMACSealVAES512r10(keys *byte, ivs *byte, mac *byte, tab *byte, work *by
 //go:noescape
 func xtsGMACOpenVAES512r10(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
 
+// xtsGMACSealAESNIr10 encrypts n > 0 jobs, sums them and writes their tags, stride bytes apart.
+//
+//go:noescape
+func xtsGMACSealAESNIr10(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
+
+// xtsGMACOpenAESNIr10 decrypts n > 0 jobs and writes the tags they should have, stride bytes apart.
+//
+//go:noescape
+func xtsGMACOpenAESNIr10(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
+
 // xtsGMACSealVAES512r14 encrypts n > 0 jobs, sums them and writes their tags, stride bytes apart.
 //
 //go:noescape
@@ -23,6 +33,16 @@ func xtsGMACSealVAES512r14(keys *byte, ivs *byte, mac *byte, tab *byte, work *by
 //
 //go:noescape
 func xtsGMACOpenVAES512r14(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
+
+// xtsGMACSealAESNIr14 encrypts n > 0 jobs, sums them and writes their tags, stride bytes apart.
+//
+//go:noescape
+func xtsGMACSealAESNIr14(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
+
+// xtsGMACOpenAESNIr14 decrypts n > 0 jobs and writes the tags they should have, stride bytes apart.
+//
+//go:noescape
+func xtsGMACOpenAESNIr14(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
 
 // cbcGMACOpenVAES512r10 decrypts n > 0 jobs and writes the tags they should have, stride bytes apart.
 //

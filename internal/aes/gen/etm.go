@@ -24,6 +24,8 @@ func etm(c *gen) {
 	for _, r := range []int{10, 14} {
 		etmWide(c, &xtsWide{}, r)
 		etmWide(c, &xtsWide{decrypt: true}, r)
+		xtsNarrow(c, &xtsWide{}, r)
+		xtsNarrow(c, &xtsWide{decrypt: true}, r)
 	}
 	for _, r := range rounds {
 		etmWide(c, &cbcWide{}, r)
@@ -68,10 +70,7 @@ func etmWide(c *gen, mode etmMode, r int) {
 		gcmKernel: gcmKernel{open: mode.opens(), summing: !mode.opens(), macOnly: true, rounds: r, a: z[:4], hasher: hasher{c: c, wide: true,
 			lo: z[8], mid: z[9], hi: z[10], y: z[11], t: [4]reg.VecPhysical{z[12], z[13], z[14], z[15]}}}}
 	e.ops = &gcmWideOps{gcmKernel: &e.gcmKernel, k: e.k}
-	name, doc := "Seal", "encrypts n > 0 jobs, sums them and writes their tags, stride bytes apart."
-	if e.open {
-		name, doc = "Open", "decrypts n > 0 jobs and writes the tags they should have, stride bytes apart."
-	}
+	name, doc := e.title()
 	c.fn(fmt.Sprintf("%s%sVAES512r%d", mode.name(), name, r), etmSig, doc)
 	e.layout = etmLayout
 	e.registers()
@@ -80,15 +79,31 @@ func etmWide(c *gen, mode etmMode, r int) {
 	e.load(e.mask, z[6])
 	e.mask = z[6]
 	mode.begin(e)
-	e.jobs()
+	e.jobs(e)
 	mode.end(e)
 	e.zero(z[0])
 	e.load(z[0].AsX(), e.ej0)
 	c.retZ()
 }
 
+// title returns the end of the function's name, and what it does.
+func (e *etmKernel) title() (name, doc string) {
+	if e.open {
+		return "Open", "decrypts n > 0 jobs and writes the tags they should have, stride bytes apart."
+	}
+	return "Seal", "encrypts n > 0 jobs, sums them and writes their tags, stride bytes apart."
+}
+
+// etmParts is what differs between registers of 512 and 128 bits.
+type etmParts interface {
+	maskOfTag()
+	sealUnits()
+	openUnits()
+	rest()
+}
+
 // jobs runs every job.
-func (e *etmKernel) jobs() {
+func (e *etmKernel) jobs(p etmParts) {
 	c := e.c
 	c.Label("job")
 	e.clear()
@@ -98,21 +113,21 @@ func (e *etmKernel) jobs() {
 	}
 	e.lengths()
 	c.MOVQ(e.rem, e.saved)
-	e.maskOfTag()
+	p.maskOfTag()
 	e.mode.beginJob(e)
 	e.ops.additional()
 	c.TESTQ(e.units, e.units)
 	c.JEQ(operand.LabelRef("rest"))
 	if e.open {
-		e.openUnits()
+		p.openUnits()
 	} else {
-		e.sealUnits()
+		p.sealUnits()
 	}
 	c.CMPQ(e.saved, operand.Imm(0))
 	c.JEQ(operand.LabelRef("lengths"))
 	c.Label("rest")
 	c.MOVQ(e.saved, e.rem)
-	e.rest()
+	p.rest()
 	e.mode.endRest(e)
 	c.Label("lengths")
 	if !e.open {
