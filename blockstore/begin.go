@@ -19,6 +19,9 @@ func (s *Store) begin(l *label, rec *replay) error {
 	if rec.recovered == nil {
 		return s.beginFresh(l, rec)
 	}
+	if err := s.reserveReplayed(); err != nil {
+		return err
+	}
 	if err := rec.recovered.Settle(s.ctx); err != nil {
 		return fmt.Errorf("blockstore: make the journal durable: %w", err)
 	}

@@ -284,7 +284,10 @@ func (s *Store) runCheckpoint(p *plan, req checkpointRequest) error {
 
 // settle makes the checkpoint what readers see; its label is durable.
 func (s *Store) settle(p *plan, edit *metaEdit, next *label) {
-	edit.publish(next.root, next.height)
+	edit.publish(next.root, next.height) // before the overlay forgets: who finds nothing there looks here
+	if f := s.opts.Tune.Settling; f != nil {
+		f()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, h := range p.holes {
@@ -343,9 +346,9 @@ func (s *Store) cutFile(size int64) error {
 		l.Lock()
 		defer l.Unlock()
 	}
-	for g := range s.metaSpace {
-		if g >= groupsFor(blocks) {
-			delete(s.metaSpace, g)
+	for k := range s.metaSpace {
+		if s.lay.pair(k) >= end {
+			delete(s.metaSpace, k)
 		}
 	}
 	if err := s.file.Truncate(end); err != nil {

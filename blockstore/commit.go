@@ -20,6 +20,7 @@ func (s *Store) View(fn func(*Tx) error) error {
 		return err
 	}
 	defer s.gate.leave()
+	s.pacing.Load().note()
 	n := s.acquire()
 	defer s.release(n)
 	id := goroutineID()
@@ -50,6 +51,7 @@ func (s *Store) Update(fn func(*Tx) error) error {
 		return err
 	}
 	defer s.gate.leave()
+	defer s.foreground()()
 	seq, err := s.update(fn, false)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package blockstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/cofferdb/coffer/dek"
@@ -20,6 +21,13 @@ type Conversion struct {
 	// AcceptLoss turns blocks that do not authenticate into lost records, so
 	// that they need no key. Reads of them fail from then on.
 	AcceptLoss bool
+	// Back allows the target to be what an unfinished conversion comes from: that
+	// one is turned around, and every block ends where it began.
+	Back bool
+	// Purge overwrites journal files, too, before they are removed: see [Store.Purge].
+	Purge bool
+	// Pace is how fast it may go; the zero Pace adapts to what else goes on.
+	Pace Pace
 }
 
 // ConversionError refuses a conversion while another one is unfinished.
@@ -47,7 +55,7 @@ func (e *ConversionError) Unwrap() error { return fault.State }
 // Convert starts the conversion of all blocks to another key or suite, while
 // the volume is used. A conversion to the target that the volume records as
 // unfinished goes on where it was; another target is refused then with a
-// [ConversionError].
+// [ConversionError], except the way back: see Conversion.Back.
 func (s *Store) Convert(ctx context.Context, c Conversion) (*Converter, error) {
 	return s.startConversion(ctx, func(l *label) (Conversion, error) { return s.resolveTarget(l, c) })
 }
@@ -66,6 +74,7 @@ func (s *Store) ResumeConversion(ctx context.Context) (*Converter, error) {
 
 // resolveTarget fills in what the caller left out and checks it against the label.
 func (s *Store) resolveTarget(l *label, c Conversion) (Conversion, error) {
+	back := c.goesBack(l)
 	setDefault(&c.Suite, l.write().suite)
 	switch {
 	case c.Suite == None:
@@ -80,8 +89,8 @@ func (s *Store) resolveTarget(l *label, c Conversion) (Conversion, error) {
 	}
 	if l.conv.op != opNone {
 		to := &l.slots[l.conv.to]
-		if to.key != c.Key || to.suite != c.Suite {
-			return c, fault.Hint(s.conversionError(l, false), "finish it first; it continues to its recorded target")
+		if !back && (to.key != c.Key || to.suite != c.Suite) {
+			return c, fault.Hint(s.conversionError(l, false), "finish it first, it continues to its recorded target; or turn it around (in Go Conversion.Back)")
 		}
 		return c, nil
 	}
@@ -112,14 +121,17 @@ func (s *Store) startConversion(ctx context.Context, target func(*label) (Conver
 	l := s.label.Load()
 	c, err := target(l)
 	if err == nil {
-		err = mayConvertTo(c.Suite)
+		err = errors.Join(c.Pace.check(), mayConvertTo(c.Suite))
 	}
 	if err != nil {
 		return nil, err
 	}
-	if l.conv.op == opNone {
+	switch {
+	case l.conv.op == opNone:
 		err = s.recordConversion(ctx, c)
-	} else {
+	case c.goesBack(l):
+		err = s.turnAround(ctx, c.Key)
+	default:
 		err = s.takeUp(l)
 	}
 	if err != nil {
@@ -129,8 +141,11 @@ func (s *Store) startConversion(ctx context.Context, target func(*label) (Conver
 	to := l.conv.to
 	v := s.newConverter(l.conv.op, to, c)
 	v.stale = func(r *record) bool { return r.kind == recordData && r.slot != to }
+	if c.Purge {
+		s.journal.Wipe()
+	}
 	s.conv = v
-	go v.run()
+	v.start()
 	return v, nil
 }
 

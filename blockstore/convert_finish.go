@@ -1,6 +1,7 @@
 package blockstore
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -14,35 +15,14 @@ const scrubGroups = 512
 // finish, after the proof that no record is stale: overwrite the older slots
 // of the tag blocks, drop the old key from the label and the journal, and give it back.
 func (v *Converter) finish() (kept int, err error) {
-	s := v.s
-	var groups []uint64
-	scrub := func() error {
-		defer func() { groups = groups[:0] }()
-		if len(groups) == 0 {
-			return nil
-		}
-		return s.checkpoint(v.ctx, checkpointRequest{groups: groups})
-	}
-	err = s.eachGroup(v.ctx, func(g uint64, _ *metaBlock, err error) error {
-		if err != nil {
-			return err
-		}
-		if groups = append(groups, g); len(groups) == scrubGroups {
-			return scrub()
-		}
-		return nil
-	})
-	if err == nil {
-		err = scrub()
-	}
-	if err != nil {
+	if err := v.s.rewriteTags(v.ctx); err != nil {
 		return 0, err
 	}
 	if v.op == opNone {
 		return 0, v.dropEpochs()
 	}
 	if v.op != opDecrypt {
-		if err := v.wipeFree(); err != nil {
+		if err := v.s.wipeFree(v.ctx); err != nil {
 			return 0, err
 		}
 	}
@@ -97,4 +77,29 @@ func (v *Converter) dropKey() (kept int, err error) {
 		}
 	}
 	return kept, nil
+}
+
+// rewriteTags writes every tag block anew, into its other slot.
+func (s *Store) rewriteTags(ctx context.Context) error {
+	var groups []uint64
+	scrub := func() error {
+		defer func() { groups = groups[:0] }()
+		if len(groups) == 0 {
+			return nil
+		}
+		return s.checkpoint(ctx, checkpointRequest{groups: groups})
+	}
+	err := s.eachGroup(ctx, func(g uint64, _ *metaBlock, err error) error {
+		if err != nil {
+			return err
+		}
+		if groups = append(groups, g); len(groups) == scrubGroups {
+			return scrub()
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return scrub()
 }

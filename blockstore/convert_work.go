@@ -157,10 +157,21 @@ func (v *Converter) group(ctx context.Context, g uint64) error {
 // batch reads blocks of one group and writes them back as a lazy commit,
 // except those that somebody has written meanwhile.
 func (v *Converter) batch(ctx context.Context, batch []placed) error {
+	if len(batch) == 0 {
+		return ctx.Err()
+	}
 	if err := v.wait(ctx); err != nil {
 		return err
 	}
-	batch, err := v.read(batch)
+	start, err := v.pace.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		v.pace.end(start, len(batch)*int(v.s.lay.blockSize))
+		v.measure(time.Now())
+	}()
+	batch, err = v.read(batch)
 	if err != nil || len(batch) == 0 {
 		return err
 	}

@@ -27,8 +27,9 @@ type Progress struct {
 	Total          uint64        `json:"total"` // blocks
 	Done           uint64        `json:"done"`
 	Damaged        uint64        `json:"damaged"`
-	BytesPerSecond float64       `json:"bytes_per_second"`
-	Remaining      time.Duration `json:"remaining"` // an estimate; 0 where there is none yet
+	BytesPerSecond float64       `json:"bytes_per_second"` // re-sealed lately, pauses left out
+	Remaining      time.Duration `json:"remaining"`        // nanoseconds, an estimate by the speed of late; 0 where there is none
+	Share          float64       `json:"share"`            // of the time that re-sealing is at work: see Pace
 }
 
 // Converter is a conversion under way. Its methods may be called from any goroutine.
@@ -39,7 +40,7 @@ type Converter struct {
 	accept  bool
 	stale   func(r *record) bool // whether a record is to be re-sealed
 	current uint32               // of an epoch's re-seal: the epoch it seals under; later ones are not its business
-	begun   time.Time
+	pace    *pacer
 	cancel  context.CancelFunc
 	ctx     context.Context
 	over    chan struct{}
@@ -55,18 +56,29 @@ type Converter struct {
 	paused  chan struct{} // closed when it goes on; nil while running
 	state   string
 	damaged map[uint64]struct{}
+	speed   speed
 	result  Result
 	err     error
 }
 
 func (s *Store) newConverter(op operation, to uint8, c Conversion) *Converter {
-	v := &Converter{s: s, op: op, to: to, accept: c.AcceptLoss, begun: time.Now(), over: make(chan struct{}),
+	v := &Converter{s: s, op: op, to: to, accept: c.AcceptLoss, over: make(chan struct{}),
 		work: c.Workers, state: "running", damaged: make(map[uint64]struct{})}
 	setDefault(&v.work, s.opts.Workers)
 	v.work = min(v.work, resealBytes/int(s.lay.blockSize))
+	if s.opts.Tune.Inline {
+		c.Pace = Pace{Share: 1}
+	}
+	v.pace = newPacer(c.Pace, v.work)
 	v.ctx, v.cancel = context.WithCancel(s.ctx)
 	v.total.Store(s.lay.blocks(s.laterSize()))
 	return v
+}
+
+// start begins the work; convMu is held.
+func (v *Converter) start() {
+	v.s.pacing.Store(v.pace)
+	go v.run()
 }
 
 func (v *Converter) finished() bool {
@@ -110,7 +122,17 @@ func (v *Converter) Pause() {
 	defer v.mu.Unlock()
 	if v.paused == nil && v.state == "running" {
 		v.paused, v.state = make(chan struct{}), "paused"
+		v.speed.stop()
 	}
+}
+
+// SetPace changes the pace of a conversion under way.
+func (v *Converter) SetPace(p Pace) error {
+	if err := p.check(); err != nil {
+		return err
+	}
+	v.pace.set(p)
+	return nil
 }
 
 // Resume goes on after Pause.
@@ -129,11 +151,11 @@ func (v *Converter) Progress() Progress {
 	defer v.mu.Unlock()
 	p := Progress{Operation: v.op.String(), State: v.state, Total: v.total.Load(), Damaged: uint64(len(v.damaged))}
 	p.Done = min(v.passed.Load(), p.Total)
-	if took := time.Since(v.begun).Seconds(); took > 0 {
-		p.BytesPerSecond = float64(v.converted.Load()) * float64(v.s.lay.blockSize) / took
-		if p.Done > 0 && p.State == "running" {
-			p.Remaining = time.Duration(took * float64(p.Total-p.Done) / float64(p.Done) * float64(time.Second))
-		}
+	p.Share = v.pace.now()
+	blocks, passed := v.speed.rates()
+	p.BytesPerSecond = blocks * float64(v.s.lay.blockSize)
+	if passed > 0 && p.State == "running" {
+		p.Remaining = time.Duration(float64(p.Total-p.Done) / passed * float64(time.Second))
 	}
 	return p
 }
@@ -162,5 +184,6 @@ func (v *Converter) end(complete bool, kept int, err error) {
 	}
 	v.mu.Unlock()
 	v.cancel()
+	v.s.pacing.CompareAndSwap(v.pace, nil)
 	close(v.over)
 }

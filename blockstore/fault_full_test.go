@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/cofferdb/coffer/internal/fault"
 	"github.com/cofferdb/coffer/internal/fsx"
 )
 
@@ -199,4 +200,61 @@ func (f *faultRun) readable(disk *fsx.Mem) (noticed bool) {
 func requireMarkedError(t *testing.T, err error, what string) {
 	t.Helper()
 	(&randomAttack{arena: &arena{t: t}, steps: []string{what}}).requireMarked(err)
+}
+
+// TestFullDiskAfterPowerCut: what is recovered gets its space when the volume
+// is opened, or the open is refused and nothing has changed; no checkpoint
+// fails for it later.
+func TestFullDiskAfterPowerCut(t *testing.T) {
+	ctx := context.Background()
+	refused := 0
+	for seed := range uint64(20) {
+		f := faultStart(t).on(t, fmt.Sprintf("seed %d", seed))
+		o := faultOptions(f.disk)
+		s, err := Open("v", f.keys, &o)
+		require.NoError(t, err)
+		f.s = s
+		require.NoError(t, f.update(map[uint64]uint64{90: 1, 91: 2, 120: 3}))
+		reserved := f.disk.Used()
+		cut := f.disk.Crash(rand.New(rand.NewPCG(seed, 1)))
+		_ = s.Close()
+		f.disk = cut
+
+		if lost := reserved - cut.Used(); lost > 0 {
+			cut.SetCapacity(cut.Used() + lost/2)
+			before := volumeBytes(t, cut)
+			o := faultOptions(cut)
+			if early, err := Open("v", f.keys, &o); err == nil {
+				require.NoError(t, early.Close(), "what was lost is the journal's alone")
+			} else {
+				refused++
+				require.ErrorIs(t, err, syscall.ENOSPC, f.what)
+				require.Contains(t, fault.HintOf(err), "free space")
+				require.True(t, bytes.HasPrefix(volumeBytes(t, cut), before), f.what)
+			}
+			o.ReadOnly = true
+			reader, err := Open("v", f.keys, &o)
+			require.NoError(t, err, f.what)
+			f.requireState(reader)
+			require.NoError(t, reader.Close())
+		}
+		cut.SetCapacity(0)
+		o = faultOptions(cut)
+		s, err = Open("v", f.keys, &o)
+		require.NoError(t, err, f.what)
+		f.s = s
+		cut.SetCapacity(1)
+		require.NoError(t, f.settle(s.Checkpoint(ctx)), f.what)
+		require.NoError(t, s.Close(), f.what)
+		cut.SetCapacity(0)
+		f.recovers()
+	}
+	require.Positive(t, refused)
+}
+
+func volumeBytes(t *testing.T, disk *fsx.Mem) []byte {
+	t.Helper()
+	data, err := disk.ReadFile("v")
+	require.NoError(t, err)
+	return data
 }

@@ -66,6 +66,14 @@ type Info struct {
 	Lineage     int             `json:"lineage"`  // of those, the ones an anchor can be checked against
 	RedoSeq     uint64          `json:"redo_sequence"`
 	Segments    []SegmentInfo   `json:"segments"`
+	// Backups are those recorded in the volume, oldest first; what happened to them since nobody knows.
+	Backups []BackupRecord `json:"backups"`
+	// BackupsProblem says why the records cannot be read; Backups is empty then.
+	BackupsProblem string `json:"backups_problem,omitempty"`
+	// Retain is how many journal segments that recovery no longer needs are kept; -1 is all.
+	Retain int `json:"retain"`
+	// Restored: the volume, or what it was restored from, was once restored from a backup.
+	Restored bool `json:"restored"`
 }
 
 func (l *label) info() *Info {
@@ -73,7 +81,7 @@ func (l *label) info() *Info {
 	i := &Info{UUID: l.volume, Suite: w.suite.String(), Encrypted: w.suite != None, BlockSize: l.blockSize, Size: l.size, Blocks: l.blocks(),
 		Generation: l.generation, Clean: l.clean, Created: time.Unix(l.created, 0).UTC(), WriteKey: w.key, JournalKey: l.journalKey,
 		JournalKeys: append([]dek.ID{}, l.journalKeys...), Labels: [2]string{"ok", "ok"}, Sessions: l.last().ordinal, Lineage: len(l.lineage),
-		RedoSeq: l.redo.Seq, Segments: []SegmentInfo{}, Keys: []KeyInfo{}}
+		RedoSeq: l.redo.Seq, Segments: []SegmentInfo{}, Keys: []KeyInfo{}, Backups: []BackupRecord{}, Retain: int(l.retain), Restored: l.restored != 0}
 	for n := range l.slots {
 		k := &l.slots[n]
 		if k.state == slotLive && k.suite != None {
@@ -132,7 +140,22 @@ func Inspect(path string, o *Options) (info *Info, err error) {
 		return nil, fmt.Errorf("blockstore: list the journal: %w", err)
 	}
 	info.addSegments(list, l)
-	return info, nil
+	return info, info.addBackups(f, l)
+}
+
+// addBackups lists the recorded backups. Records that cannot be read are no
+// error: the rest is as good without them.
+func (i *Info) addBackups(f fsx.File, l *label) error {
+	list, err := readRegistry(f, l)
+	if err != nil {
+		if !isBad(err) {
+			return err
+		}
+		i.BackupsProblem = err.Error()
+		return nil
+	}
+	i.Backups = append(i.Backups, list...)
+	return nil
 }
 
 // Info returns what the label says now, and the journal's segments.
@@ -140,6 +163,9 @@ func (s *Store) Info() (*Info, error) {
 	l := s.label.Load()
 	i := l.info()
 	i.Size, i.Blocks = s.Size(), s.Blocks()
+	if err := s.addBackups(i); err != nil {
+		return nil, err
+	}
 	if s.journal != nil {
 		i.addSegments(s.journal.Segments(), l)
 		return i, nil

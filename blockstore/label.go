@@ -130,6 +130,10 @@ type label struct {
 	journalKey  dek.ID   // of new segments; zero is plain
 	journalKeys []dek.ID // that count from redo on; a zero ID allows plain segments
 	lineage     []session
+
+	retain   int32       // journal segments kept for roll-forward; -1 all
+	registry registryRef // of backups
+	restored uint64      // ordinal of the session that the last restore began; 0 none
 }
 
 func (l *label) clone() *label {

@@ -19,6 +19,10 @@ const (
 	epochBytes     = 48
 	offJournalKeys = offSlots + maxSlots*slotBytes      // 4352
 	offLineage     = offJournalKeys + maxJournalKeys*16 // 4864
+	offRetain      = 208
+	offRegistry    = 212
+	offReserved3   = 249
+	offRestored    = offLineage + maxLineage*32 // 6912
 	offLabelMAC    = 8128
 	offLabelCRC    = 8188
 )
@@ -65,6 +69,9 @@ func (l *label) encode() []byte {
 	b[181], b[182] = byte(len(l.journalKeys)), byte(len(l.lineage))
 	le.PutUint64(b[184:], uint64(l.created))
 	copy(b[192:], l.journalKey[:])
+	le.PutUint32(b[offRetain:], uint32(l.retain))
+	l.registry.encode(b[offRegistry:offReserved3])
+	le.PutUint64(b[offRestored:], l.restored)
 	for i := range l.slots {
 		l.slots[i].encode(b[offSlots+i*slotBytes:][:slotBytes])
 	}
@@ -137,6 +144,9 @@ func decodeLabel(b []byte) (*label, error) {
 		macSlot:        b[177],
 		conv:           conversion{operation(b[178]), b[179], b[180]},
 		journalKey:     dek.ID(b[192:208]),
+		retain:         int32(le.Uint32(b[offRetain:])),
+		registry:       decodeRegistryRef(b[offRegistry:offReserved3]),
+		restored:       le.Uint64(b[offRestored:]),
 	}
 	l.redo.Segment, l.redo.Seq, l.redo.Chain = le.Uint64(b[112:]), le.Uint64(b[120:]), [32]byte(b[128:160])
 	l.root = childRef{b[45] == 1, b[46], [32]byte(b[64:96])}
@@ -238,11 +248,17 @@ func (l *label) check(b []byte) error {
 	if err := l.checkDirection(); err != nil {
 		return err
 	}
+	if l.retain < -1 {
+		return fmt.Errorf("%d segments to be kept", l.retain)
+	}
+	if err := l.registry.check(); err != nil {
+		return err
+	}
 	if err := l.checkCounters(); err != nil {
 		return err
 	}
-	for _, r := range [][]byte{b[208:offSlots], b[offJournalKeys+16*len(l.journalKeys) : offLineage],
-		b[offLineage+32*len(l.lineage) : offLabelMAC], b[offLabelMAC+32 : offLabelCRC]} {
+	for _, r := range [][]byte{b[offReserved3:offSlots], b[offJournalKeys+16*len(l.journalKeys) : offLineage],
+		b[offLineage+32*len(l.lineage) : offRestored], b[offRestored+8 : offLabelMAC], b[offLabelMAC+32 : offLabelCRC]} {
 		if err := allZero(r); err != nil {
 			return err
 		}
@@ -267,7 +283,7 @@ func (l *label) checkDirection() error {
 const maxCounter = 1 << 62
 
 func (l *label) checkCounters() error {
-	all := []uint64{l.generation, l.redo.Segment, l.redo.Seq, l.mustReach, l.durableThrough}
+	all := []uint64{l.generation, l.redo.Segment, l.redo.Seq, l.mustReach, l.durableThrough, l.restored}
 	for i := range l.slots {
 		for _, e := range l.slots[i].epochs {
 			all = append(all, e.reserved)

@@ -18,7 +18,7 @@ func (s *Store) resealEpochs() {
 		return
 	}
 	s.conv = s.epochConverter(l)
-	go s.conv.run()
+	s.conv.start()
 }
 
 func (s *Store) epochConverter(l *label) *Converter {

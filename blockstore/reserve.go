@@ -10,15 +10,22 @@ import (
 // first time and for the metadata over them, so that a checkpoint cannot fail
 // for want of it. The writer lock is held.
 func (s *Store) reserve(st *txState) error {
-	var from, to int64 // the run of bytes collected so far
 	if err := s.readable(st); err != nil {
 		return err
 	}
-	for _, b := range sortedBlocks(st.writes) {
+	return s.reserveBlocks(sortedBlocks(st.writes), func(b uint64) (bool, error) {
 		if st.writes[b].page == nil {
-			continue
+			return true, nil
 		}
-		have, err := s.allocated(b)
+		return s.allocated(b)
+	})
+}
+
+// reserveBlocks reserves the space of the blocks, in order, that have none yet by allocated.
+func (s *Store) reserveBlocks(blocks []uint64, allocated func(b uint64) (bool, error)) error {
+	var from, to int64 // the run of bytes collected so far
+	for _, b := range blocks {
+		have, err := allocated(b)
 		if err != nil {
 			return err
 		}
@@ -35,6 +42,23 @@ func (s *Store) reserve(st *txState) error {
 		to = off + s.lay.blockSize
 	}
 	return s.allocate(from, to)
+}
+
+// reserveReplayed reserves again what recovered commits need: a power cut may
+// have taken back reservations that no sync had covered. It changes no byte of
+// the volume, so a refusal for want of space leaves everything as it was.
+func (s *Store) reserveReplayed() error {
+	err := s.reserveBlocks(s.over.blocksUpTo(0, latest), func(b uint64) (bool, error) {
+		if v, hole := s.over.find(b, latest); hole || v == nil || v.kind != verPage {
+			return true, nil
+		}
+		return false, s.allocateMeta(b / perGroup)
+	})
+	if err != nil {
+		return fault.Hint(fmt.Errorf("blockstore: space for what the journal holds: %w", err),
+			"free space on the disk and open the volume again, or open it read-only; nothing is lost")
+	}
+	return nil
 }
 
 // readable refuses a transaction that a checkpoint could not bring to its
@@ -74,8 +98,7 @@ func (s *Store) allocate(from, to int64) error {
 		return nil
 	}
 	if err := s.file.Allocate(from, to-from); err != nil {
-		return fault.Hint(fmt.Errorf("blockstore: reserve space for %d bytes: %w", to-from, err),
-			"free space on the disk; nothing was committed")
+		return fault.Hint(fmt.Errorf("blockstore: reserve space for %d bytes: %w", to-from, err), "free space on the disk; nothing was committed")
 	}
 	return nil
 }
@@ -105,18 +128,19 @@ func (s *Store) allocated(b uint64) (bool, error) {
 }
 
 func (s *Store) allocateMeta(g uint64) error {
-	if _, ok := s.metaSpace[g]; ok {
-		return nil
+	if s.metaSpace == nil {
+		s.metaSpace = make(map[metaKey]struct{})
 	}
 	for level := uint8(0); level <= maxLevel; level++ {
-		off := s.lay.pair(metaKey{level, g / span[level]})
+		k := metaKey{level, g / span[level]}
+		if _, ok := s.metaSpace[k]; ok {
+			continue
+		}
+		off := s.lay.pair(k)
 		if err := s.allocate(off, off+pairSize); err != nil {
 			return err
 		}
+		s.metaSpace[k] = struct{}{}
 	}
-	if s.metaSpace == nil {
-		s.metaSpace = make(map[uint64]struct{})
-	}
-	s.metaSpace[g] = struct{}{}
 	return nil
 }

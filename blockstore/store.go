@@ -48,8 +48,8 @@ type Store struct {
 
 	writer   sync.Mutex    // held by the one write transaction until its commit has its place in the journal
 	writerID atomic.Uint64 // goroutine that holds writer, 0 if none
-	// metaSpace is the set of new groups whose metadata has its space; writer guards it.
-	metaSpace map[uint64]struct{}
+	// metaSpace is the set of metadata blocks whose pairs were given their space; writer guards it.
+	metaSpace map[metaKey]struct{}
 
 	mu    sync.RWMutex // guards the fields below
 	over  overlay
@@ -63,8 +63,9 @@ type Store struct {
 	reserved  bool       // seals were reserved in this session
 	firstCopy int        // copy of the label to be written first
 
-	convMu sync.Mutex // guards conv
-	conv   *Converter // the conversion that runs, nil if none
+	convMu sync.Mutex            // guards conv
+	conv   *Converter            // the conversion that runs, nil if none
+	pacing atomic.Pointer[pacer] // of the conversion that runs, nil if none
 
 	failure    atomic.Pointer[error] // why writes are refused until the volume is opened again
 	gate       gate

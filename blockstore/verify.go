@@ -27,7 +27,7 @@ const maxProblems = 10000
 
 // Problem is one thing that is not as it should be.
 type Problem struct {
-	Kind   string `json:"kind"`   // label, tree, tag, block or journal
+	Kind   string `json:"kind"`   // label, registry, tree, tag, block or journal
 	Block  uint64 `json:"block"`  // number of the block, or of the first one that a tag or tree block leads to
 	Blocks uint64 `json:"blocks"` // how many blocks cannot be read for it; 0 where the problem is none of a block's
 	Detail string `json:"detail"`
@@ -101,6 +101,9 @@ func (s *Store) Verify(ctx context.Context, o VerifyOptions) (*Report, error) {
 	if err := s.verifyLabels(r); err != nil {
 		return nil, err
 	}
+	if err := s.verifyRegistry(r); err != nil {
+		return nil, err
+	}
 	if err := s.verifyGroups(ctx, o, r); err != nil {
 		return nil, err
 	}
@@ -124,6 +127,22 @@ func (s *Store) verifyLabels(r *Report) error {
 			r.add(Problem{Kind: "label", err: fmt.Errorf("copy %d: %w", i+1, err)})
 		}
 	}
+	return nil
+}
+
+// verifyRegistry checks the records of backups.
+func (s *Store) verifyRegistry(r *Report) error {
+	s.ckptMu.Lock()
+	defer s.ckptMu.Unlock()
+	return r.registry(s.file, s.label.Load())
+}
+
+func (r *Report) registry(f fsx.File, l *label) error {
+	_, err := readRegistry(f, l)
+	if !isBad(err) {
+		return err
+	}
+	r.add(Problem{Kind: "registry", err: err})
 	return nil
 }
 

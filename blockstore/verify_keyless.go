@@ -44,6 +44,9 @@ func verifyKeyless(ctx context.Context, path string, o *Options, v VerifyOptions
 			k.r.add(Problem{Kind: "label", err: fmt.Errorf("copy %d: %s: %w", i+1, p, fault.Damaged)})
 		}
 	}
+	if err := k.r.registry(file, l); err != nil {
+		return nil, err
+	}
 	if err := k.groups(ctx, v); err != nil {
 		return nil, err
 	}

@@ -1,20 +1,22 @@
 package blockstore
 
-import "fmt"
+import (
+	"context"
+	"fmt"
+)
 
 // wipeFree overwrites with zeros what lies in the file where no record says
 // that there is data: blocks that were trimmed, cut off or given up, and the
 // tag blocks of groups that are gone. What the old suite or key left there
 // would otherwise outlive the conversion.
-func (v *Converter) wipeFree() error {
-	s := v.s
+func (s *Store) wipeFree(ctx context.Context) error {
 	size, err := s.file.Size()
 	if err != nil {
 		return fmt.Errorf("blockstore: size of the volume file: %w", err)
 	}
 	wiped := false
 	for g := uint64(0); s.lay.tagPair(g) < size; g++ {
-		if err := v.ctx.Err(); err != nil {
+		if err := ctx.Err(); err != nil {
 			return err
 		}
 		did, err := s.wipeGroup(g, size)

@@ -19,6 +19,7 @@ type Journal struct {
 	o          Options
 	generation atomic.Uint64
 	durableSeq atomic.Uint64
+	wipe       atomic.Bool // see Wipe
 
 	// admin guards which slots there are and what they are for: the fields of this group.
 	admin    sync.Mutex

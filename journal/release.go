@@ -65,6 +65,10 @@ func (j *Journal) Release(ctx context.Context, at Position, discard bool) error 
 	return j.drop(ctx, drop, discard || !key.IsZero())
 }
 
+// Wipe makes everything that is removed from now on be overwritten with zeros
+// first, under whatever key it is.
+func (j *Journal) Wipe() { j.wipe.Store(true) }
+
 // surplus takes out of the segments kept those that Retain does not keep, oldest first, and closes the files of the others. admin is held.
 func (j *Journal) surplus() []*segment {
 	n := 0
@@ -93,7 +97,7 @@ func (j *Journal) drop(ctx context.Context, slots []*found, wipe bool) error {
 			if f.slot == nil {
 				f.slot = &slot{name: f.name}
 			}
-			err = f.slot.destroy(&j.o, wipe && f.hdr.key.IsZero())
+			err = f.slot.destroy(&j.o, wipe && f.hdr.key.IsZero() || j.wipe.Load())
 		}
 		if errors.Is(err, fs.ErrNotExist) {
 			err = nil

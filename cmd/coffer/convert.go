@@ -26,6 +26,7 @@ func (p *program) convert(ctx context.Context, s *volume, stage string, m *meter
 	}
 	show := func() {
 		g := c.Progress()
+		m.pace(g.BytesPerSecond)
 		m.set(stage, int64(g.Done), int64(g.Total), "blocks")
 	}
 	show()
@@ -64,7 +65,8 @@ type starter func(context.Context) (*blockstore.Converter, error)
 
 // start converts as the flags say.
 func (v *volume) start(c blockstore.Conversion, w *workFlags) starter {
-	c.Workers, c.AcceptLoss = w.workers, w.acceptLoss
+	c.Workers, c.AcceptLoss, c.Back, c.Purge = w.workers, w.acceptLoss, w.back, w.purge
+	c.Pace = blockstore.Pace{BytesPerSecond: int64(w.rate), Share: float64(w.share) / 100}
 	return func(ctx context.Context) (*blockstore.Converter, error) { return v.Convert(ctx, c) }
 }
 

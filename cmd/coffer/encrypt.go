@@ -18,6 +18,10 @@ type workFlags struct {
 	style      progressStyle
 	json       bool
 	acceptLoss bool
+	rate       byteRate // of rekey
+	share      int      // likewise, percent
+	back       bool     // likewise
+	purge      bool     // likewise
 }
 
 func (w *workFlags) register(c *cobra.Command) {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -193,4 +194,43 @@ func (d *desk) files(name string) map[string]string {
 		all[path] = string(b)
 	}
 	return all
+}
+
+// TestRekeyTurnedAround: --to-key OLD alone is refused while a re-key is unfinished, --back takes it back.
+func TestRekeyTurnedAround(t *testing.T) {
+	d := newDesk(t, "256")
+	content := bigFile(d, 4<<20)
+	d.ok("encrypt", "a.db")
+	other := strings.TrimSpace(d.ok("keyfile", "add-key", "keys", "--description", "next"))
+	d.halfWay("a.db", false, toKey(t, other))
+	d.refused("rekey", "a.db", "--to-key", d.key)
+	_, errs, code := d.run("rekey", "a.db", "--to-key", d.key, "--back", "--new-key")
+	require.Equal(t, exitUsage, code, errs)
+	_, errs, code = d.run("rekey", "a.db", "--to-key", d.key, "--back", "--rate", "900MB/s", "--share", "100")
+	require.Zero(t, code, errs)
+	require.Contains(t, errs, "around")
+	require.Contains(t, errs, other, "the key that is not needed any more is named")
+	info := d.info("a.db")
+	require.Nil(t, info.Conversion)
+	require.Equal(t, d.key, info.WriteKey.String())
+	require.Len(t, info.Keys, 1)
+	require.Equal(t, string(content), d.ok("cat", "a.db"))
+	d.ok("verify", "a.db")
+	d.ok("keyfile", "delete-key", "keys", other, "--volume", "a.db", "--yes")
+}
+
+func TestRateFlag(t *testing.T) {
+	for text, want := range map[string]int64{
+		"200MB/s": 200e6, "200 MB/s": 0, "1kB/s": 1000, "3gb": 3e9, "64MiB/s": 64 << 20, "2M": 2 << 20, "5000": 5000,
+		"0": 0, "-1MB": 0, "fast": 0, "MB/s": 0, "9999999999999GB": 0, "1.5MB/s": 0,
+	} {
+		var r byteRate
+		if err := r.Set(text); want == 0 {
+			require.Error(t, err, text)
+			continue
+		} else {
+			require.NoError(t, err, text)
+		}
+		require.EqualValues(t, want, r, text)
+	}
 }

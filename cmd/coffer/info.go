@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,9 +14,12 @@ import (
 )
 
 func (p *program) infoCmd() *cobra.Command {
-	var asJSON bool
-	c := p.verb("info VOLUME [--json]", "Say what a volume is; needs no key", cobra.ExactArgs(1),
-		func(_ context.Context, args []string) error {
+	var asJSON, keys bool
+	c := p.verb("info VOLUME [--keys] [--json]", "Say what a volume is; needs no key", cobra.ExactArgs(1),
+		func(ctx context.Context, args []string) error {
+			if keys {
+				return p.infoKeys(ctx, args[0], asJSON)
+			}
 			info, err := inspect(args[0])
 			if err != nil {
 				return err
@@ -24,7 +29,12 @@ func (p *program) infoCmd() *cobra.Command {
 			}
 			return p.printInfo(args[0], info)
 		})
-	c.Long = "Say what a volume is. No key is needed, and so nothing of it is proved: coffer verify does that."
+	c.Long = `Say what a volume is. No key is needed, and so nothing of it is proved: coffer verify does that.
+
+With --keys, count what needs each key: blocks, from the records of every tag
+block under the tree's root; segments in the journal folder; and backups, as
+recorded in the volume. A key with three zeros is needed by nothing here.`
+	c.Flags().BoolVar(&keys, "keys", false, "count what needs each key")
 	jsonFlag(c, &asJSON)
 	return c
 }
@@ -51,13 +61,61 @@ func (p *program) printInfo(path string, info *blockstore.Info) error {
 	if c := info.Conversion; c != nil {
 		t.row("conversion", conversionText(c))
 	}
+	if info.Restored {
+		t.row("restored", "yes: anchors of what came after the backup do not fit")
+	}
+	if info.Retain != 0 {
+		t.row("segments retained", retainText(info.Retain))
+	}
+	if info.BackupsProblem != "" {
+		t.row("backups", humane(info.BackupsProblem))
+	}
 	if err := t.flush(); err != nil {
 		return err
 	}
 	if err := p.printVolumeKeys(info.Keys); err != nil {
 		return err
 	}
-	return p.printSegments(info.Segments)
+	if err := p.printSegments(info.Segments); err != nil {
+		return err
+	}
+	return p.printBackups(info.Backups)
+}
+
+// retainText says how many segments are kept.
+func retainText(n int) string {
+	if n < 0 {
+		return "all"
+	}
+	return fmt.Sprint(n)
+}
+
+func (p *program) printBackups(list []blockstore.BackupRecord) error {
+	if len(list) == 0 {
+		return nil
+	}
+	t := p.table()
+	t.row("BACKUP", "BASE", "TIME", "SEQUENCE", "DESTINATION", "KEYS")
+	for _, b := range list {
+		base := "none"
+		if !b.Base.IsZero() {
+			base = b.Base.String()
+		}
+		t.row(b.ID, base, b.Time.Format(time.RFC3339), b.Sequence, strconv.QuoteToGraphic(b.Destination), joinKeys(b.Keys))
+	}
+	return t.flush()
+}
+
+// joinKeys lists keys in one cell.
+func joinKeys(keys []dek.ID) string {
+	if len(keys) == 0 {
+		return "none"
+	}
+	names := make([]string, len(keys))
+	for i, k := range keys {
+		names[i] = keyName(k)
+	}
+	return strings.Join(names, ", ")
 }
 
 // keyName shows no key as "none".

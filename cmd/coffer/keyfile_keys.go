@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/spf13/cobra"
 
-	"github.com/cofferdb/coffer/blockstore"
 	"github.com/cofferdb/coffer/dek"
 	"github.com/cofferdb/coffer/internal/fault"
 	"github.com/cofferdb/coffer/internal/secmem"
@@ -114,7 +112,7 @@ func (p *program) keyfileDeleteKey(ctx context.Context, ks *keyFlags, path, idTe
 		return err
 	}
 	for _, v := range volumes {
-		if err := notNeededBy(v, id); err != nil {
+		if err := notNeededBy(ctx, v, id); err != nil {
 			return err
 		}
 	}
@@ -135,20 +133,6 @@ func (p *program) keyfileDeleteKey(ctx context.Context, ks *keyFlags, path, idTe
 		p.note("older copies of %s still hold the key", path)
 		return nil
 	})
-}
-
-// notNeededBy refuses while a volume names the key.
-func notNeededBy(volume string, id dek.ID) error {
-	info, err := inspect(volume)
-	if err != nil {
-		return err
-	}
-	needed := info.WriteKey == id || info.JournalKey == id || slices.Contains(info.JournalKeys, id) ||
-		slices.ContainsFunc(info.Keys, func(k blockstore.KeyInfo) bool { return k.ID == id })
-	if needed {
-		return fault.Hint(statef("volume %s needs key %s", volume, id), "Re-key the volume first: coffer rekey.")
-	}
-	return nil
 }
 
 func (p *program) keyfileSetDefaultCmd() *cobra.Command {

@@ -54,6 +54,7 @@ type meter struct {
 	total int64
 	start time.Time // of the stage
 	last  time.Time // report
+	speed float64   // bytes per second, where it is known
 }
 
 func (p *program) meter(s progressStyle) *meter {
@@ -69,6 +70,7 @@ type progressLine struct {
 	Total     int64   `json:"total"`
 	Seconds   float64 `json:"seconds"`             // since the stage began
 	Remaining float64 `json:"remaining,omitempty"` // seconds, at the rate so far
+	Speed     float64 `json:"bytes_per_second,omitempty"`
 }
 
 // set says how far a stage is.
@@ -89,11 +91,18 @@ func (m *meter) set(stage string, done, total int64, unit string) {
 		_ = m.bar.Set64(done) // a bar that cannot be drawn is no reason to stop
 		return
 	}
-	l := progressLine{Stage: stage, Unit: unit, Done: done, Total: total, Seconds: now.Sub(m.start).Seconds()}
+	l := progressLine{Stage: stage, Unit: unit, Done: done, Total: total, Seconds: now.Sub(m.start).Seconds(), Speed: m.speed}
 	if done > 0 {
 		l.Remaining = l.Seconds / float64(done) * float64(total-done)
 	}
 	_ = json.NewEncoder(m.out).Encode(l) // likewise
+}
+
+// pace tells the meter how fast the work goes, in bytes per second.
+func (m *meter) pace(speed float64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.speed = speed
 }
 
 // begin starts another stage. Callers hold mu.

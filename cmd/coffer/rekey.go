@@ -34,8 +34,12 @@ Both keys must be in the key files given.
 
 --new-key makes a key, puts it into the first key file before any block changes,
 and prints its ID. An interrupted re-key goes on when the command is run again,
-to the key it began with: no second key is made. The new key's description ends
-with the volume it was made for. Older copies and backups of the volume stay under the
+to the key it began with: no second key is made; --to-key OLD --back takes it back
+instead. The new key's description ends with the volume it was made for.
+
+--purge overwrites what the old key still protects in places that nobody reads:
+blocks that are free, the older copy of every tag block, and journal files before
+they are removed. With the key that the volume is under already it does that alone. Older copies and backups of the volume stay under the
 old key.`
 	o.keys.register(c, true)
 	o.work.register(c)
@@ -46,7 +50,12 @@ old key.`
 	f.IntVar(&o.bits, "bits", 0, "length of the new key: 128, 192 or 256; else that of the old key")
 	f.StringVar(&o.description, "description", "", "what the new key is for")
 	f.StringVar(&o.cipher, "cipher", "", "suite to convert to: aes-gcm, aes-cbc or aes-xts; else it stays")
+	f.Var(&o.work.rate, "rate", "re-seal no more than this many bytes per second, such as 200MB/s")
+	f.IntVar(&o.work.share, "share", 0, "re-seal during this percentage of the time at most; else all of it")
+	f.BoolVar(&o.work.purge, "purge", false, "at the end, overwrite what lies in free and superseded places of the files")
+	f.BoolVar(&o.work.back, "back", false, "with --to-key, turn an unfinished re-key around: back to the key it comes from")
 	completeSuites(c)
+	c.MarkFlagsMutuallyExclusive("back", "new-key")
 	for _, other := range []string{"new-key", "bits", "description"} {
 		c.MarkFlagsMutuallyExclusive("to-key", other)
 	}
@@ -59,14 +68,19 @@ type rekeyTarget struct {
 	suite   blockstore.Suite // 0: it stays
 	key     dek.ID           // zero: a new one is made
 	resumes bool             // it is recorded in the volume
+	back    bool             // it may be what the recorded conversion comes from
 }
 
 func (o *rekeyFlags) target() (t rekeyTarget, err error) {
+	t.back = o.work.back
 	if t.suite, err = parseSuite(o.cipher); err != nil {
 		return t, err
 	}
 	if t.suite == blockstore.None {
 		return t, fault.Hint(usagef("suite none needs no key"), "coffer decrypt --to-volume takes the encryption away.")
+	}
+	if o.work.share < 0 || o.work.share > 100 {
+		return t, usagef("--share %d: a percentage is 1 to 100", o.work.share)
 	}
 	if o.toKey != "" {
 		if t.key, err = parseID(o.toKey); err != nil {
@@ -109,12 +123,18 @@ func (t rekeyTarget) against(path string, info *blockstore.Info) (rekeyTarget, e
 	switch c := info.Conversion; {
 	case c != nil && c.Operation != "rekey":
 		return t, otherConversion(path, c)
+	case c != nil && t.back && t.key == c.From && t.key != c.To && (t.suite == 0 || t.suite.String() == c.FromSuite):
+		suite, err := blockstore.ParseSuite(c.FromSuite)
+		return rekeyTarget{suite, c.From, true, true}, err
 	case c != nil:
 		if err := sameTarget(c, t.suite, t.key); err != nil {
+			if t.key == c.From {
+				err = fault.Hint(err, "A conversion that began goes on to its recorded target; --back turns it around.")
+			}
 			return t, err
 		}
 		suite, err := blockstore.ParseSuite(c.ToSuite)
-		return rekeyTarget{suite, c.To, true}, err
+		return rekeyTarget{suite, c.To, true, false}, err
 	case !info.Encrypted:
 		return t, fault.Hint(statef("%s is not encrypted", path), "coffer encrypt encrypts it.")
 	}
@@ -124,7 +144,11 @@ func (t rekeyTarget) against(path string, info *blockstore.Info) (rekeyTarget, e
 // rekeyOpen re-keys an open volume.
 func (p *program) rekeyOpen(ctx context.Context, path string, s *volume, info *blockstore.Info, t rekeyTarget, o *rekeyFlags) error {
 	if t.resumes {
-		p.note("going on with the interrupted re-key of %s to %s", path, t.key)
+		if t.back {
+			p.note("turning the interrupted re-key of %s around, back to %s", path, t.key)
+		} else {
+			p.note("going on with the interrupted re-key of %s to %s", path, t.key)
+		}
 	}
 	if t.key.IsZero() {
 		id, err := p.newKey(s.keys, info, t, o)
@@ -139,6 +163,11 @@ func (p *program) rekeyOpen(ctx context.Context, path string, s *volume, info *b
 	}
 	if err := journalUnder(ctx, s, t.key); err != nil {
 		return err
+	}
+	if o.work.purge {
+		if err := p.purge(ctx, s); err != nil {
+			return err
+		}
 	}
 	if res.Converted > 0 || t.resumes {
 		p.note("%s: %s converted", path, count(res.Converted, "block"))
@@ -179,11 +208,32 @@ func journalUnder(ctx context.Context, s *volume, key dek.ID) error {
 	return nil
 }
 
+// purge overwrites what the old key still protects in places nobody reads.
+func (p *program) purge(ctx context.Context, s *volume) error {
+	if err := s.Purge(ctx); err != nil {
+		return err
+	}
+	p.note("free blocks, older tag blocks, both label copies and journal files were overwritten")
+	p.warn("what a flash disk, a file system that copies on write, snapshots and backups keep is out of reach")
+	c, err := s.CountKeys(ctx)
+	if err != nil {
+		return err
+	}
+	for _, k := range c.Keys[1:] {
+		if k.Segments > 0 || k.Backups > 0 {
+			p.warn("key %s is still needed by %s and %s", k.ID, count(k.Segments, "journal segment"), count(k.Backups, "recorded backup"))
+		}
+	}
+	return nil
+}
+
 // oldKey is the key that the volume no longer needs.
 func oldKey(before *blockstore.Info, now dek.ID) dek.ID {
 	old := before.WriteKey
-	if before.Conversion != nil {
-		old = before.Conversion.From
+	if c := before.Conversion; c != nil {
+		if old = c.From; old == now { // turned around
+			old = c.To
+		}
 	}
 	if old == now {
 		return dek.ID{}

@@ -161,8 +161,8 @@ func problemText(b blockstore.Problem) string {
 	switch {
 	case b.Kind == "label":
 		about = "label " // "copy 1: …" follows
-	case b.Kind == "journal":
-		about = "journal: "
+	case b.Kind == "journal", b.Kind == "registry", b.Kind == "backup":
+		about = b.Kind + ": "
 	case b.Kind == "block":
 		about = fmt.Sprintf("block %d: ", b.Block)
 	case b.Blocks > 0:

@@ -8,5 +8,5 @@ const (
 	tails = true
 	// reserves: what is recovered has its space, so that after a power cut too no
 	// checkpoint fails on a full disk that can be overwritten.
-	reserves = false
+	reserves = true
 )

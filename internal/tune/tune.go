@@ -9,4 +9,5 @@ type Store struct {
 	SealReserve uint64 // seals reserved in the label at a time
 	TxMemory    int64  // bytes of images that a transaction keeps in memory
 	Inline      bool   // no work in the background: checkpoints run in the writer that needs them
+	Settling    func() // called in a checkpoint when its tree is what readers see, before images leave memory
 }
