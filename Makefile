@@ -15,7 +15,7 @@ BENCHTIME    ?= 1s
 BENCHCOUNT   ?= 1
 COFFER_E2E_MB ?= 300
 
-.PHONY: help demo test lint race fuzz bench kernels crash e2e vectors cross fips arm64 tools clean
+.PHONY: help demo test lint race fuzz bench kernels crash kill e2e vectors cross fips arm64 tools clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)$$/  \1	\2/p' Makefile | expand -t 14
@@ -50,6 +50,10 @@ kernels: ## AES kernels against the processor's limit, beside other implementati
 crash: ## power cuts for DURATION (2m), from SEED=n or a random one; ends with cuts=N failures=N seed=N
 	@scripts/setup.sh go
 	@go run ./internal/crashtest/cmd -duration $(DURATION) $(if $(SEED),-seed $(SEED))
+
+kill: ## processes killed by SIGKILL on this file system for DURATION (2m); ends with kills=N failures=N seed=N
+	@scripts/setup.sh go
+	@go run ./internal/killtest/cmd -duration $(DURATION) $(if $(SEED),-seed $(SEED))
 
 e2e: ## a real SQLite database of COFFER_E2E_MB (300) through encrypt, rekey with kills, decrypt
 	@scripts/setup.sh test

@@ -50,11 +50,16 @@ func (a Anchor) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
 // Anchor returns the anchor of the durable head.
 func (s *Store) Anchor() Anchor {
-	last := s.label.Load().last()
 	pos := s.ended
 	if s.journal != nil {
 		pos = s.journal.Durable()
 	}
+	return s.anchorAt(pos)
+}
+
+// anchorAt returns the anchor of a durable state of this session.
+func (s *Store) anchorAt(pos journal.Position) Anchor {
+	last := s.label.Load().last()
 	return Anchor{s.volume, last.id, last.ordinal, pos.Seq, pos.Chain}
 }
 

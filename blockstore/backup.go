@@ -10,7 +10,6 @@ import (
 	"hash"
 	"io"
 	"slices"
-	"time"
 
 	"github.com/cofferdb/coffer/dek"
 	"github.com/cofferdb/coffer/internal/fault"
@@ -112,7 +111,7 @@ func (b *backup) hold() error {
 		return err
 	}
 	b.first = l
-	b.start = backupStart{id: NewUUID(), volume: l.volume, blockSize: l.blockSize, size: l.size, began: time.Now().Unix(),
+	b.start = backupStart{id: NewUUID(), volume: l.volume, blockSize: l.blockSize, size: l.size, began: seconds(s.opts.Tune.Now()),
 		from: l.redo, session: l.last(), stream: l.stream}
 	b.finish.id = b.start.id
 	return nil
@@ -323,7 +322,7 @@ func (b *backup) frames(ctx context.Context) error {
 		return err
 	}
 	f := &b.finish
-	f.ended, f.end, f.keys = time.Now().Unix(), end, neededKeys(l, b.segKey)
+	f.ended, f.end, f.keys = seconds(s.opts.Tune.Now()), end, neededKeys(l, b.segKey)
 	f.hash = [32]byte(b.hash.Sum(nil))
 	return b.end(key)
 }

@@ -35,7 +35,7 @@ func newBackupScene(t testing.TB, suite Suite) *backupScene {
 	c.backup(t, "/full", "", 20)
 	write1(t, c.s, 171, page(1171))
 	c.backup(t, "/inc", "/full", 21)
-	c.want = state(t, c.s)
+	c.want = contentOf(t, c.s)
 	return c
 }
 
@@ -106,7 +106,7 @@ func TestBackupCut(t *testing.T) {
 		c.write(t, name, whole)
 	}
 	r := restored(t, c.fs, c.keys, "/inc", "r", nil)
-	require.True(t, bytes.Equal(c.want, state(t, r)))
+	require.True(t, bytes.Equal(c.want, contentOf(t, r)))
 }
 
 // A byte turned over anywhere, at every structure, is found without keys and refused by a restore.
@@ -234,10 +234,10 @@ func TestBackupOfAnotherHistory(t *testing.T) {
 	info, err := w.BackupTo(context.Background(), "/two", BackupOptions{Base: "/common"}) // from before the fork
 	require.NoError(t, err)
 	require.Equal(t, common.ID, info.Base)
-	want := state(t, w)
+	want := contentOf(t, w)
 	verified(t, w)
 	r := restored(t, fs, keys, "/two", "r", nil)
-	require.True(t, bytes.Equal(want, state(t, r)))
+	require.True(t, bytes.Equal(want, contentOf(t, r)))
 	_, err = r.BackupTo(context.Background(), "/three", BackupOptions{Base: "/two"})
 	require.ErrorIs(t, err, ErrState)
 	require.ErrorContains(t, err, "restored after")

@@ -111,7 +111,7 @@ func TestBackupDuringConversions(t *testing.T) {
 				write1(t, s, 5, page(1005)) // copied already
 				require.NoError(t, s.Checkpoint(context.Background()))
 				write1(t, s, 90, page(1090)) // this one in the journal only
-				want = state(t, s)
+				want = contentOf(t, s)
 			})
 			if v != nil {
 				res, err := v.Wait()
@@ -119,7 +119,7 @@ func TestBackupDuringConversions(t *testing.T) {
 				require.True(t, res.Complete)
 			}
 			r := restored(t, fs, keys, "/b", "r", nil)
-			require.True(t, bytes.Equal(want, state(t, r)))
+			require.True(t, bytes.Equal(want, contentOf(t, r)))
 			ri, err := r.Info()
 			require.NoError(t, err)
 			for _, k := range ri.Keys {
@@ -142,9 +142,9 @@ func TestBackupDuringConversions(t *testing.T) {
 			// an increment over the base of before
 			inc := backupWhile(t, fs, s, "/inc", "/base", 1, func() {})
 			require.False(t, inc.Base.IsZero())
-			now := state(t, s)
+			now := contentOf(t, s)
 			r = restored(t, fs, keys, "/inc", "r3", nil)
-			require.True(t, bytes.Equal(now, state(t, r)))
+			require.True(t, bytes.Equal(now, contentOf(t, r)))
 			verified(t, r)
 			verified(t, s)
 		})
@@ -160,8 +160,8 @@ func copyKey(t testing.TB, from, to *dek.Keyring, id dek.ID) {
 	require.NoError(t, to.Activate(l.Key(), dek.Database, dek.Active))
 }
 
-// state is everything that a volume holds.
-func state(t testing.TB, s *Store) []byte {
+// contentOf is everything that a volume holds.
+func contentOf(t testing.TB, s *Store) []byte {
 	t.Helper()
 	out := []byte(fmt.Sprint(s.Size(), ";"))
 	require.NoError(t, s.View(func(tx *Tx) error {
@@ -208,7 +208,7 @@ func TestBackupDuringEpochChange(t *testing.T) {
 	var want []byte
 	backupWhile(t, fs, s, "/b", "", 1000*1024, func() {
 		fill(30)
-		want = state(t, s)
+		want = contentOf(t, s)
 	})
 	require.Greater(t, epochs(), before+1)
 	require.Eventually(t, func() bool { // afterwards old epochs go as ever
@@ -218,7 +218,7 @@ func TestBackupDuringEpochChange(t *testing.T) {
 	ro := restoreOptions(fs)
 	ro.Tune = o.Tune
 	r := restored(t, fs, keys, "/b", "r", ro)
-	require.True(t, bytes.Equal(want, state(t, r)))
+	require.True(t, bytes.Equal(want, contentOf(t, r)))
 	verified(t, r)
 	verified(t, s)
 }

@@ -165,7 +165,7 @@ func TestBackupCrash(t *testing.T) {
 		switch there := exists(after, "/new"); {
 		case there:
 			r := restored(t, after, c.keys, "/new", "r", nil)
-			require.Equal(t, string(c.want), string(state(t, r)))
+			require.Equal(t, string(c.want), string(contentOf(t, r)))
 			verified(t, r)
 		case done || len(have) > 0:
 			t.Fatalf("cut %d: recorded, and not there", k)
@@ -197,7 +197,7 @@ func TestRestoreCrash(t *testing.T) {
 		o := testOptions(after)
 		s, err := Open("r", c.keys, &o)
 		require.NoError(t, err, "cut %d", k)
-		require.Equal(t, string(c.want), string(state(t, s)))
+		require.Equal(t, string(c.want), string(contentOf(t, s)))
 		verified(t, s)
 		require.Less(t, k, 5000)
 	}
@@ -217,7 +217,7 @@ type forwardScene struct {
 
 func (c *forwardScene) options(fs fsx.FS) Options {
 	o := testOptions(fs)
-	o.Tune.Now = func() int64 { return c.clock }
+	o.Tune.Now = func() time.Time { return time.Unix(0, c.clock) }
 	return o
 }
 
@@ -234,7 +234,7 @@ func (c *forwardScene) commit(t testing.TB, s *Store, block uint64) {
 	c.clock += int64(time.Second)
 	a, err := s.UpdateAnchor(func(tx *Tx) error { return tx.Write(block, page(uint64(c.clock))) })
 	require.NoError(t, err)
-	c.states[a.Seq], c.times[a.Seq], c.anchor[a.Seq] = string(state(t, s)), c.clock, a
+	c.states[a.Seq], c.times[a.Seq], c.anchor[a.Seq] = string(contentOf(t, s)), c.clock, a
 	c.seqs = append(c.seqs, a.Seq)
 }
 
@@ -300,7 +300,7 @@ func (c *forwardScene) restore(t testing.TB, fs fsx.FS, change func(o *RestoreOp
 			last = seq
 		}
 	}
-	require.True(t, c.states[last] == string(state(t, s)), "not as of commit %d", last)
+	require.True(t, c.states[last] == string(contentOf(t, s)), "not as of commit %d", last)
 	verified(t, s)
 	return info, nil
 }
@@ -493,7 +493,7 @@ func TestRestoreFaults(t *testing.T) {
 		o := testOptions(c.fs)
 		s, err := Open("r", c.keys, &o)
 		require.NoError(t, err)
-		require.Equal(t, string(c.want), string(state(t, s)))
+		require.Equal(t, string(c.want), string(contentOf(t, s)))
 		verified(t, s)
 		require.NoError(t, c.fs.Remove("r"))
 		if !hit() {
@@ -530,7 +530,7 @@ func TestBackupFaults(t *testing.T) {
 		}
 		if there {
 			r := restored(t, c.fs, c.keys, "/new", "r", nil)
-			require.Equal(t, string(c.want), string(state(t, r)))
+			require.Equal(t, string(c.want), string(contentOf(t, r)))
 			verified(t, r)
 			require.NoError(t, c.fs.Remove("r"))
 			require.NoError(t, c.fs.Remove("/new"))

@@ -148,7 +148,7 @@ func decodeBackupStart(b []byte) (*backupStart, error) {
 	}
 	full := h.base.IsZero()
 	if err != nil || allZero(b[52:56]) != nil || allZero(b[202:backupHeaderFixed]) != nil || int(le.Uint16(b[200:])) != len(h.basePath) ||
-		h.id.IsZero() || h.volume.IsZero() || h.from.Seq > maxCounter || h.from.Segment > maxCounter || h.baseSeq > h.from.Seq || !utf8.ValidString(h.basePath) ||
+		h.id.IsZero() || h.volume.IsZero() || h.from.Seq > maxCounter || h.from.Segment > maxCounter || h.baseSeq > h.from.Seq || uint64(h.began) > lastSecond || !utf8.ValidString(h.basePath) ||
 		full && (h.baseSeq != 0 || h.basePath != "" || h.baseHash != [32]byte{}) {
 		return nil, fmt.Errorf("blockstore: the backup's first record is malformed: %w", fault.Damaged)
 	}
@@ -191,7 +191,7 @@ func decodeBackupFinish(b []byte) (*backupFinish, error) {
 	f := &backupFinish{id: UUID(b[:16]), hash: [32]byte(b[16:48]), groups: n(0), blocks: n(1), listed: n(2), segments: n(3), frames: n(4), records: n(5),
 		ended: int64(n(6)), end: journal.Position{Segment: n(7), Seq: n(8), Chain: [32]byte(b[120:152])}, size: int64(le.Uint64(b[152:])), keys: []dek.ID{}}
 	keys := int(le.Uint16(b[160:]))
-	if keys > maxBackupKeys || allZero(b[162:168]) != nil || f.size < 0 || f.end.Seq > maxCounter || f.end.Segment > maxCounter ||
+	if keys > maxBackupKeys || allZero(b[162:168]) != nil || f.size < 0 || n(6) > lastSecond || f.end.Seq > maxCounter || f.end.Segment > maxCounter ||
 		allZero(b[168+16*min(keys, maxBackupKeys):backupEndMAC]) != nil {
 		return nil, fmt.Errorf("blockstore: the backup's last record is malformed: %w", fault.Damaged)
 	}
@@ -224,7 +224,7 @@ type BackupInfo struct {
 
 func backupInfo(h *backupStart, f *backupFinish, bytes int64) BackupInfo {
 	return BackupInfo{ID: h.id, Base: h.base, BasePath: h.basePath, Volume: h.volume, BlockSize: h.blockSize, Size: f.size,
-		Began: time.Unix(h.began, 0).UTC(), Ended: time.Unix(f.ended, 0).UTC(), First: h.from.Seq, Last: f.end.Seq,
+		Began: timeOf(h.began), Ended: timeOf(f.ended), First: h.from.Seq, Last: f.end.Seq,
 		Groups: f.groups, Blocks: f.blocks, Listed: f.listed, Segments: f.segments, Frames: f.frames, Bytes: bytes, Keys: f.keys}
 }
 

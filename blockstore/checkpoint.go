@@ -284,7 +284,10 @@ func (s *Store) runCheckpoint(p *plan, req checkpointRequest) error {
 
 // settle makes the checkpoint what readers see; its label is durable.
 func (s *Store) settle(p *plan, edit *metaEdit, next *label) {
-	edit.publish(next.root, next.height)
+	edit.publish(next.root, next.height) // before the overlay forgets: who finds nothing there looks here
+	if f := s.opts.Tune.Settling; f != nil {
+		f()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, h := range p.holes {

@@ -209,7 +209,7 @@ func (tx *Tx) encode(commit bool) ([][]byte, error) {
 	if st.reseal {
 		flags = redoReseal
 	}
-	now := tx.s.opts.Tune.Now()
+	now := tx.s.opts.Tune.Now().UnixNano()
 	var out [][]byte
 	most := min(redoPayload, tx.s.journal.MaxPayload())
 	want := st.memory + int64(len(st.writes)+len(st.ranges)-st.emit+1)*redoOpHeader

@@ -79,7 +79,7 @@ type Info struct {
 func (l *label) info() *Info {
 	w := l.write()
 	i := &Info{UUID: l.volume, Suite: w.suite.String(), Encrypted: w.suite != None, BlockSize: l.blockSize, Size: l.size, Blocks: l.blocks(),
-		Generation: l.generation, Clean: l.clean, Created: time.Unix(l.created, 0).UTC(), WriteKey: w.key, JournalKey: l.journalKey,
+		Generation: l.generation, Clean: l.clean, Created: timeOf(l.created), WriteKey: w.key, JournalKey: l.journalKey,
 		JournalKeys: append([]dek.ID{}, l.journalKeys...), Labels: [2]string{"ok", "ok"}, Sessions: l.last().ordinal, Lineage: len(l.lineage),
 		RedoSeq: l.redo.Seq, Segments: []SegmentInfo{}, Keys: []KeyInfo{}, Backups: []BackupRecord{}, Retain: int(l.retain), Restored: l.restored != 0}
 	for n := range l.slots {

@@ -117,6 +117,8 @@ func (t *metaTree) load(k metaKey, ref childRef) (*metaBlock, error) {
 	return &metaBlock{k, ref.slot, data}, nil
 }
 
+var errCutShort = errors.New("the file is cut short")
+
 // readFull reads all of b; a file that ends before is cut short.
 func readFull(f io.ReaderAt, b []byte, off int64) error {
 	n, err := f.ReadAt(b, off)
@@ -124,7 +126,7 @@ func readFull(f io.ReaderAt, b []byte, off int64) error {
 		return nil
 	}
 	if errors.Is(err, io.EOF) {
-		return fmt.Errorf("the file is cut short: %d of %d bytes at offset %d: %w", n, len(b), off,
+		return fmt.Errorf("%w: %d of %d bytes at offset %d: %w", errCutShort, n, len(b), off,
 			fault.Both(fault.Tampered, fault.Damaged))
 	}
 	return err

@@ -110,12 +110,12 @@ func (o *Options) withDefaults() (Options, error) {
 	setDefault(&c.CheckpointBytes, DefaultCheckpointBytes)
 	setDefault(&c.SegmentBytes, DefaultSegmentBytes)
 	setDefault(&c.Workers, runtime.GOMAXPROCS(0))
-	if c.Tune.Now == nil {
-		c.Tune.Now = func() int64 { return time.Now().UnixNano() }
-	}
 	setDefault(&c.Tune.SealBudget, defaultSealBudget)
 	setDefault(&c.Tune.SealReserve, defaultSealReserve)
 	setDefault(&c.Tune.TxMemory, defaultTxMemory)
+	if c.Tune.Now == nil {
+		c.Tune.Now = time.Now
+	}
 	switch {
 	case c.CacheBytes < 0, c.CheckpointBytes < 0, c.Workers < 0:
 		return c, fmt.Errorf("blockstore: a negative bound in the options: %w", fault.Usage)

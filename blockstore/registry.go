@@ -77,7 +77,7 @@ func encodeRegistry(list []BackupRecord) []byte {
 		e := make([]byte, registryFixed)
 		copy(e, r.ID[:])
 		copy(e[16:], r.Base[:])
-		le.PutUint64(e[32:], uint64(r.Time.Unix()))
+		le.PutUint64(e[32:], uint64(seconds(r.Time)))
 		le.PutUint64(e[40:], r.Sequence)
 		le.PutUint16(e[48:], uint16(len(r.Keys)))
 		le.PutUint16(e[50:], uint16(len(r.Destination)))
@@ -124,9 +124,9 @@ func decodeBackupRecord(b []byte) (r BackupRecord, rest []byte, ok bool) {
 		return r, nil, false
 	}
 	le := binary.LittleEndian
-	r = BackupRecord{ID: UUID(b[:16]), Base: UUID(b[16:32]), Time: time.Unix(int64(le.Uint64(b[32:])), 0).UTC(), Sequence: le.Uint64(b[40:]), Keys: []dek.ID{}}
+	r = BackupRecord{ID: UUID(b[:16]), Base: UUID(b[16:32]), Time: timeOf(int64(le.Uint64(b[32:]))), Sequence: le.Uint64(b[40:]), Keys: []dek.ID{}}
 	keys, dest := int(le.Uint16(b[48:])), int(le.Uint16(b[50:]))
-	if r.ID.IsZero() || keys > maxBackupKeys || dest > maxDestination || allZero(b[52:registryFixed]) != nil || len(b) < registryFixed+16*keys+dest {
+	if r.ID.IsZero() || le.Uint64(b[32:]) > lastSecond || keys > maxBackupKeys || dest > maxDestination || allZero(b[52:registryFixed]) != nil || len(b) < registryFixed+16*keys+dest {
 		return r, nil, false
 	}
 	b = b[registryFixed:]

@@ -167,7 +167,7 @@ func (r *restorer) mayReach() error {
 	}
 	if t := r.o.UntilTime; !t.IsZero() && t.Unix() <= h.began {
 		return fault.Hint(fmt.Errorf("blockstore: %s: the backup itself was begun at %s: %w", t.Format(time.RFC3339),
-			time.Unix(h.began, 0).UTC().Format(time.RFC3339), fault.State), earlier)
+			timeOf(h.began).Format(time.RFC3339), fault.State), earlier)
 	}
 	return nil
 }

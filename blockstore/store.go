@@ -212,7 +212,7 @@ func journalDir(path string) string { return path + ".journal" }
 func (s *Store) journalOptions(l *label) journal.Options {
 	return journal.Options{FS: s.opts.FS, Dir: journalDir(s.path), Keys: s.keys, Volume: l.volume, Stream: l.stream,
 		SegmentBytes: s.opts.SegmentBytes, Retain: s.retain(l), Spare: s.spareSegments(), Logger: s.opts.Logger,
-		Holder: "journal of " + s.holder, Inline: s.opts.Tune.Inline}
+		Holder: "journal of " + s.holder, Inline: s.opts.Tune.Inline, Now: s.opts.Tune.Now}
 }
 
 // spareSegments is how many segments a checkpoint may free at once: all of them

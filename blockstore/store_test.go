@@ -265,3 +265,31 @@ func TestAnchor(t *testing.T) {
 	_, err = Open("v", keys, &o)
 	require.ErrorIs(t, err, ErrTampered)
 }
+
+// TestTreeBeforeOverlay: an image leaves memory only when the tree that finds it in its place is what readers see.
+func TestTreeBeforeOverlay(t *testing.T) {
+	fs := fsx.NewMem(1)
+	keys, _ := ring(t, 1)
+	var s *Store
+	settled := 0
+	o := CreateOptions{Options: testOptions(fs), Size: 20 * 4096, BlockSize: 4096}
+	o.Tune.Settling = func() {
+		if s == nil || !s.inOverlay(3) {
+			return
+		}
+		settled++
+		require.Equal(t, s.label.Load().root, s.meta.root)
+		r, err := s.meta.record(3)
+		require.NoError(t, err)
+		require.Equal(t, s.over.chains[3].seq, r.version)
+	}
+	s, err := Create("v", keys, o)
+	require.NoError(t, err)
+	for seed := range uint64(3) {
+		write1(t, s, 3, page(seed))
+		require.NoError(t, s.Checkpoint(context.Background()))
+		require.False(t, s.inOverlay(3))
+	}
+	require.Equal(t, 3, settled)
+	verified(t, s)
+}

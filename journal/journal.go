@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/cofferdb/coffer/dek"
 	"github.com/cofferdb/coffer/internal/fault"
@@ -67,7 +66,7 @@ func (j *Journal) compose(pred predecessor, key dek.ID, generation uint64, sessi
 	s := &segment{hdr: header{
 		unit: uint32(j.o.Unit), number: pred.number + 1, segment: guid.New(), volume: j.o.Volume, stream: j.o.Stream,
 		session: session, key: key, generation: generation, first: pred.end + 1, pred: pred,
-		created: time.Now().Unix(), capacity: uint64(j.o.SegmentBytes),
+		created: seconds(j.o.Now()), capacity: uint64(j.o.SegmentBytes),
 	}}
 	s.end, s.last, s.chain = int64(j.o.Unit), pred.end, pred.chain
 	if err := s.unlock(&j.o); err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
-	"time"
 
 	"github.com/cofferdb/coffer/internal/fsx"
 )
@@ -67,6 +66,6 @@ func (h *header) info() SegmentInfo {
 	return SegmentInfo{
 		Number: h.number, UUID: h.segment, Volume: h.volume, Stream: h.stream, Session: h.session,
 		Key: h.key, Bits: int(h.bits), Generation: h.generation, First: h.first,
-		Created: time.Unix(h.created, 0).UTC(),
+		Created: timeOf(h.created),
 	}
 }

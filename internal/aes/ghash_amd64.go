@@ -15,6 +15,7 @@ const (
 	tabMask   = 0
 	tabCtr    = 64
 	tabPoly   = 576
+	tabSum    = 592
 	tabPowers = 640
 	tabEnd    = tabPowers + 16*168
 	tabSize   = tabEnd + 64 + (tabEnd + 64 - tabPowers)
@@ -41,6 +42,7 @@ func newHashKey(k *Key) (*hashKey, error) {
 		tab[tabCtr+BlockSize*i+15] = byte((i + 2) % unit)
 	}
 	binary.LittleEndian.PutUint64(tab[tabPoly:], ghashPoly)
+	binary.LittleEndian.PutUint64(tab[tabSum:], sumShift)
 
 	h := tab[tabEnd-BlockSize : tabEnd]
 	k.EncryptBlocks(h, h)

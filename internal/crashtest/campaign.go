@@ -57,6 +57,9 @@ func (t Totals) EventLine() string {
 	return strings.Join(parts, ", ")
 }
 
+// shrinkTime is how long a failure is shrunk; the campaign does not count it.
+const shrinkTime = 20 * time.Second
+
 // Run runs the campaign on all processors.
 func (c Campaign) Run() Totals {
 	var n counts
@@ -74,7 +77,7 @@ func (c Campaign) Run() Totals {
 				}
 				failures.Add(1)
 				mu.Lock()
-				_, _ = fmt.Fprintf(c.Log, "seed %d failed: %v\n  %v\n  %v\n", seed, o.err, o.config, strings.Join(o.trace, ", "))
+				_, _ = io.WriteString(c.Log, report(seed, o, shrinkTime))
 				mu.Unlock()
 			}
 		})

@@ -30,6 +30,15 @@ func (p *program) convert() error {
 		p.note("go on with %s, accepting losses", info.Conversion.Operation)
 		p.conv, err = p.store.Convert(ctx, c)
 		return err
+	case info.Conversion != nil && p.rng.IntN(4) == 0:
+		c := blockstore.Conversion{Key: info.Conversion.From, Back: true}
+		if c.Suite, err = blockstore.ParseSuite(info.Conversion.FromSuite); err != nil {
+			return err
+		}
+		p.note("turn %s around", info.Conversion.Operation)
+		p.saw("conversions turned around")
+		p.conv, err = p.store.Convert(ctx, c)
+		return err
 	case info.Conversion != nil:
 		p.note("resume %s", info.Conversion.Operation)
 		p.conv, err = p.store.ResumeConversion(ctx)
@@ -37,7 +46,7 @@ func (p *program) convert() error {
 	}
 	suites := allowed(blockstore.AESGCM, blockstore.AESCBC, blockstore.AESXTS, blockstore.None)
 	c := blockstore.Conversion{Suite: suites[p.rng.IntN(len(suites))],
-		Key: p.keys[p.rng.IntN(keyCount)].ID(), Workers: 1 + p.rng.IntN(2), AcceptLoss: p.accept}
+		Key: p.keys[p.rng.IntN(keyCount)].ID(), Workers: 1 + p.rng.IntN(2), AcceptLoss: p.accept, Purge: p.rng.IntN(4) == 0}
 	p.note("convert to %v, accepting losses=%v", c.Suite, p.accept)
 	p.conv, err = p.store.Convert(ctx, c)
 	if errors.Is(err, fault.State) && info.Suite == c.Suite.String() && (c.Suite == blockstore.None || info.WriteKey == c.Key) {

@@ -30,5 +30,6 @@
 // # Replay
 //
 // Everything derives from a seed; goroutines, the engine's and a program's own,
-// are the only source of variation between two runs of it.
+// are the only source of variation between two runs of it. Each step has a random
+// source of its own, so that a failure is shrunk by leaving steps out.
 package crashtest

@@ -145,7 +145,7 @@ func TestEvents(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 0))
 		c := randomConfig(rng)
 		c.crowds, c.trouble, c.damage, c.every = true, true, seed%2 == 0, 100
-		o := runConfig(seed, c, rng, &n, time.Now().Add(time.Hour))
+		o := runConfig(seed, c, rng, &n, time.Now().Add(time.Hour), replay{})
 		require.NoError(t, o.err, "seed %d: %v\n%v", seed, o.config, o.trace)
 	}
 	t.Logf("%d cuts, %v", n.cuts.Load(), n.seen())

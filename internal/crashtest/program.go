@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,9 @@ type program struct {
 	rng    *rand.Rand
 	counts *counts
 	until  time.Time // no further steps after this
+	seed   uint64
+	replay replay
+	done   int // steps
 
 	disk   *fsx.Mem
 	store  *blockstore.Store
@@ -58,18 +62,18 @@ type outcome struct {
 	err    error
 	config config
 	trace  []string
+	steps  int // done
 }
 
 // run runs the program of a seed to its end or to its first failure.
 // One that has not come to its end by then ends early.
 func run(seed uint64, n *counts, then time.Time) outcome {
-	rng := rand.New(rand.NewPCG(seed, 0))
-	return runConfig(seed, randomConfig(rng), rng, n, then)
+	return runAgain(seed, replay{}, n, then)
 }
 
-func runConfig(seed uint64, c config, rng *rand.Rand, n *counts, then time.Time) outcome {
-	p := &program{config: c, rng: rng, until: then, counts: n, pictures: make(chan picture),
-		hook: &hook{rng: rand.New(rand.NewPCG(seed, 1))}}
+func runConfig(seed uint64, c config, rng *rand.Rand, n *counts, then time.Time, r replay) outcome {
+	p := &program{config: c, rng: rng, until: then, seed: seed, replay: r, counts: n, pictures: make(chan picture),
+		hook: &hook{rng: rand.New(rand.NewPCG(seed, 1+r.luck<<32))}}
 	var err error
 	if p.keys, err = newKeys(); err != nil {
 		return outcome{err: err}
@@ -86,7 +90,7 @@ func runConfig(seed uint64, c config, rng *rand.Rand, n *counts, then time.Time)
 	if p.err != nil {
 		err = p.err
 	}
-	return outcome{err, p.config, p.trace}
+	return outcome{err, p.config, p.trace, p.done}
 }
 
 func (p *program) checker() {
@@ -143,10 +147,15 @@ func (p *program) steps() error {
 	if err := p.create(); err != nil {
 		return fmt.Errorf("create: %w", err)
 	}
-	for range p.config.steps {
+	for i := range p.config.steps {
 		if p.failed() || time.Now().After(p.until) {
 			break
 		}
+		if p.replay.steps != nil && !slices.Contains(p.replay.steps, i) {
+			continue
+		}
+		p.rng = rand.New(rand.NewPCG(p.seed, uint64(i)+2)) // each step has its own, so that others can be left out
+		p.done++
 		if err := p.step(); err != nil {
 			return fmt.Errorf("%s: %w", strings.Join(p.trace[max(0, len(p.trace)-3):], ", "), err)
 		}
@@ -233,9 +242,10 @@ func (p *program) note(format string, args ...any) {
 // saw counts a rare event, so that a campaign can say what it came across.
 func (p *program) saw(event string) { p.counts.saw(event) }
 
-// RunOne runs the program of one seed and returns how many cuts were checked, its configuration and its steps.
-func RunOne(seed uint64) (cuts int64, config string, trace []string, err error) {
+// RunOne runs one program: all of it, or the steps numbered, with every n-th
+// operation cut where every is not 0.
+func RunOne(seed uint64, steps []int, every int) (cuts int64, config string, trace []string, err error) {
 	var n counts
-	o := run(seed, &n, time.Now().Add(time.Hour))
+	o := runAgain(seed, replay{steps: steps, every: every}, &n, time.Now().Add(time.Hour))
 	return n.cuts.Load(), o.config.String(), o.trace, o.err
 }

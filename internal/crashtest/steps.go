@@ -77,7 +77,9 @@ func (p *program) special() error {
 		return p.view(3 + p.rng.IntN(4))
 	case n >= 40 && n < 48:
 		return p.burst(p.rng)
-	case n >= 48 && n < 70 && c.epochs:
+	case n == 48:
+		return p.purge()
+	case n >= 49 && n < 70 && c.epochs:
 		return p.burst(p.rng)
 	}
 	return errNothing
@@ -117,6 +119,20 @@ func (p *program) journalKey() error {
 	id := p.keys[p.rng.IntN(keyCount)].ID()
 	p.note("journal key %v", id)
 	return p.store.SetJournalKey(context.Background(), id)
+}
+
+// purge overwrites what is free; a volume with damage, under suite none or in a conversion refuses it.
+func (p *program) purge() error {
+	i, err := p.store.Info()
+	if err != nil || !i.Encrypted || i.Conversion != nil || len(p.ledger.head().bad()) > 0 {
+		return err
+	}
+	if err := p.releaseViews(); err != nil {
+		return err
+	}
+	p.note("purge")
+	p.saw("purges")
+	return p.store.Purge(context.Background())
 }
 
 // lookAtEpochs notes when epochs of the write key have gone, which only re-seals in the background do.

@@ -36,6 +36,7 @@ var writers = []struct {
 	{"cmd/coffer", []string{"os.MkdirTemp", "os.RemoveAll"}, "the demonstration's own folder"},
 	{"cmd/coffer", []string{"os.MkdirAll"}, "the folder for manual pages, which cobra writes"},
 	{"internal/crashtest", []string{"os.MkdirTemp", "os.RemoveAll"}, "scratch folders of a harness"},
+	{"internal/killtest", []string{"os.MkdirTemp", "os.RemoveAll"}, "the same"},
 	{"bench", []string{"os.MkdirTemp", "os.RemoveAll", "os.Create", "os.OpenFile"}, "plain files to compare with"},
 }
 

@@ -14,8 +14,8 @@ import (
 // other. One line differs from the design's picture: internal/seal stands above dek, because it takes a dek.Key, so
 // that raw key bytes never cross a package border (DESIGN.md, "seal takes keys, not bytes").
 var layers = [][]string{
-	{"cmd/coffer", "internal/crashtest/cmd", "internal/layers"},
-	{"bench", "internal/crashtest", "internal/formattest"},
+	{"cmd/coffer", "internal/crashtest/cmd", "internal/killtest/cmd", "internal/layers"},
+	{"bench", "internal/crashtest", "internal/killtest", "internal/formattest"},
 	{"sqlitevfs", "pebblefs", "nbd", "internal/plainfile"},
 	{"kmip", "kms"},
 	{"element"},
@@ -114,7 +114,7 @@ var bans = []ban{
 	{from: []string{"dek", "keyfile", "internal/seal", "internal/guid", "internal/secmem", "element"},
 		to: []string{"math/rand"}, direct: true,
 		reason: "keys, nonces, salts and IDs come from crypto/rand; internal/fsx uses math/rand to crash, nothing else"},
-	{from: library, to: []string{module + "/cmd", module + "/bench", module + "/internal/crashtest"},
+	{from: library, to: []string{module + "/cmd", module + "/bench", module + "/internal/crashtest", module + "/internal/killtest"},
 		reason: "programs and harnesses are nobody's library"},
 	{from: library, to: []string{"github.com/spf13", "github.com/schollz", "golang.org/x/term"},
 		reason: "flags, progress bars and terminals belong to the command"},
