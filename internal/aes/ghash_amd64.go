@@ -10,6 +10,10 @@ import (
 	"github.com/cofferdb/coffer/internal/secmem"
 )
 
+// sumShift is x^(8n-33) modulo CRC32C's polynomial, bits reversed, for the n = 144
+// bytes past which gen/sum.go moves a sum.
+const sumShift = 0xc96cfdc0
+
 // The table that the kernels of GCM and GMAC read; gen/ghash.go says what it is.
 const (
 	tabMask   = 0
