@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -41,6 +42,11 @@ With --to-volume the volume stays one, in place, under suite none.`
 
 func (p *program) decrypt(ctx context.Context, path string, o *decryptFlags) error {
 	info, err := inspect(path)
+	if errors.Is(err, fault.NotFormat) && !o.toVolume {
+		if done, err := p.wasDecrypted(path, o); done || err != nil {
+			return err
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -60,6 +66,33 @@ func (p *program) decrypt(ctx context.Context, path string, o *decryptFlags) err
 // the key it comes from until the end.
 func weakening(info *blockstore.Info) bool {
 	return info.Conversion != nil && info.Conversion.Operation == "decrypt"
+}
+
+// wasDecrypted recognises a run that was killed when nothing but its job's file
+// was left to remove, and ends it.
+func (p *program) wasDecrypted(path string, o *decryptFlags) (bool, error) {
+	volume, done, err := plainfile.Settle(path, "decrypt", nil)
+	if !done {
+		return false, ignoreInTheWay(err)
+	}
+	fi, err := os.Stat(path)
+	if err != nil {
+		return true, err
+	}
+	p.note("an earlier run decrypted %s and was stopped just before its end: %s is removed, the work was already done", path, path+".coffer-job")
+	if o.work.json {
+		return true, p.printJSON(workResult{Path: path, Done: "decrypted", Volume: volume, Suite: blockstore.None.String(),
+			Bytes: fi.Size(), Resumed: true})
+	}
+	return true, p.print("%s: was already decrypted, %s", path, count(fi.Size(), "byte"))
+}
+
+// ignoreInTheWay: what lies beside a file and is not Coffer's says nothing.
+func ignoreInTheWay(err error) error {
+	if errors.Is(err, plainfile.ErrInTheWay) {
+		return nil
+	}
+	return err
 }
 
 // decryptFile makes the plain file.

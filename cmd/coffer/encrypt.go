@@ -125,6 +125,9 @@ func (p *program) encryptVolume(ctx context.Context, path string, o *encryptFlag
 	if b := int(o.made.blockSize); b != 0 && b != info.BlockSize {
 		return usagef("%s is a volume with a block size of %d, which stays", path, info.BlockSize)
 	}
+	if done, err := p.wasEncrypted(path, o, info, suite, key); done || err != nil {
+		return err
+	}
 	if err := mayEncrypt(path, info, suite, key); err != nil { // before anybody types a password
 		return err
 	}
@@ -155,6 +158,24 @@ func (p *program) encryptVolume(ctx context.Context, path string, o *encryptFlag
 		p.warn("the old plaintext may stay in older blocks of a flash disk, in backups and in snapshots")
 		return p.printConversion(path, "encrypted", s, res, resumes, o.work.json)
 	})
+}
+
+// wasEncrypted recognises a run that was killed when nothing but its job's file
+// was left to remove, and ends it. It is not done if something else is asked for now.
+func (p *program) wasEncrypted(path string, o *encryptFlags, info *blockstore.Info, suite blockstore.Suite, key dek.ID) (bool, error) {
+	if o.anchor != "" || (suite != 0 && suite.String() != info.Suite) || (!key.IsZero() && key != info.WriteKey) {
+		return false, nil
+	}
+	_, done, err := plainfile.Settle(path, "encrypt", nil)
+	if !done {
+		return false, ignoreInTheWay(err)
+	}
+	p.note("an earlier run encrypted %s and was stopped just before its end: %s is removed, the work was already done", path, path+".coffer-job")
+	if o.work.json {
+		return true, p.printJSON(workResult{Path: path, Done: "encrypted", Volume: info.UUID, Suite: info.Suite, Key: &info.WriteKey,
+			BlockSize: info.BlockSize, Bytes: info.Size, Resumed: true})
+	}
+	return true, p.print("%s: was already encrypted with %s under key %s, %s", path, info.Suite, info.WriteKey, count(info.Size, "byte"))
 }
 
 // mayEncrypt refuses a volume that is encrypted, or on the way elsewhere.

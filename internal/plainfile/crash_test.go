@@ -120,12 +120,18 @@ func cutOnce(t *testing.T, d direction, ring *dek.Keyring, data []byte, k int, k
 		if d.isDone(m) {
 			m.CutAfter(-1)
 			d.done(t, m, ring, data)
-			_, err := Abandon(name, m) // the cut may have left the job's file
+			_, left, err := exists(m, name+jobSuffix)
 			require.NoError(t, err)
+			_, settled, err := Settle(name, d.name, m)
+			require.NoError(t, err)
+			require.Equal(t, left, settled, "what is complete but for the job's file is recognised")
 			requireAlone(t, m)
 			return true
 		}
 		d.old(t, m, ring, data)
+		_, settled, err2 := Settle(name, d.name, m)
+		require.NoError(t, err2)
+		require.False(t, settled, "cut %d: it is not complete", k)
 		if round < 2 {
 			m.CutAfter(rng.IntN(k + 30))
 		}

@@ -122,6 +122,12 @@ func (d *decryptor) openVolume() (*blockstore.Store, error) {
 // that is not of this volume as it is.
 func (d *decryptor) begun(s *blockstore.Store, left *job) (bool, error) {
 	now := job{jobDecrypt, s.UUID()}
+	if left != nil && *left != now { // what the label says is authentic only now
+		if err := d.free(left); err != nil {
+			return false, err
+		}
+		left = nil
+	}
 	if left == nil {
 		err := d.begin(now)
 		return err == nil, err
@@ -130,13 +136,11 @@ func (d *decryptor) begun(s *blockstore.Store, left *job) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if *left == now && kind != leftFinished {
+	if kind != leftFinished {
 		d.res.Resumed = kind == leftHalf
 		return true, nil
 	}
-	if kind != leftNothing {
-		d.o.note("what an interrupted run left is not used: starting again")
-	}
+	d.o.note("what an interrupted run left is not used: starting again")
 	return true, d.clear(now)
 }
 

@@ -71,23 +71,44 @@ func (w *workplace) jobFile() string { return w.path + jobSuffix }
 
 const inTheWayHint = "This name is where the new file is built, and no interrupted run left it. Move it away."
 
-// read returns the job of an interrupted run, nil if there is none. Where there
-// is none, nothing may lie at the names that the work needs.
+// read returns the job of an interrupted run that can go on, nil if there is
+// none. Where there is none, or one that does not fit the file, nothing may lie
+// at the names that the work needs.
 func (w *workplace) read() (*job, error) {
-	kind, err := w.host.left(w.jobFile(), w.path)
+	j, err := w.noted()
 	if err != nil {
 		return nil, err
 	}
-	if kind == leftNothing {
-		for _, name := range []string{w.beside, w.beside + journalSuffix} {
-			switch _, there, err := exists(w.fs, name); {
-			case err != nil:
-				return nil, err
-			case there:
-				return nil, fault.Hint(fmt.Errorf("%w: %s", ErrInTheWay, name), inTheWayHint)
-			}
+	if j != nil && w.fits(*j) {
+		return j, nil
+	}
+	return nil, w.free(j)
+}
+
+// free refuses what lies at the names that the work needs. other is a job that
+// does not fit the file, if there is one: what lies there is not known to be its.
+func (w *workplace) free(other *job) error {
+	hint := inTheWayHint
+	if other != nil {
+		hint = fmt.Sprintf("%s is of other work (%s, volume %v), which does not fit %s as it is now. Move both away; what is not needed can be removed.",
+			w.jobFile(), other.op, other.volume, w.path)
+	}
+	for _, name := range []string{w.beside, w.beside + journalSuffix} {
+		switch _, there, err := exists(w.fs, name); {
+		case err != nil:
+			return err
+		case there:
+			return fault.Hint(fmt.Errorf("%w: %s", ErrInTheWay, name), hint)
 		}
-		_, err := w.host.left(w.beside, w.path) // a dangling link
+	}
+	_, err := w.host.left(w.beside, w.path) // a dangling link
+	return err
+}
+
+// noted returns what the job's file says, nil if there is none.
+func (w *workplace) noted() (*job, error) {
+	kind, err := w.host.left(w.jobFile(), w.path)
+	if err != nil || kind == leftNothing {
 		return nil, err
 	}
 	f, err := w.fs.Open(w.jobFile(), os.O_RDONLY, 0)
@@ -146,12 +167,13 @@ func (w *workplace) end() error {
 	return syncDirOf(w.fs, w.path)
 }
 
-// clear throws away what was built, under the job given.
+// clear throws away what was built, then notes the job given: as long as
+// anything lies there, the job is the one that it belongs to.
 func (w *workplace) clear(j job) error {
-	if err := w.begin(j); err != nil { // it names no volume that goes
+	if err := discard(w.fs, w.beside); err != nil {
 		return err
 	}
-	return discard(w.fs, w.beside)
+	return w.begin(j)
 }
 
 // abandon throws away what was built, and the job.
@@ -171,6 +193,9 @@ func Abandon(path string, fsys fsx.FS) (removed []string, err error) {
 		return nil, err
 	}
 	kind, err := h.left(w.beside, real)
+	if err == nil && kind != leftNothing && j.op == jobEncrypt {
+		err = w.mine(*j, kind)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -147,7 +147,8 @@ func TestPlainTextDoesNotStay(t *testing.T) {
 	require.Empty(t, removed)
 }
 
-// TestAnotherVolumesPlainText: plain text of one volume is not taken up for another.
+// TestAnotherVolumesPlainText: plain text of one volume is neither taken up for
+// another nor removed.
 func TestAnotherVolumesPlainText(t *testing.T) {
 	data := content(9, 300_000)
 	m, ring := memWith(t, data), newKeyring(t, 256)
@@ -155,6 +156,16 @@ func TestAnotherVolumesPlainText(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, m.WriteFile(name+jobSuffix, job{jobDecrypt, blockstore.NewUUID()}.marshal()))
 	require.NoError(t, m.WriteFile(name+newSuffix, content(1, 300_000)))
+	before := files(t, m, ".")
+	_, err = decrypt(m, ring)
+	require.ErrorIs(t, err, ErrInTheWay)
+	require.Contains(t, fault.HintOf(err), name+jobSuffix)
+	require.Equal(t, before, files(t, m, "."))
+	_, err = Abandon(name, m)
+	require.ErrorIs(t, err, ErrInTheWay)
+	require.Equal(t, before, files(t, m, "."))
+
+	require.NoError(t, m.Remove(name+newSuffix)) // the job alone stands in nobody's way
 	res, err := decrypt(m, ring)
 	require.NoError(t, err)
 	require.False(t, res.Resumed)

@@ -61,22 +61,19 @@ var errFinished = errors.New("plainfile: it was about to be renamed")
 
 // reopen opens the half-built volume if it is one, and the one asked for.
 func (e *encryptor) reopen(kind leftover) (*blockstore.Store, error) {
+	if err := e.mine(*e.job, kind); err != nil {
+		return nil, err
+	}
 	if kind == leftFinished {
 		return nil, errFinished
 	}
 	opts := e.options()
 	info, err := blockstore.Inspect(e.beside, &opts)
-	known := e.job.op == jobEncrypt && !e.job.volume.IsZero()
-	if known && (errors.Is(err, fault.NotFormat) || err == nil && info.UUID != e.job.volume) {
-		return nil, fault.Hint(fmt.Errorf("%w: %s is not volume %v, which the interrupted run was building",
-			ErrInTheWay, e.beside, e.job.volume), inTheWayHint)
-	}
 	if err != nil {
 		return nil, err
 	}
 	switch {
-	case e.job.op != jobEncrypt,
-		!info.Encrypted,
+	case !info.Encrypted,
 		info.Conversion != nil,
 		e.o.Suite != 0 && e.o.Suite.String() != info.Suite,
 		!e.o.Key.IsZero() && e.o.Key != info.WriteKey,
