@@ -22,8 +22,8 @@ func (p *program) catCmd() *cobra.Command {
 	c := p.verb("cat VOLUME [--offset N] [--length N]", "Write the content of a volume to standard output", cobra.ExactArgs(1), nil)
 	c.Long = `Write the content of a volume to standard output: all of it, or --length bytes
 from --offset on. What goes past the end is refused. A block that cannot be read
-ends it; what comes before is written by then, and the rest can be had with
-another --offset. Nothing in the volume changes, even after a crash.`
+ends it (exit code 4); all that comes before it is written by then, and a hint
+says with which --offset to go on behind it. Nothing in the volume changes, even after a crash.`
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		p.began = true
 		n := int64(-1)
@@ -49,7 +49,7 @@ func (p *program) cat(ctx context.Context, s *volume, offset, length int64) erro
 	if length < 0 {
 		length = size - offset
 	}
-	f := s.File()
+	f, end := s.File(), offset+length
 	buf := make([]byte, contentChunk)
 	defer secmem.Wipe(buf)
 	for length > 0 {
@@ -57,16 +57,69 @@ func (p *program) cat(ctx context.Context, s *volume, offset, length int64) erro
 			return err
 		}
 		b := buf[:min(length, contentChunk)]
-		n, err := f.ReadAt(b, offset)
+		n, bad := f.ReadAt(b, offset)
 		if n < len(b) {
-			return fmt.Errorf("read at %d: %w", offset+int64(n), err)
+			n, bad = readBlocks(f, b, offset, s.BlockSize())
 		}
-		if _, err := p.stdout.Write(b); err != nil {
+		if _, err := p.stdout.Write(b[:n]); err != nil {
 			return fmt.Errorf("write: %w", err)
+		}
+		if n < len(b) {
+			return s.unreadable(bad, offset+int64(n), end)
 		}
 		offset, length = offset+int64(n), length-int64(n)
 	}
 	return nil
+}
+
+// readBlocks fills b from off on, block by block, up to the first that cannot be
+// read. It returns how many bytes that is.
+func readBlocks(f io.ReaderAt, b []byte, off int64, blockSize int) (n int, err error) {
+	for n < len(b) {
+		k := min(blockSize-int((off+int64(n))%int64(blockSize)), len(b)-n)
+		if m, err := f.ReadAt(b[n:n+k], off+int64(n)); m < k {
+			return n, err
+		}
+		n += k
+	}
+	return n, nil
+}
+
+// unreadable is the error of a read up to end that stopped at off, in a block
+// that cannot be read. Its hint says where to go on.
+func (v *volume) unreadable(err error, off, end int64) error {
+	size := int64(v.BlockSize())
+	block := uint64(off / size)
+	var why *blockstore.BlockError
+	if errors.As(err, &why) {
+		err = why.Err
+	}
+	err = fmt.Errorf("block %d, at offset %d, cannot be read: %w", block, int64(block)*size, err)
+	next, ok := v.readableFrom(block+1, end)
+	at := int64(next) * size
+	switch {
+	case at >= end:
+		return fault.Hint(err, "What comes before it was written. Nothing of what was asked for can be read behind it.")
+	case end < v.Size():
+		return fault.Hint(err, fmt.Sprintf("What comes before it was written. To go on behind it: --offset %d --length %d.", at, end-at))
+	case !ok:
+		return fault.Hint(err, fmt.Sprintf("What comes before it was written. %s behind it cannot be read either; to go on: --offset %d.",
+			count(next-block-1, "block"), at))
+	}
+	return fault.Hint(err, fmt.Sprintf("What comes before it was written. To go on behind it: --offset %d.", at))
+}
+
+// readableFrom finds the first block from b on, before the byte end, that can be
+// read. It gives up after some groups, whose tag blocks may all be gone: ok is false.
+func (v *volume) readableFrom(b uint64, end int64) (next uint64, ok bool) {
+	one, size := make([]byte, 1), int64(v.BlockSize())
+	defer secmem.Wipe(one)
+	for next = b; next < b+4*groupBlocks && int64(next)*size < end; next++ {
+		if n, _ := v.File().ReadAt(one, int64(next)*size); n == 1 {
+			return next, true
+		}
+	}
+	return next, false
 }
 
 func (p *program) putCmd() *cobra.Command {

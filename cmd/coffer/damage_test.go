@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"testing"
@@ -38,6 +39,36 @@ func (d *desk) damageBlock(name string, block uint64) {
 	}
 }
 
+// TestCatUpToTheDamage: everything before the block is written, and the hint
+// says where to go on.
+func TestCatUpToTheDamage(t *testing.T) {
+	d := newDesk(t, "256")
+	content := bigFile(d, 10<<20)
+	d.ok("encrypt", "a.db")
+	bs := int64(d.info("a.db").BlockSize)
+	d.damageBlock("a.db", 1000)
+	at := 1000 * bs
+	require.NotZero(t, at%contentChunk, "inside what is read at once")
+
+	out, errs, code := d.run("cat", "a.db")
+	require.Equal(t, exitDamaged, code)
+	require.True(t, out == string(content[:at]), "%d bytes", len(out))
+	require.Contains(t, errs, fmt.Sprintf("block 1000, at offset %d, ", at))
+	require.Contains(t, errs, fmt.Sprintf("--offset %d.", at+bs))
+	require.True(t, d.ok("cat", "a.db", "--offset", fmt.Sprint(at+bs)) == string(content[at+bs:]))
+
+	out, errs, code = d.run("cat", "a.db", "--offset", fmt.Sprint(at-1000), "--length", fmt.Sprint(bs+3000))
+	require.Equal(t, exitDamaged, code)
+	require.True(t, out == string(content[at-1000:at]))
+	require.Contains(t, errs, fmt.Sprintf("--offset %d --length 2000.", at+bs))
+
+	out, errs, code = d.run("cat", "a.db", "--offset", fmt.Sprint(at+5), "--length", "10")
+	require.Equal(t, exitDamaged, code)
+	require.Empty(t, out)
+	require.Contains(t, errs, fmt.Sprintf("block 1000, at offset %d, ", at))
+	require.Contains(t, errs, "Nothing of what was asked for can be read behind it")
+}
+
 // TestDamagedTagBlock: all blocks of its group are named, by every verb.
 func TestDamagedTagBlock(t *testing.T) {
 	d := newDesk(t, "256")
@@ -60,6 +91,11 @@ func TestDamagedTagBlock(t *testing.T) {
 	require.Equal(t, exitDamaged, code)
 	require.Contains(t, errs, "168 blocks cannot be read and left as before: 0-167")
 	require.Contains(t, errs, "hint: Restore the volume from a backup")
+
+	out, errs, code = d.run("cat", "a.db")
+	require.Equal(t, exitDamaged, code)
+	require.Empty(t, out)
+	require.Contains(t, errs, "--offset 1376256", "behind all of the group: 168 blocks of 8,192 bytes")
 
 	_, errs, code = d.run("decrypt", "a.db")
 	require.Equal(t, exitDamaged, code)
