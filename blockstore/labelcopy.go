@@ -67,6 +67,9 @@ func RestoreLabel(path, source string, o *Options) (err error) {
 	}
 	raw := make([]byte, labelSize)
 	err = errors.Join(readFull(c, raw, 0), c.Close())
+	if errors.Is(err, errCutShort) && string(raw[:len(labelMagic)]) != labelMagic { // never was one
+		return fmt.Errorf("blockstore: %s is no copy of a label: %w", source, fault.NotFormat)
+	}
 	if err != nil {
 		return fmt.Errorf("blockstore: read the label's copy: %w", err)
 	}
