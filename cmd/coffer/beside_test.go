@@ -49,3 +49,39 @@ func TestKilledJustAfterTheRename(t *testing.T) {
 	d.refused("encrypt", "a.db")
 	requireSameFile(t, d.path("a.db.coffer-new"), []byte("mine"))
 }
+
+// TestUnfinishedDecryptIsNamed: the plain text that an interrupted decrypt left
+// is told of, with how to give it up, and that works.
+func TestUnfinishedDecryptIsNamed(t *testing.T) {
+	d := newDesk(t, "256")
+	content := bigFile(d, 100_000)
+	d.ok("encrypt", "a.db")
+	uuid := d.info("a.db").UUID.String()
+	_, errs, _ := d.run("info", "a.db")
+	require.Empty(t, errs)
+	_, errs, _ = d.run("encrypt", "a.db")
+	require.NotContains(t, errs, "coffer-new")
+
+	d.plantJob("a.db", "decrypt", uuid)
+	_, errs, code := d.run("encrypt", "a.db")
+	require.Equal(t, exitState, code)
+	require.NotContains(t, errs, "coffer-new", "there is none")
+	require.Contains(t, errs, "remove ")
+	require.NoError(t, os.WriteFile(d.path("a.db.coffer-new"), content[:50_000], 0o600))
+	_, errs, code = d.run("encrypt", "a.db")
+	require.Equal(t, exitState, code)
+	require.Regexp(t, `(?m)^hint: .*plain text.*To give it up, remove \S*a\.db\.coffer-new and \S*a\.db\.coffer-job\.$`, errs)
+	for _, more := range [][]string{nil, {"--json"}, {"--keys"}} {
+		out, errs, code := d.run(append([]string{"info", "a.db"}, more...)...)
+		require.Zero(t, code)
+		require.Regexp(t, `^warning: .*a\.db\.coffer-new in plain text`, errs)
+		require.NotContains(t, out, "coffer-new")
+	}
+	require.Contains(t, d.ok("decrypt", "--help"), "FILE.coffer-job, and FILE is the volume as before")
+
+	require.NoError(t, os.Remove(d.path("a.db.coffer-new")))
+	require.NoError(t, os.Remove(d.path("a.db.coffer-job")))
+	require.True(t, d.ok("cat", "a.db") == string(content))
+	_, errs, _ = d.run("info", "a.db")
+	require.Empty(t, errs)
+}

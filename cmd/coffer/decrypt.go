@@ -27,7 +27,9 @@ func (p *program) decryptCmd() *cobra.Command {
 the byte. The plain file is built beside the volume, as FILE.coffer-new, and
 compared with it as a whole; only then does it take the volume's place. An
 interrupted run leaves the plain text so far, readable by its owner only, and
-goes on when the command is run again. This needs the file's size free.
+goes on when the command is run again; to give it up, remove FILE.coffer-new and
+FILE.coffer-job, and FILE is the volume as before. This needs the file's size
+free. What was removed may stay in freed blocks of the disk.
 
 A block that cannot be read ends the work, since a plain file cannot say that
 something is lost: what was built is removed, the volume stays. The rest can be
@@ -66,6 +68,27 @@ func (p *program) decrypt(ctx context.Context, path string, o *decryptFlags) err
 // the key it comes from until the end.
 func weakening(info *blockstore.Info) bool {
 	return info.Conversion != nil && info.Conversion.Operation == "decrypt"
+}
+
+// unfinishedDecrypt says, in sentences, that an interrupted decrypt of a volume
+// lies beside it, and how to give that up; "" if none does.
+func unfinishedDecrypt(path string) string {
+	l, err := plainfile.Look(path, nil)
+	if err != nil || l == nil || l.Operation != "decrypt" { // what is not Coffer's is no work of its own
+		return ""
+	}
+	if l.File == "" {
+		return "A decrypt of it was begun and has not come to its end: coffer decrypt goes on. To give it up, remove " + l.Job + "."
+	}
+	return "A decrypt of it has not come to its end, and its content lies in " + l.File + " in plain text: coffer decrypt goes on. " +
+		"To give it up, remove " + l.File + " and " + l.Job + "."
+}
+
+// warnOfPlainText warns of an unfinished decrypt beside a volume.
+func (p *program) warnOfPlainText(path string) {
+	if text := unfinishedDecrypt(path); text != "" {
+		p.warn("%s: %s", path, text)
+	}
 }
 
 // wasDecrypted recognises a run that was killed when nothing but its job's file

@@ -129,6 +129,9 @@ func (p *program) encryptVolume(ctx context.Context, path string, o *encryptFlag
 		return err
 	}
 	if err := mayEncrypt(path, info, suite, key); err != nil { // before anybody types a password
+		if text := unfinishedDecrypt(path); text != "" && errors.Is(err, plainfile.ErrVolume) {
+			err = fault.Hint(err, text)
+		}
 		return err
 	}
 	v := volumeFlags{keys: o.made.keys, anchor: o.anchor}

@@ -25,18 +25,23 @@ func (p *program) infoCmd() *cobra.Command {
 				return p.infoBackup(args[0], asJSON)
 			}
 			if keys {
+				p.warnOfPlainText(args[0])
 				return p.infoKeys(ctx, args[0], asJSON)
 			}
 			info, err := inspect(args[0])
 			if err != nil {
 				return err
 			}
+			p.warnOfPlainText(args[0])
 			if asJSON {
 				return p.printJSON(info)
 			}
 			return p.printInfo(args[0], info)
 		})
 	c.Long = `Say what a volume, or a backup, is. No key is needed, and so nothing of it is proved: coffer verify does that.
+
+An unfinished decrypt beside a volume, which is plain text, is warned of on
+standard error.
 
 With --keys, count what needs each key: blocks, from the records of every tag
 block under the tree's root; segments in the journal folder; and backups, as
