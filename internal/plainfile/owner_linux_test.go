@@ -145,3 +145,21 @@ func TestStrangersPreparedFile(t *testing.T) {
 		require.NoError(t, syscall.Setresuid(-1, nobody, 0))
 	}
 }
+
+// TestReadOnlyDatabase: without the permission to write there is no SQLite
+// lock, and that is what is said.
+func TestReadOnlyDatabase(t *testing.T) {
+	dir := asNobody(t)
+	if os.Geteuid() == 0 {
+		t.Skip("root may write to everything")
+	}
+	path, data := filepath.Join(dir, "a.db"), sqliteContent(7, 40_000, 4096)
+	require.NoError(t, os.WriteFile(path, data, 0o444))
+	_, err := Encrypt(context.Background(), path, newKeyring(t, 256), nil)
+	require.ErrorIs(t, err, fs.ErrPermission)
+	require.Contains(t, err.Error(), "may not write")
+	require.Contains(t, fault.HintOf(err), "chmod u+w")
+	names, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, names, 1)
+}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/cofferdb/coffer/internal/fault"
 	"github.com/cofferdb/coffer/internal/fsx"
 )
 
@@ -19,6 +20,8 @@ type source struct {
 	file   fsx.File
 	unlock func() error // of SQLite's lock; nil if not taken
 	page   int          // SQLite's page size in bytes; 0 if no SQLite database
+	// unwritable: it was opened for reading only, since no more is allowed.
+	unwritable error
 }
 
 // mark is what a file's state is recognised by.
@@ -40,7 +43,12 @@ func openSource(path string, o *Options) (*source, error) {
 	if s.path, err = s.host.resolve(path); err != nil {
 		return nil, err
 	}
-	if s.file, err = openForLock(fsys, s.path); err != nil {
+	s.file, err = fsx.OpenLocked(fsys, s.path, os.O_RDWR, 0, fsx.Exclusive)
+	if errors.Is(err, fs.ErrPermission) {
+		s.unwritable = err
+		s.file, err = openForLock(fsys, s.path)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("plainfile: open %s: %w", s.path, err)
 	}
 	if err := s.look(o); err != nil {
@@ -71,6 +79,10 @@ func (s *source) look(o *Options) error {
 		return nil
 	}
 	s.page = page
+	if s.unwritable != nil { // the lock needs it
+		return fault.Hint(fmt.Errorf("plainfile: %s is a SQLite database that this process may not write to: %w", s.path, s.unwritable),
+			"SQLite's lock, which keeps other programs out meanwhile, needs the permission to write: chmod u+w, or run this as its owner.")
+	}
 	if err := checkSQLiteFiles(s.fs, s.path); err != nil {
 		return err
 	}
