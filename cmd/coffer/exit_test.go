@@ -90,6 +90,31 @@ func TestErrorsAreOneLineAndAHint(t *testing.T) {
 	require.Equal(t, "coffer: one; two\nhint: do this\n", errs.String())
 }
 
+// TestHintsAreTrue: of a limit on a file's size, of an export that made nothing,
+// of a salvage without the key.
+func TestHintsAreTrue(t *testing.T) {
+	var errs bytes.Buffer
+	p := &program{stderr: &errs}
+	p.explain(context.Background(), fault.Hint(fmt.Errorf("reserve: %w", syscall.EFBIG), "free space on the disk"), 1)
+	require.NotContains(t, errs.String(), "free space")
+	require.Contains(t, errs.String(), "hint: A file would become larger")
+
+	d := newDesk(t, "256")
+	err := aboutExport(context.Background(), fs.ErrPermission, d.path("plain"))
+	require.ErrorIs(t, err, fs.ErrPermission)
+	require.Contains(t, fault.HintOf(err), "Nothing was made")
+	require.Empty(t, fault.HintOf(aboutExport(context.Background(), syscall.EIO, d.path("plain"))))
+	require.NoError(t, os.WriteFile(d.path("plain.coffer-new"), nil, 0o600))
+	require.Contains(t, fault.HintOf(aboutExport(context.Background(), syscall.EIO, d.path("plain"))), "kept, in plain text")
+
+	d.ok("create", "v", "--size", "64K")
+	d.ok("keyfile", "create", "other", "--iterations", "65536")
+	_, text, code := d.run("salvage", "v", "new", "--keyfile", "other")
+	require.Equal(t, exitKey, code, text)
+	require.NotContains(t, text, "key server")
+	require.Contains(t, text, "None of the key files given holds it")
+}
+
 func TestLogger(t *testing.T) {
 	var errs bytes.Buffer
 	p := &program{stderr: &errs}

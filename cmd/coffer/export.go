@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -51,7 +53,7 @@ func (p *program) export(ctx context.Context, path, dest string, v *volumeFlags,
 		})
 		m.finish()
 		if err != nil {
-			return aboutExport(ctx, err)
+			return aboutExport(ctx, err, dest)
 		}
 		if r.Resumed {
 			p.note("went on with what an interrupted run had left: all of it was compared")
@@ -73,8 +75,14 @@ func mustBeNew(dest string) error {
 }
 
 // aboutExport says what lies on the disk after a failure that can be gone on from.
-func aboutExport(ctx context.Context, err error) error {
+func aboutExport(ctx context.Context, err error, dest string) error {
 	if fault.HintOf(err) != "" || ctx.Err() != nil {
+		return err
+	}
+	if _, none := os.Lstat(dest + ".coffer-new"); none != nil {
+		if errors.Is(err, fs.ErrPermission) {
+			return fault.Hint(err, "Nothing was made. Choose a folder that you may write to.")
+		}
 		return err
 	}
 	return fault.Hint(err, "What was built so far is kept, in plain text: run the same command again to go on.")

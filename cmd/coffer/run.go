@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -63,9 +65,17 @@ func (p *program) explain(ctx context.Context, err error, code int) {
 		}
 	}
 	fmt.Fprintln(p.stderr, "coffer: "+strings.TrimPrefix(message, "coffer: "))
-	if hint := fault.HintOf(err); hint != "" {
+	if hint := hintOf(err); hint != "" {
 		fmt.Fprintln(p.stderr, "hint: "+hint)
 	}
+}
+
+// hintOf says what to do about an error.
+func hintOf(err error) string {
+	if errors.Is(err, syscall.EFBIG) { // no space that anybody frees helps
+		return "A file would become larger than this file system, or the limit of this process (ulimit -f), allows."
+	}
+	return fault.HintOf(err)
 }
 
 // note tells people something that is no result.

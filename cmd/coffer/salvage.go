@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -76,10 +77,10 @@ func (p *program) salvage(ctx context.Context, path, dest string, o *salvageFlag
 	})
 	m.finish()
 	switch {
-	case err != nil && fault.HintOf(err) == "":
-		return explainKeys(err, len(ks.files))
-	case err != nil:
+	case err != nil && strings.Contains(fault.HintOf(err), "--discard-journal"):
 		return err
+	case err != nil:
+		return explainKeys(err, len(ks.files))
 	case o.json:
 		err = p.printJSON(r)
 	default:
