@@ -27910,3 +27910,17714 @@ done:
 	PXOR X14, X14
 	PXOR X15, X15
 	RET
+
+// func cbcEncryptVAES256x2(keys *byte, lanes *byte, blocks int, rounds int)
+// Requires: AVX, AVX2, VAES
+TEXT ·cbcEncryptVAES256x2(SB), NOSPLIT, $0-32
+	MOVQ    keys+0(FP), AX
+	MOVQ    lanes+8(FP), CX
+	MOVQ    blocks+16(FP), DX
+	XORQ    BX, BX
+	VMOVDQU (CX), Y0
+	MOVQ    rounds+24(FP), SI
+	CMPQ    SI, $0x0c
+	JLT     r10
+	JEQ     r12
+
+r14loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r14loop
+	JMP            done
+
+r12:
+r12loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r12loop
+	JMP            done
+
+r10:
+r10loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r10loop
+
+done:
+	VMOVDQU Y0, (CX)
+	VZEROALL
+	RET
+
+// func cbcEncryptVAES256x4(keys *byte, lanes *byte, blocks int, rounds int)
+// Requires: AVX, AVX2, VAES
+TEXT ·cbcEncryptVAES256x4(SB), NOSPLIT, $0-32
+	MOVQ    keys+0(FP), AX
+	MOVQ    lanes+8(FP), CX
+	MOVQ    blocks+16(FP), DX
+	XORQ    BX, BX
+	VMOVDQU (CX), Y0
+	VMOVDQU 32(CX), Y1
+	MOVQ    rounds+24(FP), SI
+	CMPQ    SI, $0x0c
+	JLT     r10
+	JEQ     r12
+
+r14loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r14loop
+	JMP            done
+
+r12:
+r12loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r12loop
+	JMP            done
+
+r10:
+r10loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r10loop
+
+done:
+	VMOVDQU Y0, (CX)
+	VMOVDQU Y1, 32(CX)
+	VZEROALL
+	RET
+
+// func cbcEncryptVAES256x8(keys *byte, lanes *byte, blocks int, rounds int)
+// Requires: AVX, AVX2, VAES
+TEXT ·cbcEncryptVAES256x8(SB), NOSPLIT, $0-32
+	MOVQ    keys+0(FP), AX
+	MOVQ    lanes+8(FP), CX
+	MOVQ    blocks+16(FP), DX
+	XORQ    BX, BX
+	VMOVDQU (CX), Y0
+	VMOVDQU 32(CX), Y1
+	VMOVDQU 64(CX), Y2
+	VMOVDQU 96(CX), Y3
+	MOVQ    rounds+24(FP), SI
+	CMPQ    SI, $0x0c
+	JLT     r10
+	JEQ     r12
+
+r14loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r14loop
+	JMP            done
+
+r12:
+r12loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r12loop
+	JMP            done
+
+r10:
+r10loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r10loop
+
+done:
+	VMOVDQU Y0, (CX)
+	VMOVDQU Y1, 32(CX)
+	VMOVDQU Y2, 64(CX)
+	VMOVDQU Y3, 96(CX)
+	VZEROALL
+	RET
+
+// func cbcEncryptVAES256x12(keys *byte, lanes *byte, blocks int, rounds int)
+// Requires: AVX, AVX2, VAES
+TEXT ·cbcEncryptVAES256x12(SB), NOSPLIT, $0-32
+	MOVQ    keys+0(FP), AX
+	MOVQ    lanes+8(FP), CX
+	MOVQ    blocks+16(FP), DX
+	XORQ    BX, BX
+	VMOVDQU (CX), Y0
+	VMOVDQU 32(CX), Y1
+	VMOVDQU 64(CX), Y2
+	VMOVDQU 96(CX), Y3
+	VMOVDQU 128(CX), Y4
+	VMOVDQU 160(CX), Y5
+	MOVQ    rounds+24(FP), SI
+	CMPQ    SI, $0x0c
+	JLT     r10
+	JEQ     r12
+
+r14loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	MOVQ           576(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           584(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y4, Y4
+	MOVQ           592(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           600(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y5, Y5
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	MOVQ           832(CX), SI
+	VMOVDQU        X4, (SI)(BX*1)
+	MOVQ           840(CX), SI
+	VEXTRACTI128   $0x01, Y4, (SI)(BX*1)
+	MOVQ           848(CX), SI
+	VMOVDQU        X5, (SI)(BX*1)
+	MOVQ           856(CX), SI
+	VEXTRACTI128   $0x01, Y5, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r14loop
+	JMP            done
+
+r12:
+r12loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	MOVQ           576(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           584(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y4, Y4
+	MOVQ           592(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           600(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y5, Y5
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	MOVQ           832(CX), SI
+	VMOVDQU        X4, (SI)(BX*1)
+	MOVQ           840(CX), SI
+	VEXTRACTI128   $0x01, Y4, (SI)(BX*1)
+	MOVQ           848(CX), SI
+	VMOVDQU        X5, (SI)(BX*1)
+	MOVQ           856(CX), SI
+	VEXTRACTI128   $0x01, Y5, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r12loop
+	JMP            done
+
+r10:
+r10loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	MOVQ           576(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           584(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y4, Y4
+	MOVQ           592(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           600(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y5, Y5
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	MOVQ           832(CX), SI
+	VMOVDQU        X4, (SI)(BX*1)
+	MOVQ           840(CX), SI
+	VEXTRACTI128   $0x01, Y4, (SI)(BX*1)
+	MOVQ           848(CX), SI
+	VMOVDQU        X5, (SI)(BX*1)
+	MOVQ           856(CX), SI
+	VEXTRACTI128   $0x01, Y5, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r10loop
+
+done:
+	VMOVDQU Y0, (CX)
+	VMOVDQU Y1, 32(CX)
+	VMOVDQU Y2, 64(CX)
+	VMOVDQU Y3, 96(CX)
+	VMOVDQU Y4, 128(CX)
+	VMOVDQU Y5, 160(CX)
+	VZEROALL
+	RET
+
+// func cbcEncryptVAES256x16(keys *byte, lanes *byte, blocks int, rounds int)
+// Requires: AVX, AVX2, VAES
+TEXT ·cbcEncryptVAES256x16(SB), NOSPLIT, $0-32
+	MOVQ    keys+0(FP), AX
+	MOVQ    lanes+8(FP), CX
+	MOVQ    blocks+16(FP), DX
+	XORQ    BX, BX
+	VMOVDQU (CX), Y0
+	VMOVDQU 32(CX), Y1
+	VMOVDQU 64(CX), Y2
+	VMOVDQU 96(CX), Y3
+	VMOVDQU 128(CX), Y4
+	VMOVDQU 160(CX), Y5
+	VMOVDQU 192(CX), Y6
+	VMOVDQU 224(CX), Y7
+	MOVQ    rounds+24(FP), SI
+	CMPQ    SI, $0x0c
+	JLT     r10
+	JEQ     r12
+
+r14loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	MOVQ           576(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           584(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y4, Y4
+	MOVQ           592(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           600(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y5, Y5
+	MOVQ           608(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           616(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y6, Y6
+	MOVQ           624(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           632(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y7, Y7
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	MOVQ           832(CX), SI
+	VMOVDQU        X4, (SI)(BX*1)
+	MOVQ           840(CX), SI
+	VEXTRACTI128   $0x01, Y4, (SI)(BX*1)
+	MOVQ           848(CX), SI
+	VMOVDQU        X5, (SI)(BX*1)
+	MOVQ           856(CX), SI
+	VEXTRACTI128   $0x01, Y5, (SI)(BX*1)
+	MOVQ           864(CX), SI
+	VMOVDQU        X6, (SI)(BX*1)
+	MOVQ           872(CX), SI
+	VEXTRACTI128   $0x01, Y6, (SI)(BX*1)
+	MOVQ           880(CX), SI
+	VMOVDQU        X7, (SI)(BX*1)
+	MOVQ           888(CX), SI
+	VEXTRACTI128   $0x01, Y7, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r14loop
+	JMP            done
+
+r12:
+r12loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	MOVQ           576(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           584(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y4, Y4
+	MOVQ           592(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           600(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y5, Y5
+	MOVQ           608(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           616(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y6, Y6
+	MOVQ           624(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           632(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y7, Y7
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	MOVQ           832(CX), SI
+	VMOVDQU        X4, (SI)(BX*1)
+	MOVQ           840(CX), SI
+	VEXTRACTI128   $0x01, Y4, (SI)(BX*1)
+	MOVQ           848(CX), SI
+	VMOVDQU        X5, (SI)(BX*1)
+	MOVQ           856(CX), SI
+	VEXTRACTI128   $0x01, Y5, (SI)(BX*1)
+	MOVQ           864(CX), SI
+	VMOVDQU        X6, (SI)(BX*1)
+	MOVQ           872(CX), SI
+	VEXTRACTI128   $0x01, Y6, (SI)(BX*1)
+	MOVQ           880(CX), SI
+	VMOVDQU        X7, (SI)(BX*1)
+	MOVQ           888(CX), SI
+	VEXTRACTI128   $0x01, Y7, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r12loop
+	JMP            done
+
+r10:
+r10loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	MOVQ           576(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           584(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y4, Y4
+	MOVQ           592(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           600(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y5, Y5
+	MOVQ           608(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           616(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y6, Y6
+	MOVQ           624(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           632(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y7, Y7
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	MOVQ           832(CX), SI
+	VMOVDQU        X4, (SI)(BX*1)
+	MOVQ           840(CX), SI
+	VEXTRACTI128   $0x01, Y4, (SI)(BX*1)
+	MOVQ           848(CX), SI
+	VMOVDQU        X5, (SI)(BX*1)
+	MOVQ           856(CX), SI
+	VEXTRACTI128   $0x01, Y5, (SI)(BX*1)
+	MOVQ           864(CX), SI
+	VMOVDQU        X6, (SI)(BX*1)
+	MOVQ           872(CX), SI
+	VEXTRACTI128   $0x01, Y6, (SI)(BX*1)
+	MOVQ           880(CX), SI
+	VMOVDQU        X7, (SI)(BX*1)
+	MOVQ           888(CX), SI
+	VEXTRACTI128   $0x01, Y7, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r10loop
+
+done:
+	VMOVDQU Y0, (CX)
+	VMOVDQU Y1, 32(CX)
+	VMOVDQU Y2, 64(CX)
+	VMOVDQU Y3, 96(CX)
+	VMOVDQU Y4, 128(CX)
+	VMOVDQU Y5, 160(CX)
+	VMOVDQU Y6, 192(CX)
+	VMOVDQU Y7, 224(CX)
+	VZEROALL
+	RET
+
+// func cbcEncryptVAES256x20(keys *byte, lanes *byte, blocks int, rounds int)
+// Requires: AVX, AVX2, VAES
+TEXT ·cbcEncryptVAES256x20(SB), NOSPLIT, $0-32
+	MOVQ    keys+0(FP), AX
+	MOVQ    lanes+8(FP), CX
+	MOVQ    blocks+16(FP), DX
+	XORQ    BX, BX
+	VMOVDQU (CX), Y0
+	VMOVDQU 32(CX), Y1
+	VMOVDQU 64(CX), Y2
+	VMOVDQU 96(CX), Y3
+	VMOVDQU 128(CX), Y4
+	VMOVDQU 160(CX), Y5
+	VMOVDQU 192(CX), Y6
+	VMOVDQU 224(CX), Y7
+	VMOVDQU 256(CX), Y8
+	VMOVDQU 288(CX), Y9
+	MOVQ    rounds+24(FP), SI
+	CMPQ    SI, $0x0c
+	JLT     r10
+	JEQ     r12
+
+r14loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	MOVQ           576(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           584(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y4, Y4
+	MOVQ           592(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           600(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y5, Y5
+	MOVQ           608(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           616(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y6, Y6
+	MOVQ           624(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           632(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y7, Y7
+	MOVQ           640(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           648(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y8, Y8
+	MOVQ           656(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           664(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y9, Y9
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VPXOR          Y15, Y8, Y8
+	VPXOR          Y15, Y9, Y9
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	MOVQ           832(CX), SI
+	VMOVDQU        X4, (SI)(BX*1)
+	MOVQ           840(CX), SI
+	VEXTRACTI128   $0x01, Y4, (SI)(BX*1)
+	MOVQ           848(CX), SI
+	VMOVDQU        X5, (SI)(BX*1)
+	MOVQ           856(CX), SI
+	VEXTRACTI128   $0x01, Y5, (SI)(BX*1)
+	MOVQ           864(CX), SI
+	VMOVDQU        X6, (SI)(BX*1)
+	MOVQ           872(CX), SI
+	VEXTRACTI128   $0x01, Y6, (SI)(BX*1)
+	MOVQ           880(CX), SI
+	VMOVDQU        X7, (SI)(BX*1)
+	MOVQ           888(CX), SI
+	VEXTRACTI128   $0x01, Y7, (SI)(BX*1)
+	MOVQ           896(CX), SI
+	VMOVDQU        X8, (SI)(BX*1)
+	MOVQ           904(CX), SI
+	VEXTRACTI128   $0x01, Y8, (SI)(BX*1)
+	MOVQ           912(CX), SI
+	VMOVDQU        X9, (SI)(BX*1)
+	MOVQ           920(CX), SI
+	VEXTRACTI128   $0x01, Y9, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r14loop
+	JMP            done
+
+r12:
+r12loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	MOVQ           576(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           584(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y4, Y4
+	MOVQ           592(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           600(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y5, Y5
+	MOVQ           608(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           616(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y6, Y6
+	MOVQ           624(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           632(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y7, Y7
+	MOVQ           640(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           648(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y8, Y8
+	MOVQ           656(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           664(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y9, Y9
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VPXOR          Y15, Y8, Y8
+	VPXOR          Y15, Y9, Y9
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	MOVQ           832(CX), SI
+	VMOVDQU        X4, (SI)(BX*1)
+	MOVQ           840(CX), SI
+	VEXTRACTI128   $0x01, Y4, (SI)(BX*1)
+	MOVQ           848(CX), SI
+	VMOVDQU        X5, (SI)(BX*1)
+	MOVQ           856(CX), SI
+	VEXTRACTI128   $0x01, Y5, (SI)(BX*1)
+	MOVQ           864(CX), SI
+	VMOVDQU        X6, (SI)(BX*1)
+	MOVQ           872(CX), SI
+	VEXTRACTI128   $0x01, Y6, (SI)(BX*1)
+	MOVQ           880(CX), SI
+	VMOVDQU        X7, (SI)(BX*1)
+	MOVQ           888(CX), SI
+	VEXTRACTI128   $0x01, Y7, (SI)(BX*1)
+	MOVQ           896(CX), SI
+	VMOVDQU        X8, (SI)(BX*1)
+	MOVQ           904(CX), SI
+	VEXTRACTI128   $0x01, Y8, (SI)(BX*1)
+	MOVQ           912(CX), SI
+	VMOVDQU        X9, (SI)(BX*1)
+	MOVQ           920(CX), SI
+	VEXTRACTI128   $0x01, Y9, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r12loop
+	JMP            done
+
+r10:
+r10loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	MOVQ           576(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           584(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y4, Y4
+	MOVQ           592(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           600(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y5, Y5
+	MOVQ           608(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           616(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y6, Y6
+	MOVQ           624(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           632(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y7, Y7
+	MOVQ           640(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           648(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y8, Y8
+	MOVQ           656(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           664(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y9, Y9
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VPXOR          Y15, Y8, Y8
+	VPXOR          Y15, Y9, Y9
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	MOVQ           832(CX), SI
+	VMOVDQU        X4, (SI)(BX*1)
+	MOVQ           840(CX), SI
+	VEXTRACTI128   $0x01, Y4, (SI)(BX*1)
+	MOVQ           848(CX), SI
+	VMOVDQU        X5, (SI)(BX*1)
+	MOVQ           856(CX), SI
+	VEXTRACTI128   $0x01, Y5, (SI)(BX*1)
+	MOVQ           864(CX), SI
+	VMOVDQU        X6, (SI)(BX*1)
+	MOVQ           872(CX), SI
+	VEXTRACTI128   $0x01, Y6, (SI)(BX*1)
+	MOVQ           880(CX), SI
+	VMOVDQU        X7, (SI)(BX*1)
+	MOVQ           888(CX), SI
+	VEXTRACTI128   $0x01, Y7, (SI)(BX*1)
+	MOVQ           896(CX), SI
+	VMOVDQU        X8, (SI)(BX*1)
+	MOVQ           904(CX), SI
+	VEXTRACTI128   $0x01, Y8, (SI)(BX*1)
+	MOVQ           912(CX), SI
+	VMOVDQU        X9, (SI)(BX*1)
+	MOVQ           920(CX), SI
+	VEXTRACTI128   $0x01, Y9, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r10loop
+
+done:
+	VMOVDQU Y0, (CX)
+	VMOVDQU Y1, 32(CX)
+	VMOVDQU Y2, 64(CX)
+	VMOVDQU Y3, 96(CX)
+	VMOVDQU Y4, 128(CX)
+	VMOVDQU Y5, 160(CX)
+	VMOVDQU Y6, 192(CX)
+	VMOVDQU Y7, 224(CX)
+	VMOVDQU Y8, 256(CX)
+	VMOVDQU Y9, 288(CX)
+	VZEROALL
+	RET
+
+// func cbcEncryptVAES256x22(keys *byte, lanes *byte, blocks int, rounds int)
+// Requires: AVX, AVX2, VAES
+TEXT ·cbcEncryptVAES256x22(SB), NOSPLIT, $0-32
+	MOVQ    keys+0(FP), AX
+	MOVQ    lanes+8(FP), CX
+	MOVQ    blocks+16(FP), DX
+	XORQ    BX, BX
+	VMOVDQU (CX), Y0
+	VMOVDQU 32(CX), Y1
+	VMOVDQU 64(CX), Y2
+	VMOVDQU 96(CX), Y3
+	VMOVDQU 128(CX), Y4
+	VMOVDQU 160(CX), Y5
+	VMOVDQU 192(CX), Y6
+	VMOVDQU 224(CX), Y7
+	VMOVDQU 256(CX), Y8
+	VMOVDQU 288(CX), Y9
+	VMOVDQU 320(CX), Y10
+	MOVQ    rounds+24(FP), SI
+	CMPQ    SI, $0x0c
+	JLT     r10
+	JEQ     r12
+
+r14loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	MOVQ           576(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           584(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y4, Y4
+	MOVQ           592(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           600(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y5, Y5
+	MOVQ           608(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           616(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y6, Y6
+	MOVQ           624(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           632(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y7, Y7
+	MOVQ           640(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           648(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y8, Y8
+	MOVQ           656(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           664(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y9, Y9
+	MOVQ           672(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           680(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y10, Y10
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VPXOR          Y15, Y8, Y8
+	VPXOR          Y15, Y9, Y9
+	VPXOR          Y15, Y10, Y10
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VAESENCLAST    Y15, Y10, Y10
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	MOVQ           832(CX), SI
+	VMOVDQU        X4, (SI)(BX*1)
+	MOVQ           840(CX), SI
+	VEXTRACTI128   $0x01, Y4, (SI)(BX*1)
+	MOVQ           848(CX), SI
+	VMOVDQU        X5, (SI)(BX*1)
+	MOVQ           856(CX), SI
+	VEXTRACTI128   $0x01, Y5, (SI)(BX*1)
+	MOVQ           864(CX), SI
+	VMOVDQU        X6, (SI)(BX*1)
+	MOVQ           872(CX), SI
+	VEXTRACTI128   $0x01, Y6, (SI)(BX*1)
+	MOVQ           880(CX), SI
+	VMOVDQU        X7, (SI)(BX*1)
+	MOVQ           888(CX), SI
+	VEXTRACTI128   $0x01, Y7, (SI)(BX*1)
+	MOVQ           896(CX), SI
+	VMOVDQU        X8, (SI)(BX*1)
+	MOVQ           904(CX), SI
+	VEXTRACTI128   $0x01, Y8, (SI)(BX*1)
+	MOVQ           912(CX), SI
+	VMOVDQU        X9, (SI)(BX*1)
+	MOVQ           920(CX), SI
+	VEXTRACTI128   $0x01, Y9, (SI)(BX*1)
+	MOVQ           928(CX), SI
+	VMOVDQU        X10, (SI)(BX*1)
+	MOVQ           936(CX), SI
+	VEXTRACTI128   $0x01, Y10, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r14loop
+	JMP            done
+
+r12:
+r12loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	MOVQ           576(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           584(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y4, Y4
+	MOVQ           592(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           600(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y5, Y5
+	MOVQ           608(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           616(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y6, Y6
+	MOVQ           624(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           632(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y7, Y7
+	MOVQ           640(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           648(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y8, Y8
+	MOVQ           656(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           664(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y9, Y9
+	MOVQ           672(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           680(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y10, Y10
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VPXOR          Y15, Y8, Y8
+	VPXOR          Y15, Y9, Y9
+	VPXOR          Y15, Y10, Y10
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VAESENCLAST    Y15, Y10, Y10
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	MOVQ           832(CX), SI
+	VMOVDQU        X4, (SI)(BX*1)
+	MOVQ           840(CX), SI
+	VEXTRACTI128   $0x01, Y4, (SI)(BX*1)
+	MOVQ           848(CX), SI
+	VMOVDQU        X5, (SI)(BX*1)
+	MOVQ           856(CX), SI
+	VEXTRACTI128   $0x01, Y5, (SI)(BX*1)
+	MOVQ           864(CX), SI
+	VMOVDQU        X6, (SI)(BX*1)
+	MOVQ           872(CX), SI
+	VEXTRACTI128   $0x01, Y6, (SI)(BX*1)
+	MOVQ           880(CX), SI
+	VMOVDQU        X7, (SI)(BX*1)
+	MOVQ           888(CX), SI
+	VEXTRACTI128   $0x01, Y7, (SI)(BX*1)
+	MOVQ           896(CX), SI
+	VMOVDQU        X8, (SI)(BX*1)
+	MOVQ           904(CX), SI
+	VEXTRACTI128   $0x01, Y8, (SI)(BX*1)
+	MOVQ           912(CX), SI
+	VMOVDQU        X9, (SI)(BX*1)
+	MOVQ           920(CX), SI
+	VEXTRACTI128   $0x01, Y9, (SI)(BX*1)
+	MOVQ           928(CX), SI
+	VMOVDQU        X10, (SI)(BX*1)
+	MOVQ           936(CX), SI
+	VEXTRACTI128   $0x01, Y10, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r12loop
+	JMP            done
+
+r10:
+r10loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	MOVQ           576(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           584(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y4, Y4
+	MOVQ           592(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           600(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y5, Y5
+	MOVQ           608(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           616(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y6, Y6
+	MOVQ           624(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           632(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y7, Y7
+	MOVQ           640(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           648(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y8, Y8
+	MOVQ           656(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           664(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y9, Y9
+	MOVQ           672(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           680(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y10, Y10
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VPXOR          Y15, Y8, Y8
+	VPXOR          Y15, Y9, Y9
+	VPXOR          Y15, Y10, Y10
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VAESENCLAST    Y15, Y10, Y10
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	MOVQ           832(CX), SI
+	VMOVDQU        X4, (SI)(BX*1)
+	MOVQ           840(CX), SI
+	VEXTRACTI128   $0x01, Y4, (SI)(BX*1)
+	MOVQ           848(CX), SI
+	VMOVDQU        X5, (SI)(BX*1)
+	MOVQ           856(CX), SI
+	VEXTRACTI128   $0x01, Y5, (SI)(BX*1)
+	MOVQ           864(CX), SI
+	VMOVDQU        X6, (SI)(BX*1)
+	MOVQ           872(CX), SI
+	VEXTRACTI128   $0x01, Y6, (SI)(BX*1)
+	MOVQ           880(CX), SI
+	VMOVDQU        X7, (SI)(BX*1)
+	MOVQ           888(CX), SI
+	VEXTRACTI128   $0x01, Y7, (SI)(BX*1)
+	MOVQ           896(CX), SI
+	VMOVDQU        X8, (SI)(BX*1)
+	MOVQ           904(CX), SI
+	VEXTRACTI128   $0x01, Y8, (SI)(BX*1)
+	MOVQ           912(CX), SI
+	VMOVDQU        X9, (SI)(BX*1)
+	MOVQ           920(CX), SI
+	VEXTRACTI128   $0x01, Y9, (SI)(BX*1)
+	MOVQ           928(CX), SI
+	VMOVDQU        X10, (SI)(BX*1)
+	MOVQ           936(CX), SI
+	VEXTRACTI128   $0x01, Y10, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r10loop
+
+done:
+	VMOVDQU Y0, (CX)
+	VMOVDQU Y1, 32(CX)
+	VMOVDQU Y2, 64(CX)
+	VMOVDQU Y3, 96(CX)
+	VMOVDQU Y4, 128(CX)
+	VMOVDQU Y5, 160(CX)
+	VMOVDQU Y6, 192(CX)
+	VMOVDQU Y7, 224(CX)
+	VMOVDQU Y8, 256(CX)
+	VMOVDQU Y9, 288(CX)
+	VMOVDQU Y10, 320(CX)
+	VZEROALL
+	RET
+
+// func cbcEncryptVAES256x24(keys *byte, lanes *byte, blocks int, rounds int)
+// Requires: AVX, AVX2, VAES
+TEXT ·cbcEncryptVAES256x24(SB), NOSPLIT, $0-32
+	MOVQ    keys+0(FP), AX
+	MOVQ    lanes+8(FP), CX
+	MOVQ    blocks+16(FP), DX
+	XORQ    BX, BX
+	VMOVDQU (CX), Y0
+	VMOVDQU 32(CX), Y1
+	VMOVDQU 64(CX), Y2
+	VMOVDQU 96(CX), Y3
+	VMOVDQU 128(CX), Y4
+	VMOVDQU 160(CX), Y5
+	VMOVDQU 192(CX), Y6
+	VMOVDQU 224(CX), Y7
+	VMOVDQU 256(CX), Y8
+	VMOVDQU 288(CX), Y9
+	VMOVDQU 320(CX), Y10
+	VMOVDQU 352(CX), Y11
+	MOVQ    rounds+24(FP), SI
+	CMPQ    SI, $0x0c
+	JLT     r10
+	JEQ     r12
+
+r14loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	MOVQ           576(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           584(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y4, Y4
+	MOVQ           592(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           600(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y5, Y5
+	MOVQ           608(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           616(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y6, Y6
+	MOVQ           624(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           632(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y7, Y7
+	MOVQ           640(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           648(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y8, Y8
+	MOVQ           656(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           664(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y9, Y9
+	MOVQ           672(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           680(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y10, Y10
+	MOVQ           688(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           696(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y11, Y11
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VPXOR          Y15, Y8, Y8
+	VPXOR          Y15, Y9, Y9
+	VPXOR          Y15, Y10, Y10
+	VPXOR          Y15, Y11, Y11
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VAESENCLAST    Y15, Y10, Y10
+	VAESENCLAST    Y15, Y11, Y11
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	MOVQ           832(CX), SI
+	VMOVDQU        X4, (SI)(BX*1)
+	MOVQ           840(CX), SI
+	VEXTRACTI128   $0x01, Y4, (SI)(BX*1)
+	MOVQ           848(CX), SI
+	VMOVDQU        X5, (SI)(BX*1)
+	MOVQ           856(CX), SI
+	VEXTRACTI128   $0x01, Y5, (SI)(BX*1)
+	MOVQ           864(CX), SI
+	VMOVDQU        X6, (SI)(BX*1)
+	MOVQ           872(CX), SI
+	VEXTRACTI128   $0x01, Y6, (SI)(BX*1)
+	MOVQ           880(CX), SI
+	VMOVDQU        X7, (SI)(BX*1)
+	MOVQ           888(CX), SI
+	VEXTRACTI128   $0x01, Y7, (SI)(BX*1)
+	MOVQ           896(CX), SI
+	VMOVDQU        X8, (SI)(BX*1)
+	MOVQ           904(CX), SI
+	VEXTRACTI128   $0x01, Y8, (SI)(BX*1)
+	MOVQ           912(CX), SI
+	VMOVDQU        X9, (SI)(BX*1)
+	MOVQ           920(CX), SI
+	VEXTRACTI128   $0x01, Y9, (SI)(BX*1)
+	MOVQ           928(CX), SI
+	VMOVDQU        X10, (SI)(BX*1)
+	MOVQ           936(CX), SI
+	VEXTRACTI128   $0x01, Y10, (SI)(BX*1)
+	MOVQ           944(CX), SI
+	VMOVDQU        X11, (SI)(BX*1)
+	MOVQ           952(CX), SI
+	VEXTRACTI128   $0x01, Y11, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r14loop
+	JMP            done
+
+r12:
+r12loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	MOVQ           576(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           584(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y4, Y4
+	MOVQ           592(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           600(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y5, Y5
+	MOVQ           608(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           616(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y6, Y6
+	MOVQ           624(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           632(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y7, Y7
+	MOVQ           640(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           648(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y8, Y8
+	MOVQ           656(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           664(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y9, Y9
+	MOVQ           672(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           680(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y10, Y10
+	MOVQ           688(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           696(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y11, Y11
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VPXOR          Y15, Y8, Y8
+	VPXOR          Y15, Y9, Y9
+	VPXOR          Y15, Y10, Y10
+	VPXOR          Y15, Y11, Y11
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VAESENCLAST    Y15, Y10, Y10
+	VAESENCLAST    Y15, Y11, Y11
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	MOVQ           832(CX), SI
+	VMOVDQU        X4, (SI)(BX*1)
+	MOVQ           840(CX), SI
+	VEXTRACTI128   $0x01, Y4, (SI)(BX*1)
+	MOVQ           848(CX), SI
+	VMOVDQU        X5, (SI)(BX*1)
+	MOVQ           856(CX), SI
+	VEXTRACTI128   $0x01, Y5, (SI)(BX*1)
+	MOVQ           864(CX), SI
+	VMOVDQU        X6, (SI)(BX*1)
+	MOVQ           872(CX), SI
+	VEXTRACTI128   $0x01, Y6, (SI)(BX*1)
+	MOVQ           880(CX), SI
+	VMOVDQU        X7, (SI)(BX*1)
+	MOVQ           888(CX), SI
+	VEXTRACTI128   $0x01, Y7, (SI)(BX*1)
+	MOVQ           896(CX), SI
+	VMOVDQU        X8, (SI)(BX*1)
+	MOVQ           904(CX), SI
+	VEXTRACTI128   $0x01, Y8, (SI)(BX*1)
+	MOVQ           912(CX), SI
+	VMOVDQU        X9, (SI)(BX*1)
+	MOVQ           920(CX), SI
+	VEXTRACTI128   $0x01, Y9, (SI)(BX*1)
+	MOVQ           928(CX), SI
+	VMOVDQU        X10, (SI)(BX*1)
+	MOVQ           936(CX), SI
+	VEXTRACTI128   $0x01, Y10, (SI)(BX*1)
+	MOVQ           944(CX), SI
+	VMOVDQU        X11, (SI)(BX*1)
+	MOVQ           952(CX), SI
+	VEXTRACTI128   $0x01, Y11, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r12loop
+	JMP            done
+
+r10:
+r10loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	MOVQ           576(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           584(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y4, Y4
+	MOVQ           592(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           600(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y5, Y5
+	MOVQ           608(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           616(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y6, Y6
+	MOVQ           624(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           632(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y7, Y7
+	MOVQ           640(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           648(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y8, Y8
+	MOVQ           656(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           664(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y9, Y9
+	MOVQ           672(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           680(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y10, Y10
+	MOVQ           688(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           696(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y11, Y11
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VPXOR          Y15, Y8, Y8
+	VPXOR          Y15, Y9, Y9
+	VPXOR          Y15, Y10, Y10
+	VPXOR          Y15, Y11, Y11
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VAESENCLAST    Y15, Y10, Y10
+	VAESENCLAST    Y15, Y11, Y11
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	MOVQ           832(CX), SI
+	VMOVDQU        X4, (SI)(BX*1)
+	MOVQ           840(CX), SI
+	VEXTRACTI128   $0x01, Y4, (SI)(BX*1)
+	MOVQ           848(CX), SI
+	VMOVDQU        X5, (SI)(BX*1)
+	MOVQ           856(CX), SI
+	VEXTRACTI128   $0x01, Y5, (SI)(BX*1)
+	MOVQ           864(CX), SI
+	VMOVDQU        X6, (SI)(BX*1)
+	MOVQ           872(CX), SI
+	VEXTRACTI128   $0x01, Y6, (SI)(BX*1)
+	MOVQ           880(CX), SI
+	VMOVDQU        X7, (SI)(BX*1)
+	MOVQ           888(CX), SI
+	VEXTRACTI128   $0x01, Y7, (SI)(BX*1)
+	MOVQ           896(CX), SI
+	VMOVDQU        X8, (SI)(BX*1)
+	MOVQ           904(CX), SI
+	VEXTRACTI128   $0x01, Y8, (SI)(BX*1)
+	MOVQ           912(CX), SI
+	VMOVDQU        X9, (SI)(BX*1)
+	MOVQ           920(CX), SI
+	VEXTRACTI128   $0x01, Y9, (SI)(BX*1)
+	MOVQ           928(CX), SI
+	VMOVDQU        X10, (SI)(BX*1)
+	MOVQ           936(CX), SI
+	VEXTRACTI128   $0x01, Y10, (SI)(BX*1)
+	MOVQ           944(CX), SI
+	VMOVDQU        X11, (SI)(BX*1)
+	MOVQ           952(CX), SI
+	VEXTRACTI128   $0x01, Y11, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r10loop
+
+done:
+	VMOVDQU Y0, (CX)
+	VMOVDQU Y1, 32(CX)
+	VMOVDQU Y2, 64(CX)
+	VMOVDQU Y3, 96(CX)
+	VMOVDQU Y4, 128(CX)
+	VMOVDQU Y5, 160(CX)
+	VMOVDQU Y6, 192(CX)
+	VMOVDQU Y7, 224(CX)
+	VMOVDQU Y8, 256(CX)
+	VMOVDQU Y9, 288(CX)
+	VMOVDQU Y10, 320(CX)
+	VMOVDQU Y11, 352(CX)
+	VZEROALL
+	RET
+
+// func cbcEncryptLinesVAES256x16(keys *byte, lanes *byte, lines int, rounds int)
+// Requires: AVX, AVX2, CMOV, VAES
+TEXT ·cbcEncryptLinesVAES256x16(SB), $2112-32
+	MOVQ           keys+0(FP), AX
+	MOVQ           lanes+8(FP), CX
+	MOVQ           lines+16(FP), DX
+	LEAQ           63(SP), BX
+	ANDQ           $-64, BX
+	LEAQ           1024(BX), SI
+	XORQ           R8, R8
+	XORQ           DI, DI
+	XORQ           R10, R10
+	MOVQ           DX, R9
+	SHLQ           $0x06, R9
+	SUBQ           $0x40, R9
+	VPXOR          Y0, Y0, Y0
+	VMOVDQU        Y0, (SI)
+	VMOVDQU        Y0, 32(SI)
+	VMOVDQU        Y0, 64(SI)
+	VMOVDQU        Y0, 96(SI)
+	VMOVDQU        Y0, 128(SI)
+	VMOVDQU        Y0, 160(SI)
+	VMOVDQU        Y0, 192(SI)
+	VMOVDQU        Y0, 224(SI)
+	VMOVDQU        Y0, 256(SI)
+	VMOVDQU        Y0, 288(SI)
+	VMOVDQU        Y0, 320(SI)
+	VMOVDQU        Y0, 352(SI)
+	VMOVDQU        Y0, 384(SI)
+	VMOVDQU        Y0, 416(SI)
+	VMOVDQU        Y0, 448(SI)
+	VMOVDQU        Y0, 480(SI)
+	VMOVDQU        Y0, 512(SI)
+	VMOVDQU        Y0, 544(SI)
+	VMOVDQU        Y0, 576(SI)
+	VMOVDQU        Y0, 608(SI)
+	VMOVDQU        Y0, 640(SI)
+	VMOVDQU        Y0, 672(SI)
+	VMOVDQU        Y0, 704(SI)
+	VMOVDQU        Y0, 736(SI)
+	VMOVDQU        Y0, 768(SI)
+	VMOVDQU        Y0, 800(SI)
+	VMOVDQU        Y0, 832(SI)
+	VMOVDQU        Y0, 864(SI)
+	VMOVDQU        Y0, 896(SI)
+	VMOVDQU        Y0, 928(SI)
+	VMOVDQU        Y0, 960(SI)
+	VMOVDQU        Y0, 992(SI)
+	VBROADCASTI128 (AX), Y12
+	VMOVDQU        (CX), Y0
+	MOVQ           512(CX), R11
+	MOVQ           520(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, (BX)
+	VMOVDQU        Y13, 32(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 64(BX)
+	VMOVDQU        Y13, 96(BX)
+	VMOVDQU        32(CX), Y1
+	MOVQ           528(CX), R11
+	MOVQ           536(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 128(BX)
+	VMOVDQU        Y13, 160(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 192(BX)
+	VMOVDQU        Y13, 224(BX)
+	VMOVDQU        64(CX), Y2
+	MOVQ           544(CX), R11
+	MOVQ           552(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 256(BX)
+	VMOVDQU        Y13, 288(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 320(BX)
+	VMOVDQU        Y13, 352(BX)
+	VMOVDQU        96(CX), Y3
+	MOVQ           560(CX), R11
+	MOVQ           568(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 384(BX)
+	VMOVDQU        Y13, 416(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 448(BX)
+	VMOVDQU        Y13, 480(BX)
+	VMOVDQU        128(CX), Y4
+	MOVQ           576(CX), R11
+	MOVQ           584(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 512(BX)
+	VMOVDQU        Y13, 544(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 576(BX)
+	VMOVDQU        Y13, 608(BX)
+	VMOVDQU        160(CX), Y5
+	MOVQ           592(CX), R11
+	MOVQ           600(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 640(BX)
+	VMOVDQU        Y13, 672(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 704(BX)
+	VMOVDQU        Y13, 736(BX)
+	VMOVDQU        192(CX), Y6
+	MOVQ           608(CX), R11
+	MOVQ           616(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 768(BX)
+	VMOVDQU        Y13, 800(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 832(BX)
+	VMOVDQU        Y13, 864(BX)
+	VMOVDQU        224(CX), Y7
+	MOVQ           624(CX), R11
+	MOVQ           632(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 896(BX)
+	VMOVDQU        Y13, 928(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 960(BX)
+	VMOVDQU        Y13, 992(BX)
+	MOVQ           rounds+24(FP), R11
+	CMPQ           R11, $0x0c
+	JLT            r10
+	JEQ            r12
+
+r14loop:
+	ADDQ           $0x40, DI
+	CMPQ           DI, R9
+	CMOVQGT        R9, DI
+	VPXOR          (BX), Y0, Y0
+	VPXOR          128(BX), Y1, Y1
+	VPXOR          256(BX), Y2, Y2
+	MOVQ           768(CX), R11
+	VPXOR          384(BX), Y3, Y3
+	VPXOR          512(BX), Y4, Y4
+	VPXOR          640(BX), Y5, Y5
+	MOVQ           776(CX), R12
+	VPXOR          768(BX), Y6, Y6
+	VPXOR          896(BX), Y7, Y7
+	VMOVDQU        (SI), Y13
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VINSERTI128    $0x01, 32(SI), Y13, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPERM2I128     $0x31, 32(SI), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        64(SI), Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, 96(SI), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPERM2I128     $0x31, 96(SI), Y13, Y13
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           512(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	MOVQ           520(CX), R12
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, (SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        Y13, 32(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 64(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 96(SI)
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           784(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           792(CX), R12
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        128(SI), Y13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, 160(SI), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, 160(SI), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, (R12)(R8*1)
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        192(SI), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 224(SI), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, 224(SI), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           528(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           536(CX), R12
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 208(AX), Y15
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, 128(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 160(SI)
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        Y0, (BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y1, 128(BX)
+	VMOVDQU        Y2, 256(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y3, 384(BX)
+	VMOVDQU        Y4, 512(BX)
+	VMOVDQU        Y5, 640(BX)
+	VMOVDQU        Y14, 192(SI)
+	VMOVDQU        Y6, 768(BX)
+	VMOVDQU        Y7, 896(BX)
+	VMOVDQU        Y13, 224(SI)
+	VPXOR          32(BX), Y0, Y0
+	VPXOR          160(BX), Y1, Y1
+	VPXOR          288(BX), Y2, Y2
+	MOVQ           800(CX), R11
+	VPXOR          416(BX), Y3, Y3
+	VPXOR          544(BX), Y4, Y4
+	VPXOR          672(BX), Y5, Y5
+	MOVQ           808(CX), R12
+	VPXOR          800(BX), Y6, Y6
+	VPXOR          928(BX), Y7, Y7
+	VMOVDQU        256(SI), Y13
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VINSERTI128    $0x01, 288(SI), Y13, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPERM2I128     $0x31, 288(SI), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        320(SI), Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, 352(SI), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPERM2I128     $0x31, 352(SI), Y13, Y13
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           544(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	MOVQ           552(CX), R12
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 256(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        Y13, 288(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 320(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 352(SI)
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           816(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           824(CX), R12
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        384(SI), Y13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, 416(SI), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, 416(SI), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, (R12)(R8*1)
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        448(SI), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 480(SI), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, 480(SI), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           560(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           568(CX), R12
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 208(AX), Y15
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, 384(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 416(SI)
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        Y0, 32(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y1, 160(BX)
+	VMOVDQU        Y2, 288(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y3, 416(BX)
+	VMOVDQU        Y4, 544(BX)
+	VMOVDQU        Y5, 672(BX)
+	VMOVDQU        Y14, 448(SI)
+	VMOVDQU        Y6, 800(BX)
+	VMOVDQU        Y7, 928(BX)
+	VMOVDQU        Y13, 480(SI)
+	VPXOR          64(BX), Y0, Y0
+	VPXOR          192(BX), Y1, Y1
+	VPXOR          320(BX), Y2, Y2
+	MOVQ           832(CX), R11
+	VPXOR          448(BX), Y3, Y3
+	VPXOR          576(BX), Y4, Y4
+	VPXOR          704(BX), Y5, Y5
+	MOVQ           840(CX), R12
+	VPXOR          832(BX), Y6, Y6
+	VPXOR          960(BX), Y7, Y7
+	VMOVDQU        512(SI), Y13
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VINSERTI128    $0x01, 544(SI), Y13, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPERM2I128     $0x31, 544(SI), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        576(SI), Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, 608(SI), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPERM2I128     $0x31, 608(SI), Y13, Y13
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           576(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	MOVQ           584(CX), R12
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 512(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        Y13, 544(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 576(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 608(SI)
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           848(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           856(CX), R12
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        640(SI), Y13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, 672(SI), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, 672(SI), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, (R12)(R8*1)
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        704(SI), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 736(SI), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, 736(SI), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           592(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           600(CX), R12
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 208(AX), Y15
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, 640(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 672(SI)
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        Y0, 64(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y1, 192(BX)
+	VMOVDQU        Y2, 320(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y3, 448(BX)
+	VMOVDQU        Y4, 576(BX)
+	VMOVDQU        Y5, 704(BX)
+	VMOVDQU        Y14, 704(SI)
+	VMOVDQU        Y6, 832(BX)
+	VMOVDQU        Y7, 960(BX)
+	VMOVDQU        Y13, 736(SI)
+	VPXOR          96(BX), Y0, Y0
+	VPXOR          224(BX), Y1, Y1
+	VPXOR          352(BX), Y2, Y2
+	MOVQ           864(CX), R11
+	VPXOR          480(BX), Y3, Y3
+	VPXOR          608(BX), Y4, Y4
+	VPXOR          736(BX), Y5, Y5
+	MOVQ           872(CX), R12
+	VPXOR          864(BX), Y6, Y6
+	VPXOR          992(BX), Y7, Y7
+	VMOVDQU        768(SI), Y13
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VINSERTI128    $0x01, 800(SI), Y13, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPERM2I128     $0x31, 800(SI), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        832(SI), Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, 864(SI), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPERM2I128     $0x31, 864(SI), Y13, Y13
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           608(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	MOVQ           616(CX), R12
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 768(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        Y13, 800(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 832(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 864(SI)
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           880(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           888(CX), R12
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        896(SI), Y13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, 928(SI), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, 928(SI), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, (R12)(R8*1)
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        960(SI), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 992(SI), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, 992(SI), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           624(CX), R8
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           632(CX), R11
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R8)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, (R11)(DI*1), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, (R11)(DI*1), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 208(AX), Y15
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, 896(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 928(SI)
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        32(R8)(DI*1), Y13
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VINSERTI128    $0x01, 32(R11)(DI*1), Y13, Y14
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VPERM2I128     $0x31, 32(R11)(DI*1), Y13, Y13
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        Y0, 96(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y1, 224(BX)
+	VMOVDQU        Y2, 352(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y3, 480(BX)
+	VMOVDQU        Y4, 608(BX)
+	VMOVDQU        Y5, 736(BX)
+	VMOVDQU        Y14, 960(SI)
+	VMOVDQU        Y6, 864(BX)
+	VMOVDQU        Y7, 992(BX)
+	VMOVDQU        Y13, 992(SI)
+	MOVQ           R10, R8
+	ADDQ           $0x40, R10
+	XCHGQ          BX, SI
+	DECQ           DX
+	JNE            r14loop
+	JMP            done
+
+r12:
+r12loop:
+	ADDQ           $0x40, DI
+	CMPQ           DI, R9
+	CMOVQGT        R9, DI
+	VPXOR          (BX), Y0, Y0
+	VPXOR          128(BX), Y1, Y1
+	VPXOR          256(BX), Y2, Y2
+	MOVQ           768(CX), R11
+	VPXOR          384(BX), Y3, Y3
+	VPXOR          512(BX), Y4, Y4
+	MOVQ           776(CX), R12
+	VPXOR          640(BX), Y5, Y5
+	VPXOR          768(BX), Y6, Y6
+	VMOVDQU        (SI), Y13
+	VPXOR          896(BX), Y7, Y7
+	VBROADCASTI128 16(AX), Y15
+	VINSERTI128    $0x01, 32(SI), Y13, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, 32(SI), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        64(SI), Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VINSERTI128    $0x01, 96(SI), Y13, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, 96(SI), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           512(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           520(CX), R12
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        Y14, (SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y13, 32(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 64(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 96(SI)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           784(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           792(CX), R12
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        128(SI), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, 160(SI), Y13, Y14
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPERM2I128     $0x31, 160(SI), Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        192(SI), Y13
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, 224(SI), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPERM2I128     $0x31, 224(SI), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           528(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           536(CX), R12
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y14, 128(SI)
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        Y13, 160(SI)
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VMOVDQU        Y0, (BX)
+	VMOVDQU        Y1, 128(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y2, 256(BX)
+	VMOVDQU        Y3, 384(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y4, 512(BX)
+	VMOVDQU        Y5, 640(BX)
+	VMOVDQU        Y14, 192(SI)
+	VMOVDQU        Y6, 768(BX)
+	VMOVDQU        Y7, 896(BX)
+	VMOVDQU        Y13, 224(SI)
+	VPXOR          32(BX), Y0, Y0
+	VPXOR          160(BX), Y1, Y1
+	VPXOR          288(BX), Y2, Y2
+	MOVQ           800(CX), R11
+	VPXOR          416(BX), Y3, Y3
+	VPXOR          544(BX), Y4, Y4
+	MOVQ           808(CX), R12
+	VPXOR          672(BX), Y5, Y5
+	VPXOR          800(BX), Y6, Y6
+	VMOVDQU        256(SI), Y13
+	VPXOR          928(BX), Y7, Y7
+	VBROADCASTI128 16(AX), Y15
+	VINSERTI128    $0x01, 288(SI), Y13, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, 288(SI), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        320(SI), Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VINSERTI128    $0x01, 352(SI), Y13, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, 352(SI), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           544(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           552(CX), R12
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        Y14, 256(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y13, 288(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 320(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 352(SI)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           816(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           824(CX), R12
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        384(SI), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, 416(SI), Y13, Y14
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPERM2I128     $0x31, 416(SI), Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        448(SI), Y13
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, 480(SI), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPERM2I128     $0x31, 480(SI), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           560(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           568(CX), R12
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y14, 384(SI)
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        Y13, 416(SI)
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VMOVDQU        Y0, 32(BX)
+	VMOVDQU        Y1, 160(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y2, 288(BX)
+	VMOVDQU        Y3, 416(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y4, 544(BX)
+	VMOVDQU        Y5, 672(BX)
+	VMOVDQU        Y14, 448(SI)
+	VMOVDQU        Y6, 800(BX)
+	VMOVDQU        Y7, 928(BX)
+	VMOVDQU        Y13, 480(SI)
+	VPXOR          64(BX), Y0, Y0
+	VPXOR          192(BX), Y1, Y1
+	VPXOR          320(BX), Y2, Y2
+	MOVQ           832(CX), R11
+	VPXOR          448(BX), Y3, Y3
+	VPXOR          576(BX), Y4, Y4
+	MOVQ           840(CX), R12
+	VPXOR          704(BX), Y5, Y5
+	VPXOR          832(BX), Y6, Y6
+	VMOVDQU        512(SI), Y13
+	VPXOR          960(BX), Y7, Y7
+	VBROADCASTI128 16(AX), Y15
+	VINSERTI128    $0x01, 544(SI), Y13, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, 544(SI), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        576(SI), Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VINSERTI128    $0x01, 608(SI), Y13, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, 608(SI), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           576(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           584(CX), R12
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        Y14, 512(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y13, 544(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 576(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 608(SI)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           848(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           856(CX), R12
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        640(SI), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, 672(SI), Y13, Y14
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPERM2I128     $0x31, 672(SI), Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        704(SI), Y13
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, 736(SI), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPERM2I128     $0x31, 736(SI), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           592(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           600(CX), R12
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y14, 640(SI)
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        Y13, 672(SI)
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VMOVDQU        Y0, 64(BX)
+	VMOVDQU        Y1, 192(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y2, 320(BX)
+	VMOVDQU        Y3, 448(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y4, 576(BX)
+	VMOVDQU        Y5, 704(BX)
+	VMOVDQU        Y14, 704(SI)
+	VMOVDQU        Y6, 832(BX)
+	VMOVDQU        Y7, 960(BX)
+	VMOVDQU        Y13, 736(SI)
+	VPXOR          96(BX), Y0, Y0
+	VPXOR          224(BX), Y1, Y1
+	VPXOR          352(BX), Y2, Y2
+	MOVQ           864(CX), R11
+	VPXOR          480(BX), Y3, Y3
+	VPXOR          608(BX), Y4, Y4
+	MOVQ           872(CX), R12
+	VPXOR          736(BX), Y5, Y5
+	VPXOR          864(BX), Y6, Y6
+	VMOVDQU        768(SI), Y13
+	VPXOR          992(BX), Y7, Y7
+	VBROADCASTI128 16(AX), Y15
+	VINSERTI128    $0x01, 800(SI), Y13, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, 800(SI), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        832(SI), Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VINSERTI128    $0x01, 864(SI), Y13, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, 864(SI), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           608(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           616(CX), R12
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        Y14, 768(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y13, 800(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 832(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 864(SI)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           880(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           888(CX), R12
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        896(SI), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, 928(SI), Y13, Y14
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPERM2I128     $0x31, 928(SI), Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        960(SI), Y13
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, 992(SI), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPERM2I128     $0x31, 992(SI), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           624(CX), R8
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           632(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        (R8)(DI*1), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, (R11)(DI*1), Y13, Y14
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, (R11)(DI*1), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y14, 896(SI)
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        Y13, 928(SI)
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        32(R8)(DI*1), Y13
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VINSERTI128    $0x01, 32(R11)(DI*1), Y13, Y14
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VPERM2I128     $0x31, 32(R11)(DI*1), Y13, Y13
+	VMOVDQU        Y0, 96(BX)
+	VMOVDQU        Y1, 224(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y2, 352(BX)
+	VMOVDQU        Y3, 480(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y4, 608(BX)
+	VMOVDQU        Y5, 736(BX)
+	VMOVDQU        Y14, 960(SI)
+	VMOVDQU        Y6, 864(BX)
+	VMOVDQU        Y7, 992(BX)
+	VMOVDQU        Y13, 992(SI)
+	MOVQ           R10, R8
+	ADDQ           $0x40, R10
+	XCHGQ          BX, SI
+	DECQ           DX
+	JNE            r12loop
+	JMP            done
+
+r10:
+r10loop:
+	ADDQ           $0x40, DI
+	CMPQ           DI, R9
+	CMOVQGT        R9, DI
+	VPXOR          (BX), Y0, Y0
+	VPXOR          128(BX), Y1, Y1
+	MOVQ           768(CX), R11
+	VPXOR          256(BX), Y2, Y2
+	VPXOR          384(BX), Y3, Y3
+	MOVQ           776(CX), R12
+	VPXOR          512(BX), Y4, Y4
+	VPXOR          640(BX), Y5, Y5
+	VMOVDQU        (SI), Y13
+	VPXOR          768(BX), Y6, Y6
+	VPXOR          896(BX), Y7, Y7
+	VINSERTI128    $0x01, 32(SI), Y13, Y14
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, 32(SI), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        64(SI), Y13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VINSERTI128    $0x01, 96(SI), Y13, Y14
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, 96(SI), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           512(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	MOVQ           520(CX), R12
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y14, Y14
+	VBROADCASTI128 64(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, (SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 32(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y14, 64(SI)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 96(SI)
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           784(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           792(CX), R12
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        128(SI), Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VINSERTI128    $0x01, 160(SI), Y13, Y14
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VPERM2I128     $0x31, 160(SI), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        192(SI), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, 224(SI), Y13, Y14
+	VBROADCASTI128 128(AX), Y15
+	VPERM2I128     $0x31, 224(SI), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           528(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           536(CX), R12
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        Y14, 128(SI)
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        Y13, 160(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        Y0, (BX)
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VMOVDQU        Y1, 128(BX)
+	VMOVDQU        Y2, 256(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y3, 384(BX)
+	VMOVDQU        Y4, 512(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y5, 640(BX)
+	VMOVDQU        Y6, 768(BX)
+	VMOVDQU        Y14, 192(SI)
+	VMOVDQU        Y7, 896(BX)
+	VMOVDQU        Y13, 224(SI)
+	VPXOR          32(BX), Y0, Y0
+	VPXOR          160(BX), Y1, Y1
+	MOVQ           800(CX), R11
+	VPXOR          288(BX), Y2, Y2
+	VPXOR          416(BX), Y3, Y3
+	MOVQ           808(CX), R12
+	VPXOR          544(BX), Y4, Y4
+	VPXOR          672(BX), Y5, Y5
+	VMOVDQU        256(SI), Y13
+	VPXOR          800(BX), Y6, Y6
+	VPXOR          928(BX), Y7, Y7
+	VINSERTI128    $0x01, 288(SI), Y13, Y14
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, 288(SI), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        320(SI), Y13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VINSERTI128    $0x01, 352(SI), Y13, Y14
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, 352(SI), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           544(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	MOVQ           552(CX), R12
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y14, Y14
+	VBROADCASTI128 64(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, 256(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 288(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y14, 320(SI)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 352(SI)
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           816(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           824(CX), R12
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        384(SI), Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VINSERTI128    $0x01, 416(SI), Y13, Y14
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VPERM2I128     $0x31, 416(SI), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        448(SI), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, 480(SI), Y13, Y14
+	VBROADCASTI128 128(AX), Y15
+	VPERM2I128     $0x31, 480(SI), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           560(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           568(CX), R12
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        Y14, 384(SI)
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        Y13, 416(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        Y0, 32(BX)
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VMOVDQU        Y1, 160(BX)
+	VMOVDQU        Y2, 288(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y3, 416(BX)
+	VMOVDQU        Y4, 544(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y5, 672(BX)
+	VMOVDQU        Y6, 800(BX)
+	VMOVDQU        Y14, 448(SI)
+	VMOVDQU        Y7, 928(BX)
+	VMOVDQU        Y13, 480(SI)
+	VPXOR          64(BX), Y0, Y0
+	VPXOR          192(BX), Y1, Y1
+	MOVQ           832(CX), R11
+	VPXOR          320(BX), Y2, Y2
+	VPXOR          448(BX), Y3, Y3
+	MOVQ           840(CX), R12
+	VPXOR          576(BX), Y4, Y4
+	VPXOR          704(BX), Y5, Y5
+	VMOVDQU        512(SI), Y13
+	VPXOR          832(BX), Y6, Y6
+	VPXOR          960(BX), Y7, Y7
+	VINSERTI128    $0x01, 544(SI), Y13, Y14
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, 544(SI), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        576(SI), Y13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VINSERTI128    $0x01, 608(SI), Y13, Y14
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, 608(SI), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           576(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	MOVQ           584(CX), R12
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y14, Y14
+	VBROADCASTI128 64(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, 512(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 544(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y14, 576(SI)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 608(SI)
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           848(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           856(CX), R12
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        640(SI), Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VINSERTI128    $0x01, 672(SI), Y13, Y14
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VPERM2I128     $0x31, 672(SI), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        704(SI), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, 736(SI), Y13, Y14
+	VBROADCASTI128 128(AX), Y15
+	VPERM2I128     $0x31, 736(SI), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           592(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           600(CX), R12
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        Y14, 640(SI)
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        Y13, 672(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        Y0, 64(BX)
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VMOVDQU        Y1, 192(BX)
+	VMOVDQU        Y2, 320(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y3, 448(BX)
+	VMOVDQU        Y4, 576(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y5, 704(BX)
+	VMOVDQU        Y6, 832(BX)
+	VMOVDQU        Y14, 704(SI)
+	VMOVDQU        Y7, 960(BX)
+	VMOVDQU        Y13, 736(SI)
+	VPXOR          96(BX), Y0, Y0
+	VPXOR          224(BX), Y1, Y1
+	MOVQ           864(CX), R11
+	VPXOR          352(BX), Y2, Y2
+	VPXOR          480(BX), Y3, Y3
+	MOVQ           872(CX), R12
+	VPXOR          608(BX), Y4, Y4
+	VPXOR          736(BX), Y5, Y5
+	VMOVDQU        768(SI), Y13
+	VPXOR          864(BX), Y6, Y6
+	VPXOR          992(BX), Y7, Y7
+	VINSERTI128    $0x01, 800(SI), Y13, Y14
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, 800(SI), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        832(SI), Y13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VINSERTI128    $0x01, 864(SI), Y13, Y14
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, 864(SI), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           608(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	MOVQ           616(CX), R12
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y14, Y14
+	VBROADCASTI128 64(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, 768(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 800(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y14, 832(SI)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 864(SI)
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           880(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           888(CX), R12
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        896(SI), Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VINSERTI128    $0x01, 928(SI), Y13, Y14
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VPERM2I128     $0x31, 928(SI), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        960(SI), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, 992(SI), Y13, Y14
+	VBROADCASTI128 128(AX), Y15
+	VPERM2I128     $0x31, 992(SI), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           624(CX), R8
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           632(CX), R11
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        (R8)(DI*1), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, (R11)(DI*1), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, (R11)(DI*1), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        Y14, 896(SI)
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        Y13, 928(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        32(R8)(DI*1), Y13
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VINSERTI128    $0x01, 32(R11)(DI*1), Y13, Y14
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        Y0, 96(BX)
+	VPERM2I128     $0x31, 32(R11)(DI*1), Y13, Y13
+	VMOVDQU        Y1, 224(BX)
+	VMOVDQU        Y2, 352(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y3, 480(BX)
+	VMOVDQU        Y4, 608(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y5, 736(BX)
+	VMOVDQU        Y6, 864(BX)
+	VMOVDQU        Y14, 960(SI)
+	VMOVDQU        Y7, 992(BX)
+	VMOVDQU        Y13, 992(SI)
+	MOVQ           R10, R8
+	ADDQ           $0x40, R10
+	XCHGQ          BX, SI
+	DECQ           DX
+	JNE            r10loop
+
+done:
+	MOVQ        768(CX), AX
+	MOVQ        776(CX), DX
+	VMOVDQU     (SI), Y13
+	VINSERTI128 $0x01, 32(SI), Y13, Y14
+	VPERM2I128  $0x31, 32(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     64(SI), Y13
+	VINSERTI128 $0x01, 96(SI), Y13, Y14
+	VPERM2I128  $0x31, 96(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y0, (CX)
+	MOVQ        784(CX), AX
+	MOVQ        792(CX), DX
+	VMOVDQU     128(SI), Y13
+	VINSERTI128 $0x01, 160(SI), Y13, Y14
+	VPERM2I128  $0x31, 160(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     192(SI), Y13
+	VINSERTI128 $0x01, 224(SI), Y13, Y14
+	VPERM2I128  $0x31, 224(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y1, 32(CX)
+	MOVQ        800(CX), AX
+	MOVQ        808(CX), DX
+	VMOVDQU     256(SI), Y13
+	VINSERTI128 $0x01, 288(SI), Y13, Y14
+	VPERM2I128  $0x31, 288(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     320(SI), Y13
+	VINSERTI128 $0x01, 352(SI), Y13, Y14
+	VPERM2I128  $0x31, 352(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y2, 64(CX)
+	MOVQ        816(CX), AX
+	MOVQ        824(CX), DX
+	VMOVDQU     384(SI), Y13
+	VINSERTI128 $0x01, 416(SI), Y13, Y14
+	VPERM2I128  $0x31, 416(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     448(SI), Y13
+	VINSERTI128 $0x01, 480(SI), Y13, Y14
+	VPERM2I128  $0x31, 480(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y3, 96(CX)
+	MOVQ        832(CX), AX
+	MOVQ        840(CX), DX
+	VMOVDQU     512(SI), Y13
+	VINSERTI128 $0x01, 544(SI), Y13, Y14
+	VPERM2I128  $0x31, 544(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     576(SI), Y13
+	VINSERTI128 $0x01, 608(SI), Y13, Y14
+	VPERM2I128  $0x31, 608(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y4, 128(CX)
+	MOVQ        848(CX), AX
+	MOVQ        856(CX), DX
+	VMOVDQU     640(SI), Y13
+	VINSERTI128 $0x01, 672(SI), Y13, Y14
+	VPERM2I128  $0x31, 672(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     704(SI), Y13
+	VINSERTI128 $0x01, 736(SI), Y13, Y14
+	VPERM2I128  $0x31, 736(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y5, 160(CX)
+	MOVQ        864(CX), AX
+	MOVQ        872(CX), DX
+	VMOVDQU     768(SI), Y13
+	VINSERTI128 $0x01, 800(SI), Y13, Y14
+	VPERM2I128  $0x31, 800(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     832(SI), Y13
+	VINSERTI128 $0x01, 864(SI), Y13, Y14
+	VPERM2I128  $0x31, 864(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y6, 192(CX)
+	MOVQ        880(CX), AX
+	MOVQ        888(CX), DX
+	VMOVDQU     896(SI), Y13
+	VINSERTI128 $0x01, 928(SI), Y13, Y14
+	VPERM2I128  $0x31, 928(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     960(SI), Y13
+	VINSERTI128 $0x01, 992(SI), Y13, Y14
+	VPERM2I128  $0x31, 992(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y7, 224(CX)
+	VPXOR       Y0, Y0, Y0
+	VMOVDQU     Y0, (BX)
+	VMOVDQU     Y0, 32(BX)
+	VMOVDQU     Y0, 64(BX)
+	VMOVDQU     Y0, 96(BX)
+	VMOVDQU     Y0, 128(BX)
+	VMOVDQU     Y0, 160(BX)
+	VMOVDQU     Y0, 192(BX)
+	VMOVDQU     Y0, 224(BX)
+	VMOVDQU     Y0, 256(BX)
+	VMOVDQU     Y0, 288(BX)
+	VMOVDQU     Y0, 320(BX)
+	VMOVDQU     Y0, 352(BX)
+	VMOVDQU     Y0, 384(BX)
+	VMOVDQU     Y0, 416(BX)
+	VMOVDQU     Y0, 448(BX)
+	VMOVDQU     Y0, 480(BX)
+	VMOVDQU     Y0, 512(BX)
+	VMOVDQU     Y0, 544(BX)
+	VMOVDQU     Y0, 576(BX)
+	VMOVDQU     Y0, 608(BX)
+	VMOVDQU     Y0, 640(BX)
+	VMOVDQU     Y0, 672(BX)
+	VMOVDQU     Y0, 704(BX)
+	VMOVDQU     Y0, 736(BX)
+	VMOVDQU     Y0, 768(BX)
+	VMOVDQU     Y0, 800(BX)
+	VMOVDQU     Y0, 832(BX)
+	VMOVDQU     Y0, 864(BX)
+	VMOVDQU     Y0, 896(BX)
+	VMOVDQU     Y0, 928(BX)
+	VMOVDQU     Y0, 960(BX)
+	VMOVDQU     Y0, 992(BX)
+	VZEROALL
+	RET
+
+// func cbcEncryptLinesVAES256x20(keys *byte, lanes *byte, lines int, rounds int)
+// Requires: AVX, AVX2, CMOV, VAES
+TEXT ·cbcEncryptLinesVAES256x20(SB), $2624-32
+	MOVQ           keys+0(FP), AX
+	MOVQ           lanes+8(FP), CX
+	MOVQ           lines+16(FP), DX
+	LEAQ           63(SP), BX
+	ANDQ           $-64, BX
+	LEAQ           1280(BX), SI
+	XORQ           R8, R8
+	XORQ           DI, DI
+	XORQ           R10, R10
+	MOVQ           DX, R9
+	SHLQ           $0x06, R9
+	SUBQ           $0x40, R9
+	VPXOR          Y0, Y0, Y0
+	VMOVDQU        Y0, (SI)
+	VMOVDQU        Y0, 32(SI)
+	VMOVDQU        Y0, 64(SI)
+	VMOVDQU        Y0, 96(SI)
+	VMOVDQU        Y0, 128(SI)
+	VMOVDQU        Y0, 160(SI)
+	VMOVDQU        Y0, 192(SI)
+	VMOVDQU        Y0, 224(SI)
+	VMOVDQU        Y0, 256(SI)
+	VMOVDQU        Y0, 288(SI)
+	VMOVDQU        Y0, 320(SI)
+	VMOVDQU        Y0, 352(SI)
+	VMOVDQU        Y0, 384(SI)
+	VMOVDQU        Y0, 416(SI)
+	VMOVDQU        Y0, 448(SI)
+	VMOVDQU        Y0, 480(SI)
+	VMOVDQU        Y0, 512(SI)
+	VMOVDQU        Y0, 544(SI)
+	VMOVDQU        Y0, 576(SI)
+	VMOVDQU        Y0, 608(SI)
+	VMOVDQU        Y0, 640(SI)
+	VMOVDQU        Y0, 672(SI)
+	VMOVDQU        Y0, 704(SI)
+	VMOVDQU        Y0, 736(SI)
+	VMOVDQU        Y0, 768(SI)
+	VMOVDQU        Y0, 800(SI)
+	VMOVDQU        Y0, 832(SI)
+	VMOVDQU        Y0, 864(SI)
+	VMOVDQU        Y0, 896(SI)
+	VMOVDQU        Y0, 928(SI)
+	VMOVDQU        Y0, 960(SI)
+	VMOVDQU        Y0, 992(SI)
+	VMOVDQU        Y0, 1024(SI)
+	VMOVDQU        Y0, 1056(SI)
+	VMOVDQU        Y0, 1088(SI)
+	VMOVDQU        Y0, 1120(SI)
+	VMOVDQU        Y0, 1152(SI)
+	VMOVDQU        Y0, 1184(SI)
+	VMOVDQU        Y0, 1216(SI)
+	VMOVDQU        Y0, 1248(SI)
+	VBROADCASTI128 (AX), Y12
+	VMOVDQU        (CX), Y0
+	MOVQ           512(CX), R11
+	MOVQ           520(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, (BX)
+	VMOVDQU        Y13, 32(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 64(BX)
+	VMOVDQU        Y13, 96(BX)
+	VMOVDQU        32(CX), Y1
+	MOVQ           528(CX), R11
+	MOVQ           536(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 128(BX)
+	VMOVDQU        Y13, 160(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 192(BX)
+	VMOVDQU        Y13, 224(BX)
+	VMOVDQU        64(CX), Y2
+	MOVQ           544(CX), R11
+	MOVQ           552(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 256(BX)
+	VMOVDQU        Y13, 288(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 320(BX)
+	VMOVDQU        Y13, 352(BX)
+	VMOVDQU        96(CX), Y3
+	MOVQ           560(CX), R11
+	MOVQ           568(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 384(BX)
+	VMOVDQU        Y13, 416(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 448(BX)
+	VMOVDQU        Y13, 480(BX)
+	VMOVDQU        128(CX), Y4
+	MOVQ           576(CX), R11
+	MOVQ           584(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 512(BX)
+	VMOVDQU        Y13, 544(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 576(BX)
+	VMOVDQU        Y13, 608(BX)
+	VMOVDQU        160(CX), Y5
+	MOVQ           592(CX), R11
+	MOVQ           600(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 640(BX)
+	VMOVDQU        Y13, 672(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 704(BX)
+	VMOVDQU        Y13, 736(BX)
+	VMOVDQU        192(CX), Y6
+	MOVQ           608(CX), R11
+	MOVQ           616(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 768(BX)
+	VMOVDQU        Y13, 800(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 832(BX)
+	VMOVDQU        Y13, 864(BX)
+	VMOVDQU        224(CX), Y7
+	MOVQ           624(CX), R11
+	MOVQ           632(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 896(BX)
+	VMOVDQU        Y13, 928(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 960(BX)
+	VMOVDQU        Y13, 992(BX)
+	VMOVDQU        256(CX), Y8
+	MOVQ           640(CX), R11
+	MOVQ           648(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 1024(BX)
+	VMOVDQU        Y13, 1056(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 1088(BX)
+	VMOVDQU        Y13, 1120(BX)
+	VMOVDQU        288(CX), Y9
+	MOVQ           656(CX), R11
+	MOVQ           664(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 1152(BX)
+	VMOVDQU        Y13, 1184(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 1216(BX)
+	VMOVDQU        Y13, 1248(BX)
+	MOVQ           rounds+24(FP), R11
+	CMPQ           R11, $0x0c
+	JLT            r10
+	JEQ            r12
+
+r14loop:
+	ADDQ           $0x40, DI
+	CMPQ           DI, R9
+	CMOVQGT        R9, DI
+	VPXOR          (BX), Y0, Y0
+	VPXOR          128(BX), Y1, Y1
+	VPXOR          256(BX), Y2, Y2
+	MOVQ           768(CX), R11
+	VPXOR          384(BX), Y3, Y3
+	VPXOR          512(BX), Y4, Y4
+	MOVQ           776(CX), R12
+	VPXOR          640(BX), Y5, Y5
+	VPXOR          768(BX), Y6, Y6
+	VPXOR          896(BX), Y7, Y7
+	VMOVDQU        (SI), Y13
+	VPXOR          1024(BX), Y8, Y8
+	VPXOR          1152(BX), Y9, Y9
+	VINSERTI128    $0x01, 32(SI), Y13, Y14
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPERM2I128     $0x31, 32(SI), Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        64(SI), Y13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, 96(SI), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, 96(SI), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 48(AX), Y15
+	MOVQ           512(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           520(CX), R12
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, (SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y13, 32(SI)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, 64(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 96(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           784(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           792(CX), R12
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        128(SI), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, 160(SI), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, 160(SI), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y13, (R12)(R8*1)
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        192(SI), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 224(SI), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, 224(SI), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           528(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           536(CX), R12
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 160(AX), Y15
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y14, 128(SI)
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y13, 160(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 192(AX), Y15
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, 192(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 224(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           800(CX), R11
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           808(CX), R12
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        256(SI), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VINSERTI128    $0x01, 288(SI), Y13, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, 288(SI), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        320(SI), Y13
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VINSERTI128    $0x01, 352(SI), Y13, Y14
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        Y0, (BX)
+	VPERM2I128     $0x31, 352(SI), Y13, Y13
+	VMOVDQU        Y1, 128(BX)
+	VMOVDQU        Y2, 256(BX)
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VMOVDQU        Y3, 384(BX)
+	VMOVDQU        Y4, 512(BX)
+	VMOVDQU        Y5, 640(BX)
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VMOVDQU        Y6, 768(BX)
+	VMOVDQU        Y7, 896(BX)
+	MOVQ           544(CX), R11
+	VMOVDQU        Y8, 1024(BX)
+	VMOVDQU        Y9, 1152(BX)
+	MOVQ           552(CX), R12
+	VPXOR          32(BX), Y0, Y0
+	VPXOR          160(BX), Y1, Y1
+	VPXOR          288(BX), Y2, Y2
+	VMOVDQU        (R11)(DI*1), Y13
+	VPXOR          416(BX), Y3, Y3
+	VPXOR          544(BX), Y4, Y4
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPXOR          672(BX), Y5, Y5
+	VPXOR          800(BX), Y6, Y6
+	VPXOR          928(BX), Y7, Y7
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          1056(BX), Y8, Y8
+	VPXOR          1184(BX), Y9, Y9
+	VPXOR          Y12, Y14, Y14
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y14, 256(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y13, 288(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        Y14, 320(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y13, 352(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           816(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           824(CX), R12
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        384(SI), Y13
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, 416(SI), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPERM2I128     $0x31, 416(SI), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        448(SI), Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, 480(SI), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, 480(SI), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           560(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           568(CX), R12
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y14, 384(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y13, 416(SI)
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y14, 448(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y13, 480(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           832(CX), R11
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 160(AX), Y15
+	MOVQ           840(CX), R12
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        512(SI), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, 544(SI), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, 544(SI), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y14, (R11)(R8*1)
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        576(SI), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 608(SI), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, 608(SI), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 192(AX), Y15
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           576(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           584(CX), R12
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        (R11)(DI*1), Y13
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        Y14, 512(SI)
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        Y13, 544(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        Y0, 32(BX)
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VMOVDQU        Y1, 160(BX)
+	VMOVDQU        Y2, 288(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y3, 416(BX)
+	VMOVDQU        Y4, 544(BX)
+	VMOVDQU        Y5, 672(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y6, 800(BX)
+	VMOVDQU        Y7, 928(BX)
+	VMOVDQU        Y14, 576(SI)
+	VMOVDQU        Y8, 1056(BX)
+	VMOVDQU        Y9, 1184(BX)
+	VMOVDQU        Y13, 608(SI)
+	VPXOR          64(BX), Y0, Y0
+	VPXOR          192(BX), Y1, Y1
+	VPXOR          320(BX), Y2, Y2
+	MOVQ           848(CX), R11
+	VPXOR          448(BX), Y3, Y3
+	VPXOR          576(BX), Y4, Y4
+	MOVQ           856(CX), R12
+	VPXOR          704(BX), Y5, Y5
+	VPXOR          832(BX), Y6, Y6
+	VPXOR          960(BX), Y7, Y7
+	VMOVDQU        640(SI), Y13
+	VPXOR          1088(BX), Y8, Y8
+	VPXOR          1216(BX), Y9, Y9
+	VINSERTI128    $0x01, 672(SI), Y13, Y14
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPERM2I128     $0x31, 672(SI), Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        704(SI), Y13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, 736(SI), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, 736(SI), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 48(AX), Y15
+	MOVQ           592(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           600(CX), R12
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 640(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y13, 672(SI)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, 704(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 736(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           864(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           872(CX), R12
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        768(SI), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, 800(SI), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, 800(SI), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y13, (R12)(R8*1)
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        832(SI), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 864(SI), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, 864(SI), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           608(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           616(CX), R12
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 160(AX), Y15
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y14, 768(SI)
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y13, 800(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 192(AX), Y15
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, 832(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 864(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           880(CX), R11
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           888(CX), R12
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        896(SI), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VINSERTI128    $0x01, 928(SI), Y13, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, 928(SI), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        960(SI), Y13
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VINSERTI128    $0x01, 992(SI), Y13, Y14
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        Y0, 64(BX)
+	VPERM2I128     $0x31, 992(SI), Y13, Y13
+	VMOVDQU        Y1, 192(BX)
+	VMOVDQU        Y2, 320(BX)
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VMOVDQU        Y3, 448(BX)
+	VMOVDQU        Y4, 576(BX)
+	VMOVDQU        Y5, 704(BX)
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VMOVDQU        Y6, 832(BX)
+	VMOVDQU        Y7, 960(BX)
+	MOVQ           624(CX), R11
+	VMOVDQU        Y8, 1088(BX)
+	VMOVDQU        Y9, 1216(BX)
+	MOVQ           632(CX), R12
+	VPXOR          96(BX), Y0, Y0
+	VPXOR          224(BX), Y1, Y1
+	VPXOR          352(BX), Y2, Y2
+	VMOVDQU        (R11)(DI*1), Y13
+	VPXOR          480(BX), Y3, Y3
+	VPXOR          608(BX), Y4, Y4
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPXOR          736(BX), Y5, Y5
+	VPXOR          864(BX), Y6, Y6
+	VPXOR          992(BX), Y7, Y7
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          1120(BX), Y8, Y8
+	VPXOR          1248(BX), Y9, Y9
+	VPXOR          Y12, Y14, Y14
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y14, 896(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y13, 928(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        Y14, 960(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y13, 992(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           896(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           904(CX), R12
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        1024(SI), Y13
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, 1056(SI), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPERM2I128     $0x31, 1056(SI), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        1088(SI), Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, 1120(SI), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, 1120(SI), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           640(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           648(CX), R12
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y14, 1024(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y13, 1056(SI)
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y14, 1088(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y13, 1120(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           912(CX), R11
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 160(AX), Y15
+	MOVQ           920(CX), R12
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        1152(SI), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, 1184(SI), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, 1184(SI), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y14, (R11)(R8*1)
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        1216(SI), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 1248(SI), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, 1248(SI), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 192(AX), Y15
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           656(CX), R8
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           664(CX), R11
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        (R8)(DI*1), Y13
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VINSERTI128    $0x01, (R11)(DI*1), Y13, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPERM2I128     $0x31, (R11)(DI*1), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        Y14, 1152(SI)
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        Y13, 1184(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        32(R8)(DI*1), Y13
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VINSERTI128    $0x01, 32(R11)(DI*1), Y13, Y14
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        Y0, 96(BX)
+	VPERM2I128     $0x31, 32(R11)(DI*1), Y13, Y13
+	VMOVDQU        Y1, 224(BX)
+	VMOVDQU        Y2, 352(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y3, 480(BX)
+	VMOVDQU        Y4, 608(BX)
+	VMOVDQU        Y5, 736(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y6, 864(BX)
+	VMOVDQU        Y7, 992(BX)
+	VMOVDQU        Y14, 1216(SI)
+	VMOVDQU        Y8, 1120(BX)
+	VMOVDQU        Y9, 1248(BX)
+	VMOVDQU        Y13, 1248(SI)
+	MOVQ           R10, R8
+	ADDQ           $0x40, R10
+	XCHGQ          BX, SI
+	DECQ           DX
+	JNE            r14loop
+	JMP            done
+
+r12:
+r12loop:
+	ADDQ           $0x40, DI
+	CMPQ           DI, R9
+	CMOVQGT        R9, DI
+	VPXOR          (BX), Y0, Y0
+	VPXOR          128(BX), Y1, Y1
+	VPXOR          256(BX), Y2, Y2
+	MOVQ           768(CX), R11
+	VPXOR          384(BX), Y3, Y3
+	VPXOR          512(BX), Y4, Y4
+	MOVQ           776(CX), R12
+	VPXOR          640(BX), Y5, Y5
+	VPXOR          768(BX), Y6, Y6
+	VMOVDQU        (SI), Y13
+	VPXOR          896(BX), Y7, Y7
+	VPXOR          1024(BX), Y8, Y8
+	VINSERTI128    $0x01, 32(SI), Y13, Y14
+	VPXOR          1152(BX), Y9, Y9
+	VBROADCASTI128 16(AX), Y15
+	VPERM2I128     $0x31, 32(SI), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        64(SI), Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VINSERTI128    $0x01, 96(SI), Y13, Y14
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 32(AX), Y15
+	VPERM2I128     $0x31, 96(SI), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           512(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           520(CX), R12
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        Y14, (SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y13, 32(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 80(AX), Y15
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y14, 64(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y13, 96(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           784(CX), R11
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 96(AX), Y15
+	MOVQ           792(CX), R12
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        128(SI), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 160(SI), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, 160(SI), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y13, (R12)(R8*1)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        192(SI), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 224(SI), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, 224(SI), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           528(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           536(CX), R12
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 128(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 160(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        32(R11)(DI*1), Y13
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y14, 192(SI)
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y13, 224(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           800(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           808(CX), R12
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        256(SI), Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VINSERTI128    $0x01, 288(SI), Y13, Y14
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VPERM2I128     $0x31, 288(SI), Y13, Y13
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        320(SI), Y13
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VINSERTI128    $0x01, 352(SI), Y13, Y14
+	VMOVDQU        Y0, (BX)
+	VMOVDQU        Y1, 128(BX)
+	VPERM2I128     $0x31, 352(SI), Y13, Y13
+	VMOVDQU        Y2, 256(BX)
+	VMOVDQU        Y3, 384(BX)
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VMOVDQU        Y4, 512(BX)
+	VMOVDQU        Y5, 640(BX)
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VMOVDQU        Y6, 768(BX)
+	VMOVDQU        Y7, 896(BX)
+	MOVQ           544(CX), R11
+	VMOVDQU        Y8, 1024(BX)
+	VMOVDQU        Y9, 1152(BX)
+	MOVQ           552(CX), R12
+	VPXOR          32(BX), Y0, Y0
+	VPXOR          160(BX), Y1, Y1
+	VPXOR          288(BX), Y2, Y2
+	VMOVDQU        (R11)(DI*1), Y13
+	VPXOR          416(BX), Y3, Y3
+	VPXOR          544(BX), Y4, Y4
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPXOR          672(BX), Y5, Y5
+	VPXOR          800(BX), Y6, Y6
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          928(BX), Y7, Y7
+	VPXOR          1056(BX), Y8, Y8
+	VPXOR          Y12, Y14, Y14
+	VPXOR          1184(BX), Y9, Y9
+	VBROADCASTI128 16(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y14, 256(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, 288(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 32(AX), Y15
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y14, 320(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y13, 352(SI)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 48(AX), Y15
+	MOVQ           816(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           824(CX), R12
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        384(SI), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VINSERTI128    $0x01, 416(SI), Y13, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, 416(SI), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        448(SI), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 480(SI), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, 480(SI), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           560(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           568(CX), R12
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 96(AX), Y15
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y14, 384(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y13, 416(SI)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, 448(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 480(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           832(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           840(CX), R12
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        512(SI), Y13
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, 544(SI), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPERM2I128     $0x31, 544(SI), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        576(SI), Y13
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, 608(SI), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, 608(SI), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           576(CX), R11
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           584(CX), R12
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPXOR          Y12, Y14, Y14
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VPXOR          Y12, Y13, Y13
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        Y14, 512(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        Y13, 544(SI)
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VMOVDQU        Y0, 32(BX)
+	VMOVDQU        Y1, 160(BX)
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VMOVDQU        Y2, 288(BX)
+	VMOVDQU        Y3, 416(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y4, 544(BX)
+	VMOVDQU        Y5, 672(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y6, 800(BX)
+	VMOVDQU        Y7, 928(BX)
+	VMOVDQU        Y14, 576(SI)
+	VMOVDQU        Y8, 1056(BX)
+	VMOVDQU        Y9, 1184(BX)
+	VMOVDQU        Y13, 608(SI)
+	VPXOR          64(BX), Y0, Y0
+	VPXOR          192(BX), Y1, Y1
+	VPXOR          320(BX), Y2, Y2
+	MOVQ           848(CX), R11
+	VPXOR          448(BX), Y3, Y3
+	VPXOR          576(BX), Y4, Y4
+	MOVQ           856(CX), R12
+	VPXOR          704(BX), Y5, Y5
+	VPXOR          832(BX), Y6, Y6
+	VMOVDQU        640(SI), Y13
+	VPXOR          960(BX), Y7, Y7
+	VPXOR          1088(BX), Y8, Y8
+	VINSERTI128    $0x01, 672(SI), Y13, Y14
+	VPXOR          1216(BX), Y9, Y9
+	VBROADCASTI128 16(AX), Y15
+	VPERM2I128     $0x31, 672(SI), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        704(SI), Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VINSERTI128    $0x01, 736(SI), Y13, Y14
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 32(AX), Y15
+	VPERM2I128     $0x31, 736(SI), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           592(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           600(CX), R12
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        Y14, 640(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y13, 672(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 80(AX), Y15
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y14, 704(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y13, 736(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           864(CX), R11
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 96(AX), Y15
+	MOVQ           872(CX), R12
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        768(SI), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 800(SI), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, 800(SI), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y13, (R12)(R8*1)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        832(SI), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 864(SI), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, 864(SI), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           608(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           616(CX), R12
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 768(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 800(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        32(R11)(DI*1), Y13
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y14, 832(SI)
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y13, 864(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           880(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           888(CX), R12
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        896(SI), Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VINSERTI128    $0x01, 928(SI), Y13, Y14
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VPERM2I128     $0x31, 928(SI), Y13, Y13
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        960(SI), Y13
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VINSERTI128    $0x01, 992(SI), Y13, Y14
+	VMOVDQU        Y0, 64(BX)
+	VMOVDQU        Y1, 192(BX)
+	VPERM2I128     $0x31, 992(SI), Y13, Y13
+	VMOVDQU        Y2, 320(BX)
+	VMOVDQU        Y3, 448(BX)
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VMOVDQU        Y4, 576(BX)
+	VMOVDQU        Y5, 704(BX)
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VMOVDQU        Y6, 832(BX)
+	VMOVDQU        Y7, 960(BX)
+	MOVQ           624(CX), R11
+	VMOVDQU        Y8, 1088(BX)
+	VMOVDQU        Y9, 1216(BX)
+	MOVQ           632(CX), R12
+	VPXOR          96(BX), Y0, Y0
+	VPXOR          224(BX), Y1, Y1
+	VPXOR          352(BX), Y2, Y2
+	VMOVDQU        (R11)(DI*1), Y13
+	VPXOR          480(BX), Y3, Y3
+	VPXOR          608(BX), Y4, Y4
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPXOR          736(BX), Y5, Y5
+	VPXOR          864(BX), Y6, Y6
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          992(BX), Y7, Y7
+	VPXOR          1120(BX), Y8, Y8
+	VPXOR          Y12, Y14, Y14
+	VPXOR          1248(BX), Y9, Y9
+	VBROADCASTI128 16(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y14, 896(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, 928(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 32(AX), Y15
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y14, 960(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y13, 992(SI)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 48(AX), Y15
+	MOVQ           896(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           904(CX), R12
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        1024(SI), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VINSERTI128    $0x01, 1056(SI), Y13, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, 1056(SI), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        1088(SI), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 1120(SI), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, 1120(SI), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           640(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           648(CX), R12
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 96(AX), Y15
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y14, 1024(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y13, 1056(SI)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, 1088(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 1120(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           912(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           920(CX), R12
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        1152(SI), Y13
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, 1184(SI), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPERM2I128     $0x31, 1184(SI), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        1216(SI), Y13
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, 1248(SI), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, 1248(SI), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           656(CX), R8
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           664(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R8)(DI*1), Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, (R11)(DI*1), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPERM2I128     $0x31, (R11)(DI*1), Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPXOR          Y12, Y14, Y14
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VPXOR          Y12, Y13, Y13
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        Y14, 1152(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        Y13, 1184(SI)
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        32(R8)(DI*1), Y13
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VINSERTI128    $0x01, 32(R11)(DI*1), Y13, Y14
+	VMOVDQU        Y0, 96(BX)
+	VMOVDQU        Y1, 224(BX)
+	VPERM2I128     $0x31, 32(R11)(DI*1), Y13, Y13
+	VMOVDQU        Y2, 352(BX)
+	VMOVDQU        Y3, 480(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y4, 608(BX)
+	VMOVDQU        Y5, 736(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y6, 864(BX)
+	VMOVDQU        Y7, 992(BX)
+	VMOVDQU        Y14, 1216(SI)
+	VMOVDQU        Y8, 1120(BX)
+	VMOVDQU        Y9, 1248(BX)
+	VMOVDQU        Y13, 1248(SI)
+	MOVQ           R10, R8
+	ADDQ           $0x40, R10
+	XCHGQ          BX, SI
+	DECQ           DX
+	JNE            r12loop
+	JMP            done
+
+r10:
+r10loop:
+	ADDQ           $0x40, DI
+	CMPQ           DI, R9
+	CMOVQGT        R9, DI
+	VPXOR          (BX), Y0, Y0
+	VPXOR          128(BX), Y1, Y1
+	MOVQ           768(CX), R11
+	VPXOR          256(BX), Y2, Y2
+	VPXOR          384(BX), Y3, Y3
+	MOVQ           776(CX), R12
+	VPXOR          512(BX), Y4, Y4
+	VPXOR          640(BX), Y5, Y5
+	VMOVDQU        (SI), Y13
+	VPXOR          768(BX), Y6, Y6
+	VPXOR          896(BX), Y7, Y7
+	VINSERTI128    $0x01, 32(SI), Y13, Y14
+	VPXOR          1024(BX), Y8, Y8
+	VPXOR          1152(BX), Y9, Y9
+	VPERM2I128     $0x31, 32(SI), Y13, Y13
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        64(SI), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 96(SI), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPERM2I128     $0x31, 96(SI), Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           512(CX), R11
+	VAESENC        Y15, Y3, Y3
+	MOVQ           520(CX), R12
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, (SI)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y13, 32(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y14, 64(SI)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 96(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           784(CX), R11
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           792(CX), R12
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        128(SI), Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, 160(SI), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, 160(SI), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y13, (R12)(R8*1)
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        192(SI), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, 224(SI), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, 224(SI), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 112(AX), Y15
+	MOVQ           528(CX), R11
+	VAESENC        Y15, Y0, Y0
+	MOVQ           536(CX), R12
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 128(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, 128(SI)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y13, 160(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 144(AX), Y15
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y14, 192(SI)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, 224(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           800(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           808(CX), R12
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        256(SI), Y13
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VINSERTI128    $0x01, 288(SI), Y13, Y14
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VPERM2I128     $0x31, 288(SI), Y13, Y13
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VMOVDQU        320(SI), Y13
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        Y0, (BX)
+	VINSERTI128    $0x01, 352(SI), Y13, Y14
+	VMOVDQU        Y1, 128(BX)
+	VMOVDQU        Y2, 256(BX)
+	VPERM2I128     $0x31, 352(SI), Y13, Y13
+	VMOVDQU        Y3, 384(BX)
+	VMOVDQU        Y4, 512(BX)
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VMOVDQU        Y5, 640(BX)
+	VMOVDQU        Y6, 768(BX)
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VMOVDQU        Y7, 896(BX)
+	VMOVDQU        Y8, 1024(BX)
+	MOVQ           544(CX), R11
+	VMOVDQU        Y9, 1152(BX)
+	MOVQ           552(CX), R12
+	VPXOR          32(BX), Y0, Y0
+	VPXOR          160(BX), Y1, Y1
+	VMOVDQU        (R11)(DI*1), Y13
+	VPXOR          288(BX), Y2, Y2
+	VPXOR          416(BX), Y3, Y3
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPXOR          544(BX), Y4, Y4
+	VPXOR          672(BX), Y5, Y5
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          800(BX), Y6, Y6
+	VPXOR          928(BX), Y7, Y7
+	VPXOR          Y12, Y14, Y14
+	VPXOR          1056(BX), Y8, Y8
+	VPXOR          1184(BX), Y9, Y9
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, 256(SI)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y13, 288(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPXOR          Y12, Y14, Y14
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y14, 320(SI)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 352(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           816(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           824(CX), R12
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        384(SI), Y13
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, 416(SI), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, 416(SI), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        448(SI), Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VINSERTI128    $0x01, 480(SI), Y13, Y14
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, 480(SI), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           560(CX), R11
+	VAESENC        Y15, Y7, Y7
+	MOVQ           568(CX), R12
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        (R11)(DI*1), Y13
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y14, 384(SI)
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y13, 416(SI)
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        Y14, 448(SI)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y13, 480(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           832(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           840(CX), R12
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        512(SI), Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VINSERTI128    $0x01, 544(SI), Y13, Y14
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 128(AX), Y15
+	VPERM2I128     $0x31, 544(SI), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        576(SI), Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VINSERTI128    $0x01, 608(SI), Y13, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, 608(SI), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 144(AX), Y15
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           576(CX), R11
+	VAESENC        Y15, Y4, Y4
+	MOVQ           584(CX), R12
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 160(AX), Y15
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VPXOR          Y12, Y14, Y14
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VPXOR          Y12, Y13, Y13
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        Y14, 512(SI)
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        Y13, 544(SI)
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        Y0, 32(BX)
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VMOVDQU        Y1, 160(BX)
+	VMOVDQU        Y2, 288(BX)
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VMOVDQU        Y3, 416(BX)
+	VMOVDQU        Y4, 544(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y5, 672(BX)
+	VMOVDQU        Y6, 800(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y7, 928(BX)
+	VMOVDQU        Y8, 1056(BX)
+	VMOVDQU        Y14, 576(SI)
+	VMOVDQU        Y9, 1184(BX)
+	VMOVDQU        Y13, 608(SI)
+	VPXOR          64(BX), Y0, Y0
+	VPXOR          192(BX), Y1, Y1
+	MOVQ           848(CX), R11
+	VPXOR          320(BX), Y2, Y2
+	VPXOR          448(BX), Y3, Y3
+	MOVQ           856(CX), R12
+	VPXOR          576(BX), Y4, Y4
+	VPXOR          704(BX), Y5, Y5
+	VMOVDQU        640(SI), Y13
+	VPXOR          832(BX), Y6, Y6
+	VPXOR          960(BX), Y7, Y7
+	VINSERTI128    $0x01, 672(SI), Y13, Y14
+	VPXOR          1088(BX), Y8, Y8
+	VPXOR          1216(BX), Y9, Y9
+	VPERM2I128     $0x31, 672(SI), Y13, Y13
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        704(SI), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 736(SI), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPERM2I128     $0x31, 736(SI), Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           592(CX), R11
+	VAESENC        Y15, Y3, Y3
+	MOVQ           600(CX), R12
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, 640(SI)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y13, 672(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y14, 704(SI)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 736(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           864(CX), R11
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           872(CX), R12
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        768(SI), Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, 800(SI), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, 800(SI), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y13, (R12)(R8*1)
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        832(SI), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, 864(SI), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, 864(SI), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 112(AX), Y15
+	MOVQ           608(CX), R11
+	VAESENC        Y15, Y0, Y0
+	MOVQ           616(CX), R12
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 128(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, 768(SI)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y13, 800(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 144(AX), Y15
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y14, 832(SI)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, 864(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           880(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           888(CX), R12
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        896(SI), Y13
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VINSERTI128    $0x01, 928(SI), Y13, Y14
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VPERM2I128     $0x31, 928(SI), Y13, Y13
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VMOVDQU        960(SI), Y13
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        Y0, 64(BX)
+	VINSERTI128    $0x01, 992(SI), Y13, Y14
+	VMOVDQU        Y1, 192(BX)
+	VMOVDQU        Y2, 320(BX)
+	VPERM2I128     $0x31, 992(SI), Y13, Y13
+	VMOVDQU        Y3, 448(BX)
+	VMOVDQU        Y4, 576(BX)
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VMOVDQU        Y5, 704(BX)
+	VMOVDQU        Y6, 832(BX)
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VMOVDQU        Y7, 960(BX)
+	VMOVDQU        Y8, 1088(BX)
+	MOVQ           624(CX), R11
+	VMOVDQU        Y9, 1216(BX)
+	MOVQ           632(CX), R12
+	VPXOR          96(BX), Y0, Y0
+	VPXOR          224(BX), Y1, Y1
+	VMOVDQU        (R11)(DI*1), Y13
+	VPXOR          352(BX), Y2, Y2
+	VPXOR          480(BX), Y3, Y3
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPXOR          608(BX), Y4, Y4
+	VPXOR          736(BX), Y5, Y5
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          864(BX), Y6, Y6
+	VPXOR          992(BX), Y7, Y7
+	VPXOR          Y12, Y14, Y14
+	VPXOR          1120(BX), Y8, Y8
+	VPXOR          1248(BX), Y9, Y9
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, 896(SI)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y13, 928(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPXOR          Y12, Y14, Y14
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y14, 960(SI)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 992(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           896(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           904(CX), R12
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        1024(SI), Y13
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, 1056(SI), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, 1056(SI), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        1088(SI), Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VINSERTI128    $0x01, 1120(SI), Y13, Y14
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, 1120(SI), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           640(CX), R11
+	VAESENC        Y15, Y7, Y7
+	MOVQ           648(CX), R12
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        (R11)(DI*1), Y13
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y14, 1024(SI)
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y13, 1056(SI)
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        Y14, 1088(SI)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y13, 1120(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           912(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           920(CX), R12
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        1152(SI), Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VINSERTI128    $0x01, 1184(SI), Y13, Y14
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 128(AX), Y15
+	VPERM2I128     $0x31, 1184(SI), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        1216(SI), Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VINSERTI128    $0x01, 1248(SI), Y13, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, 1248(SI), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 144(AX), Y15
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           656(CX), R8
+	VAESENC        Y15, Y4, Y4
+	MOVQ           664(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R8)(DI*1), Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VINSERTI128    $0x01, (R11)(DI*1), Y13, Y14
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 160(AX), Y15
+	VPERM2I128     $0x31, (R11)(DI*1), Y13, Y13
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VPXOR          Y12, Y14, Y14
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VPXOR          Y12, Y13, Y13
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        Y14, 1152(SI)
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        Y13, 1184(SI)
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VMOVDQU        32(R8)(DI*1), Y13
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        Y0, 96(BX)
+	VINSERTI128    $0x01, 32(R11)(DI*1), Y13, Y14
+	VMOVDQU        Y1, 224(BX)
+	VMOVDQU        Y2, 352(BX)
+	VPERM2I128     $0x31, 32(R11)(DI*1), Y13, Y13
+	VMOVDQU        Y3, 480(BX)
+	VMOVDQU        Y4, 608(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y5, 736(BX)
+	VMOVDQU        Y6, 864(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y7, 992(BX)
+	VMOVDQU        Y8, 1120(BX)
+	VMOVDQU        Y14, 1216(SI)
+	VMOVDQU        Y9, 1248(BX)
+	VMOVDQU        Y13, 1248(SI)
+	MOVQ           R10, R8
+	ADDQ           $0x40, R10
+	XCHGQ          BX, SI
+	DECQ           DX
+	JNE            r10loop
+
+done:
+	MOVQ        768(CX), AX
+	MOVQ        776(CX), DX
+	VMOVDQU     (SI), Y13
+	VINSERTI128 $0x01, 32(SI), Y13, Y14
+	VPERM2I128  $0x31, 32(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     64(SI), Y13
+	VINSERTI128 $0x01, 96(SI), Y13, Y14
+	VPERM2I128  $0x31, 96(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y0, (CX)
+	MOVQ        784(CX), AX
+	MOVQ        792(CX), DX
+	VMOVDQU     128(SI), Y13
+	VINSERTI128 $0x01, 160(SI), Y13, Y14
+	VPERM2I128  $0x31, 160(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     192(SI), Y13
+	VINSERTI128 $0x01, 224(SI), Y13, Y14
+	VPERM2I128  $0x31, 224(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y1, 32(CX)
+	MOVQ        800(CX), AX
+	MOVQ        808(CX), DX
+	VMOVDQU     256(SI), Y13
+	VINSERTI128 $0x01, 288(SI), Y13, Y14
+	VPERM2I128  $0x31, 288(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     320(SI), Y13
+	VINSERTI128 $0x01, 352(SI), Y13, Y14
+	VPERM2I128  $0x31, 352(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y2, 64(CX)
+	MOVQ        816(CX), AX
+	MOVQ        824(CX), DX
+	VMOVDQU     384(SI), Y13
+	VINSERTI128 $0x01, 416(SI), Y13, Y14
+	VPERM2I128  $0x31, 416(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     448(SI), Y13
+	VINSERTI128 $0x01, 480(SI), Y13, Y14
+	VPERM2I128  $0x31, 480(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y3, 96(CX)
+	MOVQ        832(CX), AX
+	MOVQ        840(CX), DX
+	VMOVDQU     512(SI), Y13
+	VINSERTI128 $0x01, 544(SI), Y13, Y14
+	VPERM2I128  $0x31, 544(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     576(SI), Y13
+	VINSERTI128 $0x01, 608(SI), Y13, Y14
+	VPERM2I128  $0x31, 608(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y4, 128(CX)
+	MOVQ        848(CX), AX
+	MOVQ        856(CX), DX
+	VMOVDQU     640(SI), Y13
+	VINSERTI128 $0x01, 672(SI), Y13, Y14
+	VPERM2I128  $0x31, 672(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     704(SI), Y13
+	VINSERTI128 $0x01, 736(SI), Y13, Y14
+	VPERM2I128  $0x31, 736(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y5, 160(CX)
+	MOVQ        864(CX), AX
+	MOVQ        872(CX), DX
+	VMOVDQU     768(SI), Y13
+	VINSERTI128 $0x01, 800(SI), Y13, Y14
+	VPERM2I128  $0x31, 800(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     832(SI), Y13
+	VINSERTI128 $0x01, 864(SI), Y13, Y14
+	VPERM2I128  $0x31, 864(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y6, 192(CX)
+	MOVQ        880(CX), AX
+	MOVQ        888(CX), DX
+	VMOVDQU     896(SI), Y13
+	VINSERTI128 $0x01, 928(SI), Y13, Y14
+	VPERM2I128  $0x31, 928(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     960(SI), Y13
+	VINSERTI128 $0x01, 992(SI), Y13, Y14
+	VPERM2I128  $0x31, 992(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y7, 224(CX)
+	MOVQ        896(CX), AX
+	MOVQ        904(CX), DX
+	VMOVDQU     1024(SI), Y13
+	VINSERTI128 $0x01, 1056(SI), Y13, Y14
+	VPERM2I128  $0x31, 1056(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     1088(SI), Y13
+	VINSERTI128 $0x01, 1120(SI), Y13, Y14
+	VPERM2I128  $0x31, 1120(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y8, 256(CX)
+	MOVQ        912(CX), AX
+	MOVQ        920(CX), DX
+	VMOVDQU     1152(SI), Y13
+	VINSERTI128 $0x01, 1184(SI), Y13, Y14
+	VPERM2I128  $0x31, 1184(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     1216(SI), Y13
+	VINSERTI128 $0x01, 1248(SI), Y13, Y14
+	VPERM2I128  $0x31, 1248(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y9, 288(CX)
+	VPXOR       Y0, Y0, Y0
+	VMOVDQU     Y0, (BX)
+	VMOVDQU     Y0, 32(BX)
+	VMOVDQU     Y0, 64(BX)
+	VMOVDQU     Y0, 96(BX)
+	VMOVDQU     Y0, 128(BX)
+	VMOVDQU     Y0, 160(BX)
+	VMOVDQU     Y0, 192(BX)
+	VMOVDQU     Y0, 224(BX)
+	VMOVDQU     Y0, 256(BX)
+	VMOVDQU     Y0, 288(BX)
+	VMOVDQU     Y0, 320(BX)
+	VMOVDQU     Y0, 352(BX)
+	VMOVDQU     Y0, 384(BX)
+	VMOVDQU     Y0, 416(BX)
+	VMOVDQU     Y0, 448(BX)
+	VMOVDQU     Y0, 480(BX)
+	VMOVDQU     Y0, 512(BX)
+	VMOVDQU     Y0, 544(BX)
+	VMOVDQU     Y0, 576(BX)
+	VMOVDQU     Y0, 608(BX)
+	VMOVDQU     Y0, 640(BX)
+	VMOVDQU     Y0, 672(BX)
+	VMOVDQU     Y0, 704(BX)
+	VMOVDQU     Y0, 736(BX)
+	VMOVDQU     Y0, 768(BX)
+	VMOVDQU     Y0, 800(BX)
+	VMOVDQU     Y0, 832(BX)
+	VMOVDQU     Y0, 864(BX)
+	VMOVDQU     Y0, 896(BX)
+	VMOVDQU     Y0, 928(BX)
+	VMOVDQU     Y0, 960(BX)
+	VMOVDQU     Y0, 992(BX)
+	VMOVDQU     Y0, 1024(BX)
+	VMOVDQU     Y0, 1056(BX)
+	VMOVDQU     Y0, 1088(BX)
+	VMOVDQU     Y0, 1120(BX)
+	VMOVDQU     Y0, 1152(BX)
+	VMOVDQU     Y0, 1184(BX)
+	VMOVDQU     Y0, 1216(BX)
+	VMOVDQU     Y0, 1248(BX)
+	VZEROALL
+	RET
+
+// func cbcEncryptLinesVAES256x22(keys *byte, lanes *byte, lines int, rounds int)
+// Requires: AVX, AVX2, CMOV, VAES
+TEXT ·cbcEncryptLinesVAES256x22(SB), $2880-32
+	MOVQ           keys+0(FP), AX
+	MOVQ           lanes+8(FP), CX
+	MOVQ           lines+16(FP), DX
+	LEAQ           63(SP), BX
+	ANDQ           $-64, BX
+	LEAQ           1408(BX), SI
+	XORQ           R8, R8
+	XORQ           DI, DI
+	XORQ           R10, R10
+	MOVQ           DX, R9
+	SHLQ           $0x06, R9
+	SUBQ           $0x40, R9
+	VPXOR          Y0, Y0, Y0
+	VMOVDQU        Y0, (SI)
+	VMOVDQU        Y0, 32(SI)
+	VMOVDQU        Y0, 64(SI)
+	VMOVDQU        Y0, 96(SI)
+	VMOVDQU        Y0, 128(SI)
+	VMOVDQU        Y0, 160(SI)
+	VMOVDQU        Y0, 192(SI)
+	VMOVDQU        Y0, 224(SI)
+	VMOVDQU        Y0, 256(SI)
+	VMOVDQU        Y0, 288(SI)
+	VMOVDQU        Y0, 320(SI)
+	VMOVDQU        Y0, 352(SI)
+	VMOVDQU        Y0, 384(SI)
+	VMOVDQU        Y0, 416(SI)
+	VMOVDQU        Y0, 448(SI)
+	VMOVDQU        Y0, 480(SI)
+	VMOVDQU        Y0, 512(SI)
+	VMOVDQU        Y0, 544(SI)
+	VMOVDQU        Y0, 576(SI)
+	VMOVDQU        Y0, 608(SI)
+	VMOVDQU        Y0, 640(SI)
+	VMOVDQU        Y0, 672(SI)
+	VMOVDQU        Y0, 704(SI)
+	VMOVDQU        Y0, 736(SI)
+	VMOVDQU        Y0, 768(SI)
+	VMOVDQU        Y0, 800(SI)
+	VMOVDQU        Y0, 832(SI)
+	VMOVDQU        Y0, 864(SI)
+	VMOVDQU        Y0, 896(SI)
+	VMOVDQU        Y0, 928(SI)
+	VMOVDQU        Y0, 960(SI)
+	VMOVDQU        Y0, 992(SI)
+	VMOVDQU        Y0, 1024(SI)
+	VMOVDQU        Y0, 1056(SI)
+	VMOVDQU        Y0, 1088(SI)
+	VMOVDQU        Y0, 1120(SI)
+	VMOVDQU        Y0, 1152(SI)
+	VMOVDQU        Y0, 1184(SI)
+	VMOVDQU        Y0, 1216(SI)
+	VMOVDQU        Y0, 1248(SI)
+	VMOVDQU        Y0, 1280(SI)
+	VMOVDQU        Y0, 1312(SI)
+	VMOVDQU        Y0, 1344(SI)
+	VMOVDQU        Y0, 1376(SI)
+	VBROADCASTI128 (AX), Y12
+	VMOVDQU        (CX), Y0
+	MOVQ           512(CX), R11
+	MOVQ           520(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, (BX)
+	VMOVDQU        Y13, 32(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 64(BX)
+	VMOVDQU        Y13, 96(BX)
+	VMOVDQU        32(CX), Y1
+	MOVQ           528(CX), R11
+	MOVQ           536(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 128(BX)
+	VMOVDQU        Y13, 160(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 192(BX)
+	VMOVDQU        Y13, 224(BX)
+	VMOVDQU        64(CX), Y2
+	MOVQ           544(CX), R11
+	MOVQ           552(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 256(BX)
+	VMOVDQU        Y13, 288(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 320(BX)
+	VMOVDQU        Y13, 352(BX)
+	VMOVDQU        96(CX), Y3
+	MOVQ           560(CX), R11
+	MOVQ           568(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 384(BX)
+	VMOVDQU        Y13, 416(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 448(BX)
+	VMOVDQU        Y13, 480(BX)
+	VMOVDQU        128(CX), Y4
+	MOVQ           576(CX), R11
+	MOVQ           584(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 512(BX)
+	VMOVDQU        Y13, 544(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 576(BX)
+	VMOVDQU        Y13, 608(BX)
+	VMOVDQU        160(CX), Y5
+	MOVQ           592(CX), R11
+	MOVQ           600(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 640(BX)
+	VMOVDQU        Y13, 672(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 704(BX)
+	VMOVDQU        Y13, 736(BX)
+	VMOVDQU        192(CX), Y6
+	MOVQ           608(CX), R11
+	MOVQ           616(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 768(BX)
+	VMOVDQU        Y13, 800(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 832(BX)
+	VMOVDQU        Y13, 864(BX)
+	VMOVDQU        224(CX), Y7
+	MOVQ           624(CX), R11
+	MOVQ           632(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 896(BX)
+	VMOVDQU        Y13, 928(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 960(BX)
+	VMOVDQU        Y13, 992(BX)
+	VMOVDQU        256(CX), Y8
+	MOVQ           640(CX), R11
+	MOVQ           648(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 1024(BX)
+	VMOVDQU        Y13, 1056(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 1088(BX)
+	VMOVDQU        Y13, 1120(BX)
+	VMOVDQU        288(CX), Y9
+	MOVQ           656(CX), R11
+	MOVQ           664(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 1152(BX)
+	VMOVDQU        Y13, 1184(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 1216(BX)
+	VMOVDQU        Y13, 1248(BX)
+	VMOVDQU        320(CX), Y10
+	MOVQ           672(CX), R11
+	MOVQ           680(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 1280(BX)
+	VMOVDQU        Y13, 1312(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 1344(BX)
+	VMOVDQU        Y13, 1376(BX)
+	MOVQ           rounds+24(FP), R11
+	CMPQ           R11, $0x0c
+	JLT            r10
+	JEQ            r12
+
+r14loop:
+	ADDQ           $0x40, DI
+	CMPQ           DI, R9
+	CMOVQGT        R9, DI
+	VPXOR          (BX), Y0, Y0
+	VPXOR          128(BX), Y1, Y1
+	VPXOR          256(BX), Y2, Y2
+	MOVQ           768(CX), R11
+	VPXOR          384(BX), Y3, Y3
+	VPXOR          512(BX), Y4, Y4
+	MOVQ           776(CX), R12
+	VPXOR          640(BX), Y5, Y5
+	VPXOR          768(BX), Y6, Y6
+	VPXOR          896(BX), Y7, Y7
+	VMOVDQU        (SI), Y13
+	VPXOR          1024(BX), Y8, Y8
+	VPXOR          1152(BX), Y9, Y9
+	VINSERTI128    $0x01, 32(SI), Y13, Y14
+	VPXOR          1280(BX), Y10, Y10
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, 32(SI), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        64(SI), Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VINSERTI128    $0x01, 96(SI), Y13, Y14
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, 96(SI), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           512(CX), R11
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           520(CX), R12
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, (SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 32(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 80(AX), Y15
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y14, 64(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y13, 96(SI)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 96(AX), Y15
+	MOVQ           784(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           792(CX), R12
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        128(SI), Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VINSERTI128    $0x01, 160(SI), Y13, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPERM2I128     $0x31, 160(SI), Y13, Y13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        192(SI), Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, 224(SI), Y13, Y14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPERM2I128     $0x31, 224(SI), Y13, Y13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           528(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           536(CX), R12
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        (R11)(DI*1), Y13
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y14, 128(SI)
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y13, 160(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VPXOR          Y12, Y14, Y14
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y14, 192(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y13, 224(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           800(CX), R11
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 192(AX), Y15
+	MOVQ           808(CX), R12
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        256(SI), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, 288(SI), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, 288(SI), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 208(AX), Y15
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        320(SI), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, 352(SI), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, 352(SI), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 224(AX), Y15
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	MOVQ           544(CX), R11
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	MOVQ           552(CX), R12
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENCLAST    Y15, Y10, Y10
+	VMOVDQU        Y0, (BX)
+	VMOVDQU        Y1, 128(BX)
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VMOVDQU        Y2, 256(BX)
+	VMOVDQU        Y3, 384(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y4, 512(BX)
+	VMOVDQU        Y5, 640(BX)
+	VMOVDQU        Y6, 768(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y7, 896(BX)
+	VMOVDQU        Y8, 1024(BX)
+	VMOVDQU        Y14, 256(SI)
+	VMOVDQU        Y9, 1152(BX)
+	VMOVDQU        Y10, 1280(BX)
+	VMOVDQU        Y13, 288(SI)
+	VPXOR          32(BX), Y0, Y0
+	VPXOR          160(BX), Y1, Y1
+	VPXOR          288(BX), Y2, Y2
+	VMOVDQU        32(R11)(DI*1), Y13
+	VPXOR          416(BX), Y3, Y3
+	VPXOR          544(BX), Y4, Y4
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPXOR          672(BX), Y5, Y5
+	VPXOR          800(BX), Y6, Y6
+	VPXOR          928(BX), Y7, Y7
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          1056(BX), Y8, Y8
+	VPXOR          1184(BX), Y9, Y9
+	VPXOR          Y12, Y14, Y14
+	VPXOR          1312(BX), Y10, Y10
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y14, 320(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y13, 352(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           816(CX), R11
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           824(CX), R12
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        384(SI), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 416(SI), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, 416(SI), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y13, (R12)(R8*1)
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        448(SI), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 480(SI), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, 480(SI), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           560(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           568(CX), R12
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 80(AX), Y15
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y14, 384(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y13, 416(SI)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        Y14, 448(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y13, 480(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           832(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           840(CX), R12
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        512(SI), Y13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, 544(SI), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, 544(SI), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        576(SI), Y13
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, 608(SI), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPERM2I128     $0x31, 608(SI), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           576(CX), R11
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           584(CX), R12
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VPXOR          Y12, Y14, Y14
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y14, 512(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y13, 544(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 192(AX), Y15
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y14, 576(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 208(AX), Y15
+	VMOVDQU        Y13, 608(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           848(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           856(CX), R12
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        640(SI), Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VINSERTI128    $0x01, 672(SI), Y13, Y14
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 224(AX), Y15
+	VPERM2I128     $0x31, 672(SI), Y13, Y13
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        704(SI), Y13
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VINSERTI128    $0x01, 736(SI), Y13, Y14
+	VAESENCLAST    Y15, Y10, Y10
+	VMOVDQU        Y0, 32(BX)
+	VMOVDQU        Y1, 160(BX)
+	VPERM2I128     $0x31, 736(SI), Y13, Y13
+	VMOVDQU        Y2, 288(BX)
+	VMOVDQU        Y3, 416(BX)
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VMOVDQU        Y4, 544(BX)
+	VMOVDQU        Y5, 672(BX)
+	VMOVDQU        Y6, 800(BX)
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VMOVDQU        Y7, 928(BX)
+	VMOVDQU        Y8, 1056(BX)
+	MOVQ           592(CX), R11
+	VMOVDQU        Y9, 1184(BX)
+	VMOVDQU        Y10, 1312(BX)
+	MOVQ           600(CX), R12
+	VPXOR          64(BX), Y0, Y0
+	VPXOR          192(BX), Y1, Y1
+	VPXOR          320(BX), Y2, Y2
+	VMOVDQU        (R11)(DI*1), Y13
+	VPXOR          448(BX), Y3, Y3
+	VPXOR          576(BX), Y4, Y4
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPXOR          704(BX), Y5, Y5
+	VPXOR          832(BX), Y6, Y6
+	VPXOR          960(BX), Y7, Y7
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          1088(BX), Y8, Y8
+	VPXOR          1216(BX), Y9, Y9
+	VPXOR          Y12, Y14, Y14
+	VPXOR          1344(BX), Y10, Y10
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y14, 640(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y13, 672(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y14, 704(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y13, 736(SI)
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           864(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           872(CX), R12
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        768(SI), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VINSERTI128    $0x01, 800(SI), Y13, Y14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VPERM2I128     $0x31, 800(SI), Y13, Y13
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        832(SI), Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VINSERTI128    $0x01, 864(SI), Y13, Y14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 80(AX), Y15
+	VPERM2I128     $0x31, 864(SI), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           608(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           616(CX), R12
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        Y14, 768(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y13, 800(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 832(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 864(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           880(CX), R11
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           888(CX), R12
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        896(SI), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 928(SI), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPERM2I128     $0x31, 928(SI), Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y14, (R11)(R8*1)
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        960(SI), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 992(SI), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, 992(SI), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           624(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           632(CX), R12
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 192(AX), Y15
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y14, 896(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 208(AX), Y15
+	VMOVDQU        Y13, 928(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 224(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        Y14, 960(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        Y13, 992(SI)
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	MOVQ           896(CX), R11
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	MOVQ           904(CX), R12
+	VAESENCLAST    Y15, Y10, Y10
+	VMOVDQU        Y0, 64(BX)
+	VMOVDQU        Y1, 192(BX)
+	VMOVDQU        1024(SI), Y13
+	VMOVDQU        Y2, 320(BX)
+	VMOVDQU        Y3, 448(BX)
+	VINSERTI128    $0x01, 1056(SI), Y13, Y14
+	VMOVDQU        Y4, 576(BX)
+	VMOVDQU        Y5, 704(BX)
+	VMOVDQU        Y6, 832(BX)
+	VPERM2I128     $0x31, 1056(SI), Y13, Y13
+	VMOVDQU        Y7, 960(BX)
+	VMOVDQU        Y8, 1088(BX)
+	VMOVDQU        Y14, (R11)(R8*1)
+	VMOVDQU        Y9, 1216(BX)
+	VMOVDQU        Y10, 1344(BX)
+	VMOVDQU        Y13, (R12)(R8*1)
+	VPXOR          96(BX), Y0, Y0
+	VPXOR          224(BX), Y1, Y1
+	VPXOR          352(BX), Y2, Y2
+	VMOVDQU        1088(SI), Y13
+	VPXOR          480(BX), Y3, Y3
+	VPXOR          608(BX), Y4, Y4
+	VINSERTI128    $0x01, 1120(SI), Y13, Y14
+	VPXOR          736(BX), Y5, Y5
+	VPXOR          864(BX), Y6, Y6
+	VPXOR          992(BX), Y7, Y7
+	VPERM2I128     $0x31, 1120(SI), Y13, Y13
+	VPXOR          1120(BX), Y8, Y8
+	VPXOR          1248(BX), Y9, Y9
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VPXOR          1376(BX), Y10, Y10
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           640(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           648(CX), R12
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y14, 1024(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y13, 1056(SI)
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, 1088(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 1120(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           912(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           920(CX), R12
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        1152(SI), Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VINSERTI128    $0x01, 1184(SI), Y13, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, 1184(SI), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        1216(SI), Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, 1248(SI), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, 1248(SI), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 112(AX), Y15
+	MOVQ           656(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           664(CX), R12
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 1152(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 1184(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        32(R11)(DI*1), Y13
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y14, 1216(SI)
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y13, 1248(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           928(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           936(CX), R12
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        1280(SI), Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VINSERTI128    $0x01, 1312(SI), Y13, Y14
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPERM2I128     $0x31, 1312(SI), Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        1344(SI), Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 192(AX), Y15
+	VINSERTI128    $0x01, 1376(SI), Y13, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPERM2I128     $0x31, 1376(SI), Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           672(CX), R8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 208(AX), Y15
+	MOVQ           680(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R8)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, (R11)(DI*1), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, (R11)(DI*1), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 224(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        Y14, 1280(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        Y13, 1312(SI)
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        32(R8)(DI*1), Y13
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VINSERTI128    $0x01, 32(R11)(DI*1), Y13, Y14
+	VAESENCLAST    Y15, Y10, Y10
+	VMOVDQU        Y0, 96(BX)
+	VMOVDQU        Y1, 224(BX)
+	VPERM2I128     $0x31, 32(R11)(DI*1), Y13, Y13
+	VMOVDQU        Y2, 352(BX)
+	VMOVDQU        Y3, 480(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y4, 608(BX)
+	VMOVDQU        Y5, 736(BX)
+	VMOVDQU        Y6, 864(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y7, 992(BX)
+	VMOVDQU        Y8, 1120(BX)
+	VMOVDQU        Y14, 1344(SI)
+	VMOVDQU        Y9, 1248(BX)
+	VMOVDQU        Y10, 1376(BX)
+	VMOVDQU        Y13, 1376(SI)
+	MOVQ           R10, R8
+	ADDQ           $0x40, R10
+	XCHGQ          BX, SI
+	DECQ           DX
+	JNE            r14loop
+	JMP            done
+
+r12:
+r12loop:
+	ADDQ           $0x40, DI
+	CMPQ           DI, R9
+	CMOVQGT        R9, DI
+	VPXOR          (BX), Y0, Y0
+	VPXOR          128(BX), Y1, Y1
+	VPXOR          256(BX), Y2, Y2
+	MOVQ           768(CX), R11
+	VPXOR          384(BX), Y3, Y3
+	VPXOR          512(BX), Y4, Y4
+	MOVQ           776(CX), R12
+	VPXOR          640(BX), Y5, Y5
+	VPXOR          768(BX), Y6, Y6
+	VMOVDQU        (SI), Y13
+	VPXOR          896(BX), Y7, Y7
+	VPXOR          1024(BX), Y8, Y8
+	VINSERTI128    $0x01, 32(SI), Y13, Y14
+	VPXOR          1152(BX), Y9, Y9
+	VPXOR          1280(BX), Y10, Y10
+	VPERM2I128     $0x31, 32(SI), Y13, Y13
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        64(SI), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, 96(SI), Y13, Y14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPERM2I128     $0x31, 96(SI), Y13, Y13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           512(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           520(CX), R12
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y14, (SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y13, 32(SI)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y14, 64(SI)
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y13, 96(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           784(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           792(CX), R12
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        128(SI), Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VINSERTI128    $0x01, 160(SI), Y13, Y14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 96(AX), Y15
+	VPERM2I128     $0x31, 160(SI), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        192(SI), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, 224(SI), Y13, Y14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPERM2I128     $0x31, 224(SI), Y13, Y13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           528(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           536(CX), R12
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y14, 128(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y13, 160(SI)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 144(AX), Y15
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y14, 192(SI)
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y13, 224(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           800(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           808(CX), R12
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        256(SI), Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VINSERTI128    $0x01, 288(SI), Y13, Y14
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 176(AX), Y15
+	VPERM2I128     $0x31, 288(SI), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        320(SI), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VINSERTI128    $0x01, 352(SI), Y13, Y14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VPERM2I128     $0x31, 352(SI), Y13, Y13
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	MOVQ           544(CX), R11
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	MOVQ           552(CX), R12
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENCLAST    Y15, Y10, Y10
+	VMOVDQU        Y0, (BX)
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VMOVDQU        Y1, 128(BX)
+	VMOVDQU        Y2, 256(BX)
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VMOVDQU        Y3, 384(BX)
+	VMOVDQU        Y4, 512(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y5, 640(BX)
+	VMOVDQU        Y6, 768(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y7, 896(BX)
+	VMOVDQU        Y8, 1024(BX)
+	VMOVDQU        Y14, 256(SI)
+	VMOVDQU        Y9, 1152(BX)
+	VMOVDQU        Y10, 1280(BX)
+	VMOVDQU        Y13, 288(SI)
+	VPXOR          32(BX), Y0, Y0
+	VPXOR          160(BX), Y1, Y1
+	VPXOR          288(BX), Y2, Y2
+	VMOVDQU        32(R11)(DI*1), Y13
+	VPXOR          416(BX), Y3, Y3
+	VPXOR          544(BX), Y4, Y4
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPXOR          672(BX), Y5, Y5
+	VPXOR          800(BX), Y6, Y6
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          928(BX), Y7, Y7
+	VPXOR          1056(BX), Y8, Y8
+	VPXOR          Y12, Y14, Y14
+	VPXOR          1184(BX), Y9, Y9
+	VPXOR          1312(BX), Y10, Y10
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, 320(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 352(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           816(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           824(CX), R12
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        384(SI), Y13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 32(AX), Y15
+	VINSERTI128    $0x01, 416(SI), Y13, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPERM2I128     $0x31, 416(SI), Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        448(SI), Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VINSERTI128    $0x01, 480(SI), Y13, Y14
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, 480(SI), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           560(CX), R11
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           568(CX), R12
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y14, 384(SI)
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y13, 416(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 96(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, 448(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 480(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           832(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           840(CX), R12
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        512(SI), Y13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, 544(SI), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, 544(SI), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        576(SI), Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VINSERTI128    $0x01, 608(SI), Y13, Y14
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPERM2I128     $0x31, 608(SI), Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           576(CX), R11
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           584(CX), R12
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 144(AX), Y15
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y14, 512(SI)
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y13, 544(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 176(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, 576(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 608(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           848(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           856(CX), R12
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        640(SI), Y13
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VINSERTI128    $0x01, 672(SI), Y13, Y14
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VPERM2I128     $0x31, 672(SI), Y13, Y13
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        704(SI), Y13
+	VAESENCLAST    Y15, Y10, Y10
+	VMOVDQU        Y0, 32(BX)
+	VINSERTI128    $0x01, 736(SI), Y13, Y14
+	VMOVDQU        Y1, 160(BX)
+	VMOVDQU        Y2, 288(BX)
+	VPERM2I128     $0x31, 736(SI), Y13, Y13
+	VMOVDQU        Y3, 416(BX)
+	VMOVDQU        Y4, 544(BX)
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VMOVDQU        Y5, 672(BX)
+	VMOVDQU        Y6, 800(BX)
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VMOVDQU        Y7, 928(BX)
+	VMOVDQU        Y8, 1056(BX)
+	MOVQ           592(CX), R11
+	VMOVDQU        Y9, 1184(BX)
+	VMOVDQU        Y10, 1312(BX)
+	MOVQ           600(CX), R12
+	VPXOR          64(BX), Y0, Y0
+	VPXOR          192(BX), Y1, Y1
+	VPXOR          320(BX), Y2, Y2
+	VMOVDQU        (R11)(DI*1), Y13
+	VPXOR          448(BX), Y3, Y3
+	VPXOR          576(BX), Y4, Y4
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPXOR          704(BX), Y5, Y5
+	VPXOR          832(BX), Y6, Y6
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          960(BX), Y7, Y7
+	VPXOR          1088(BX), Y8, Y8
+	VPXOR          Y12, Y14, Y14
+	VPXOR          1216(BX), Y9, Y9
+	VPXOR          1344(BX), Y10, Y10
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, 640(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 672(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 32(AX), Y15
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, 704(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y13, 736(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           864(CX), R11
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           872(CX), R12
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        768(SI), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, 800(SI), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, 800(SI), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        832(SI), Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VINSERTI128    $0x01, 864(SI), Y13, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPERM2I128     $0x31, 864(SI), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           608(CX), R11
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           616(CX), R12
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 96(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, 768(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 800(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, 832(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y13, 864(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           880(CX), R11
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           888(CX), R12
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        896(SI), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 928(SI), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, 928(SI), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 144(AX), Y15
+	VMOVDQU        960(SI), Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VINSERTI128    $0x01, 992(SI), Y13, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, 992(SI), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           624(CX), R11
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           632(CX), R12
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 176(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, 896(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 928(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VPXOR          Y12, Y14, Y14
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VPXOR          Y12, Y13, Y13
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        Y14, 960(SI)
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        Y13, 992(SI)
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	MOVQ           896(CX), R11
+	VAESENCLAST    Y15, Y10, Y10
+	VMOVDQU        Y0, 64(BX)
+	MOVQ           904(CX), R12
+	VMOVDQU        Y1, 192(BX)
+	VMOVDQU        Y2, 320(BX)
+	VMOVDQU        1024(SI), Y13
+	VMOVDQU        Y3, 448(BX)
+	VMOVDQU        Y4, 576(BX)
+	VINSERTI128    $0x01, 1056(SI), Y13, Y14
+	VMOVDQU        Y5, 704(BX)
+	VMOVDQU        Y6, 832(BX)
+	VPERM2I128     $0x31, 1056(SI), Y13, Y13
+	VMOVDQU        Y7, 960(BX)
+	VMOVDQU        Y8, 1088(BX)
+	VMOVDQU        Y14, (R11)(R8*1)
+	VMOVDQU        Y9, 1216(BX)
+	VMOVDQU        Y10, 1344(BX)
+	VMOVDQU        Y13, (R12)(R8*1)
+	VPXOR          96(BX), Y0, Y0
+	VPXOR          224(BX), Y1, Y1
+	VPXOR          352(BX), Y2, Y2
+	VMOVDQU        1088(SI), Y13
+	VPXOR          480(BX), Y3, Y3
+	VPXOR          608(BX), Y4, Y4
+	VINSERTI128    $0x01, 1120(SI), Y13, Y14
+	VPXOR          736(BX), Y5, Y5
+	VPXOR          864(BX), Y6, Y6
+	VPERM2I128     $0x31, 1120(SI), Y13, Y13
+	VPXOR          992(BX), Y7, Y7
+	VPXOR          1120(BX), Y8, Y8
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VPXOR          1248(BX), Y9, Y9
+	VPXOR          1376(BX), Y10, Y10
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           640(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           648(CX), R12
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 32(AX), Y15
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, 1024(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y13, 1056(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y14, 1088(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y13, 1120(SI)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 64(AX), Y15
+	MOVQ           912(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           920(CX), R12
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        1152(SI), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 1184(SI), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, 1184(SI), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y14, (R11)(R8*1)
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        1216(SI), Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, 1248(SI), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, 1248(SI), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           656(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           664(CX), R12
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, 1152(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y13, 1184(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y14, 1216(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y13, 1248(SI)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 144(AX), Y15
+	MOVQ           928(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           936(CX), R12
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        1280(SI), Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VINSERTI128    $0x01, 1312(SI), Y13, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, 1312(SI), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y14, (R11)(R8*1)
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        1344(SI), Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 1376(SI), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPERM2I128     $0x31, 1376(SI), Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           672(CX), R8
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           680(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        (R8)(DI*1), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VINSERTI128    $0x01, (R11)(DI*1), Y13, Y14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VPERM2I128     $0x31, (R11)(DI*1), Y13, Y13
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VPXOR          Y12, Y14, Y14
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VPXOR          Y12, Y13, Y13
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        Y14, 1280(SI)
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        Y13, 1312(SI)
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        32(R8)(DI*1), Y13
+	VAESENCLAST    Y15, Y10, Y10
+	VMOVDQU        Y0, 96(BX)
+	VINSERTI128    $0x01, 32(R11)(DI*1), Y13, Y14
+	VMOVDQU        Y1, 224(BX)
+	VMOVDQU        Y2, 352(BX)
+	VPERM2I128     $0x31, 32(R11)(DI*1), Y13, Y13
+	VMOVDQU        Y3, 480(BX)
+	VMOVDQU        Y4, 608(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y5, 736(BX)
+	VMOVDQU        Y6, 864(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y7, 992(BX)
+	VMOVDQU        Y8, 1120(BX)
+	VMOVDQU        Y14, 1344(SI)
+	VMOVDQU        Y9, 1248(BX)
+	VMOVDQU        Y10, 1376(BX)
+	VMOVDQU        Y13, 1376(SI)
+	MOVQ           R10, R8
+	ADDQ           $0x40, R10
+	XCHGQ          BX, SI
+	DECQ           DX
+	JNE            r12loop
+	JMP            done
+
+r10:
+r10loop:
+	ADDQ           $0x40, DI
+	CMPQ           DI, R9
+	CMOVQGT        R9, DI
+	VPXOR          (BX), Y0, Y0
+	VPXOR          128(BX), Y1, Y1
+	MOVQ           768(CX), R11
+	VPXOR          256(BX), Y2, Y2
+	VPXOR          384(BX), Y3, Y3
+	MOVQ           776(CX), R12
+	VPXOR          512(BX), Y4, Y4
+	VPXOR          640(BX), Y5, Y5
+	VMOVDQU        (SI), Y13
+	VPXOR          768(BX), Y6, Y6
+	VPXOR          896(BX), Y7, Y7
+	VINSERTI128    $0x01, 32(SI), Y13, Y14
+	VPXOR          1024(BX), Y8, Y8
+	VPXOR          1152(BX), Y9, Y9
+	VPERM2I128     $0x31, 32(SI), Y13, Y13
+	VPXOR          1280(BX), Y10, Y10
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        64(SI), Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, 96(SI), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, 96(SI), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VBROADCASTI128 32(AX), Y15
+	MOVQ           512(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           520(CX), R12
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 48(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, (SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y13, 32(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VPXOR          Y12, Y14, Y14
+	VBROADCASTI128 64(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, 64(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 96(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           784(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           792(CX), R12
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        128(SI), Y13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 80(AX), Y15
+	VINSERTI128    $0x01, 160(SI), Y13, Y14
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, 160(SI), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        192(SI), Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VINSERTI128    $0x01, 224(SI), Y13, Y14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VPERM2I128     $0x31, 224(SI), Y13, Y13
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           528(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           536(CX), R12
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y10, Y10
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, 128(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y13, 160(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VBROADCASTI128 128(AX), Y15
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 192(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 224(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           800(CX), R11
+	VAESENC        Y15, Y10, Y10
+	MOVQ           808(CX), R12
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        256(SI), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, 288(SI), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, 288(SI), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        320(SI), Y13
+	VBROADCASTI128 160(AX), Y15
+	VINSERTI128    $0x01, 352(SI), Y13, Y14
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VPERM2I128     $0x31, 352(SI), Y13, Y13
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	MOVQ           544(CX), R11
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	MOVQ           552(CX), R12
+	VAESENCLAST    Y15, Y10, Y10
+	VMOVDQU        (R11)(DI*1), Y13
+	VMOVDQU        Y0, (BX)
+	VMOVDQU        Y1, 128(BX)
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VMOVDQU        Y2, 256(BX)
+	VMOVDQU        Y3, 384(BX)
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VMOVDQU        Y4, 512(BX)
+	VMOVDQU        Y5, 640(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y6, 768(BX)
+	VMOVDQU        Y7, 896(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y8, 1024(BX)
+	VMOVDQU        Y9, 1152(BX)
+	VMOVDQU        Y14, 256(SI)
+	VMOVDQU        Y10, 1280(BX)
+	VMOVDQU        Y13, 288(SI)
+	VPXOR          32(BX), Y0, Y0
+	VPXOR          160(BX), Y1, Y1
+	VMOVDQU        32(R11)(DI*1), Y13
+	VPXOR          288(BX), Y2, Y2
+	VPXOR          416(BX), Y3, Y3
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPXOR          544(BX), Y4, Y4
+	VPXOR          672(BX), Y5, Y5
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          800(BX), Y6, Y6
+	VPXOR          928(BX), Y7, Y7
+	VPXOR          Y12, Y14, Y14
+	VPXOR          1056(BX), Y8, Y8
+	VPXOR          1184(BX), Y9, Y9
+	VPXOR          Y12, Y13, Y13
+	VPXOR          1312(BX), Y10, Y10
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        Y14, 320(SI)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y13, 352(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           816(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           824(CX), R12
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        384(SI), Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VINSERTI128    $0x01, 416(SI), Y13, Y14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VPERM2I128     $0x31, 416(SI), Y13, Y13
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        448(SI), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 480(SI), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPERM2I128     $0x31, 480(SI), Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	MOVQ           560(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           568(CX), R12
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VPXOR          Y12, Y14, Y14
+	VBROADCASTI128 64(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, 384(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 416(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 80(AX), Y15
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y14, 448(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, 480(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           832(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           840(CX), R12
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        512(SI), Y13
+	VBROADCASTI128 96(AX), Y15
+	VINSERTI128    $0x01, 544(SI), Y13, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPERM2I128     $0x31, 544(SI), Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        576(SI), Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VINSERTI128    $0x01, 608(SI), Y13, Y14
+	VAESENC        Y15, Y10, Y10
+	VPERM2I128     $0x31, 608(SI), Y13, Y13
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           576(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           584(CX), R12
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VBROADCASTI128 128(AX), Y15
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 512(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 544(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y10, Y10
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y14, 576(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y13, 608(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           848(CX), R11
+	VBROADCASTI128 160(AX), Y15
+	MOVQ           856(CX), R12
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        640(SI), Y13
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VINSERTI128    $0x01, 672(SI), Y13, Y14
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VPERM2I128     $0x31, 672(SI), Y13, Y13
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENCLAST    Y15, Y10, Y10
+	VMOVDQU        704(SI), Y13
+	VMOVDQU        Y0, 32(BX)
+	VMOVDQU        Y1, 160(BX)
+	VINSERTI128    $0x01, 736(SI), Y13, Y14
+	VMOVDQU        Y2, 288(BX)
+	VMOVDQU        Y3, 416(BX)
+	VPERM2I128     $0x31, 736(SI), Y13, Y13
+	VMOVDQU        Y4, 544(BX)
+	VMOVDQU        Y5, 672(BX)
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VMOVDQU        Y6, 800(BX)
+	VMOVDQU        Y7, 928(BX)
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VMOVDQU        Y8, 1056(BX)
+	VMOVDQU        Y9, 1184(BX)
+	MOVQ           592(CX), R11
+	VMOVDQU        Y10, 1312(BX)
+	MOVQ           600(CX), R12
+	VPXOR          64(BX), Y0, Y0
+	VPXOR          192(BX), Y1, Y1
+	VMOVDQU        (R11)(DI*1), Y13
+	VPXOR          320(BX), Y2, Y2
+	VPXOR          448(BX), Y3, Y3
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPXOR          576(BX), Y4, Y4
+	VPXOR          704(BX), Y5, Y5
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          832(BX), Y6, Y6
+	VPXOR          960(BX), Y7, Y7
+	VPXOR          Y12, Y14, Y14
+	VPXOR          1088(BX), Y8, Y8
+	VPXOR          1216(BX), Y9, Y9
+	VPXOR          Y12, Y13, Y13
+	VPXOR          1344(BX), Y10, Y10
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        Y14, 640(SI)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y13, 672(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        Y14, 704(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y13, 736(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           864(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           872(CX), R12
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        768(SI), Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VINSERTI128    $0x01, 800(SI), Y13, Y14
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 48(AX), Y15
+	VPERM2I128     $0x31, 800(SI), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        832(SI), Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VINSERTI128    $0x01, 864(SI), Y13, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, 864(SI), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           608(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           616(CX), R12
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 80(AX), Y15
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y14, 768(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, 800(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VBROADCASTI128 96(AX), Y15
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y14, 832(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y13, 864(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           880(CX), R11
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           888(CX), R12
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        896(SI), Y13
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, 928(SI), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, 928(SI), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        960(SI), Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VINSERTI128    $0x01, 992(SI), Y13, Y14
+	VBROADCASTI128 128(AX), Y15
+	VPERM2I128     $0x31, 992(SI), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           624(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           632(CX), R12
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y10, Y10
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y14, 896(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y13, 928(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        32(R11)(DI*1), Y13
+	VBROADCASTI128 160(AX), Y15
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VPXOR          Y12, Y14, Y14
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VPXOR          Y12, Y13, Y13
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        Y14, 960(SI)
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        Y13, 992(SI)
+	VAESENCLAST    Y15, Y10, Y10
+	MOVQ           896(CX), R11
+	VMOVDQU        Y0, 64(BX)
+	VMOVDQU        Y1, 192(BX)
+	MOVQ           904(CX), R12
+	VMOVDQU        Y2, 320(BX)
+	VMOVDQU        Y3, 448(BX)
+	VMOVDQU        1024(SI), Y13
+	VMOVDQU        Y4, 576(BX)
+	VMOVDQU        Y5, 704(BX)
+	VINSERTI128    $0x01, 1056(SI), Y13, Y14
+	VMOVDQU        Y6, 832(BX)
+	VMOVDQU        Y7, 960(BX)
+	VPERM2I128     $0x31, 1056(SI), Y13, Y13
+	VMOVDQU        Y8, 1088(BX)
+	VMOVDQU        Y9, 1216(BX)
+	VMOVDQU        Y14, (R11)(R8*1)
+	VMOVDQU        Y10, 1344(BX)
+	VMOVDQU        Y13, (R12)(R8*1)
+	VPXOR          96(BX), Y0, Y0
+	VPXOR          224(BX), Y1, Y1
+	VMOVDQU        1088(SI), Y13
+	VPXOR          352(BX), Y2, Y2
+	VPXOR          480(BX), Y3, Y3
+	VINSERTI128    $0x01, 1120(SI), Y13, Y14
+	VPXOR          608(BX), Y4, Y4
+	VPXOR          736(BX), Y5, Y5
+	VPERM2I128     $0x31, 1120(SI), Y13, Y13
+	VPXOR          864(BX), Y6, Y6
+	VPXOR          992(BX), Y7, Y7
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VPXOR          1120(BX), Y8, Y8
+	VPXOR          1248(BX), Y9, Y9
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VPXOR          1376(BX), Y10, Y10
+	VBROADCASTI128 16(AX), Y15
+	MOVQ           640(CX), R11
+	VAESENC        Y15, Y0, Y0
+	MOVQ           648(CX), R12
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        Y14, 1024(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y13, 1056(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 48(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, 1088(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y13, 1120(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           912(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           920(CX), R12
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        1152(SI), Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VINSERTI128    $0x01, 1184(SI), Y13, Y14
+	VBROADCASTI128 64(AX), Y15
+	VPERM2I128     $0x31, 1184(SI), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        1216(SI), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, 1248(SI), Y13, Y14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPERM2I128     $0x31, 1248(SI), Y13, Y13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           656(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           664(CX), R12
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VBROADCASTI128 96(AX), Y15
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y14, 1152(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y13, 1184(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y10, Y10
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, 1216(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y13, 1248(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           928(CX), R11
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           936(CX), R12
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        1280(SI), Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VINSERTI128    $0x01, 1312(SI), Y13, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPERM2I128     $0x31, 1312(SI), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        1344(SI), Y13
+	VAESENC        Y15, Y10, Y10
+	VINSERTI128    $0x01, 1376(SI), Y13, Y14
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, 1376(SI), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           672(CX), R8
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           680(CX), R11
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        (R8)(DI*1), Y13
+	VBROADCASTI128 160(AX), Y15
+	VINSERTI128    $0x01, (R11)(DI*1), Y13, Y14
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VPERM2I128     $0x31, (R11)(DI*1), Y13, Y13
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VPXOR          Y12, Y14, Y14
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VPXOR          Y12, Y13, Y13
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        Y14, 1280(SI)
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        Y13, 1312(SI)
+	VAESENCLAST    Y15, Y10, Y10
+	VMOVDQU        32(R8)(DI*1), Y13
+	VMOVDQU        Y0, 96(BX)
+	VMOVDQU        Y1, 224(BX)
+	VINSERTI128    $0x01, 32(R11)(DI*1), Y13, Y14
+	VMOVDQU        Y2, 352(BX)
+	VMOVDQU        Y3, 480(BX)
+	VPERM2I128     $0x31, 32(R11)(DI*1), Y13, Y13
+	VMOVDQU        Y4, 608(BX)
+	VMOVDQU        Y5, 736(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y6, 864(BX)
+	VMOVDQU        Y7, 992(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y8, 1120(BX)
+	VMOVDQU        Y9, 1248(BX)
+	VMOVDQU        Y14, 1344(SI)
+	VMOVDQU        Y10, 1376(BX)
+	VMOVDQU        Y13, 1376(SI)
+	MOVQ           R10, R8
+	ADDQ           $0x40, R10
+	XCHGQ          BX, SI
+	DECQ           DX
+	JNE            r10loop
+
+done:
+	MOVQ        768(CX), AX
+	MOVQ        776(CX), DX
+	VMOVDQU     (SI), Y13
+	VINSERTI128 $0x01, 32(SI), Y13, Y14
+	VPERM2I128  $0x31, 32(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     64(SI), Y13
+	VINSERTI128 $0x01, 96(SI), Y13, Y14
+	VPERM2I128  $0x31, 96(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y0, (CX)
+	MOVQ        784(CX), AX
+	MOVQ        792(CX), DX
+	VMOVDQU     128(SI), Y13
+	VINSERTI128 $0x01, 160(SI), Y13, Y14
+	VPERM2I128  $0x31, 160(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     192(SI), Y13
+	VINSERTI128 $0x01, 224(SI), Y13, Y14
+	VPERM2I128  $0x31, 224(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y1, 32(CX)
+	MOVQ        800(CX), AX
+	MOVQ        808(CX), DX
+	VMOVDQU     256(SI), Y13
+	VINSERTI128 $0x01, 288(SI), Y13, Y14
+	VPERM2I128  $0x31, 288(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     320(SI), Y13
+	VINSERTI128 $0x01, 352(SI), Y13, Y14
+	VPERM2I128  $0x31, 352(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y2, 64(CX)
+	MOVQ        816(CX), AX
+	MOVQ        824(CX), DX
+	VMOVDQU     384(SI), Y13
+	VINSERTI128 $0x01, 416(SI), Y13, Y14
+	VPERM2I128  $0x31, 416(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     448(SI), Y13
+	VINSERTI128 $0x01, 480(SI), Y13, Y14
+	VPERM2I128  $0x31, 480(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y3, 96(CX)
+	MOVQ        832(CX), AX
+	MOVQ        840(CX), DX
+	VMOVDQU     512(SI), Y13
+	VINSERTI128 $0x01, 544(SI), Y13, Y14
+	VPERM2I128  $0x31, 544(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     576(SI), Y13
+	VINSERTI128 $0x01, 608(SI), Y13, Y14
+	VPERM2I128  $0x31, 608(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y4, 128(CX)
+	MOVQ        848(CX), AX
+	MOVQ        856(CX), DX
+	VMOVDQU     640(SI), Y13
+	VINSERTI128 $0x01, 672(SI), Y13, Y14
+	VPERM2I128  $0x31, 672(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     704(SI), Y13
+	VINSERTI128 $0x01, 736(SI), Y13, Y14
+	VPERM2I128  $0x31, 736(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y5, 160(CX)
+	MOVQ        864(CX), AX
+	MOVQ        872(CX), DX
+	VMOVDQU     768(SI), Y13
+	VINSERTI128 $0x01, 800(SI), Y13, Y14
+	VPERM2I128  $0x31, 800(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     832(SI), Y13
+	VINSERTI128 $0x01, 864(SI), Y13, Y14
+	VPERM2I128  $0x31, 864(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y6, 192(CX)
+	MOVQ        880(CX), AX
+	MOVQ        888(CX), DX
+	VMOVDQU     896(SI), Y13
+	VINSERTI128 $0x01, 928(SI), Y13, Y14
+	VPERM2I128  $0x31, 928(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     960(SI), Y13
+	VINSERTI128 $0x01, 992(SI), Y13, Y14
+	VPERM2I128  $0x31, 992(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y7, 224(CX)
+	MOVQ        896(CX), AX
+	MOVQ        904(CX), DX
+	VMOVDQU     1024(SI), Y13
+	VINSERTI128 $0x01, 1056(SI), Y13, Y14
+	VPERM2I128  $0x31, 1056(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     1088(SI), Y13
+	VINSERTI128 $0x01, 1120(SI), Y13, Y14
+	VPERM2I128  $0x31, 1120(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y8, 256(CX)
+	MOVQ        912(CX), AX
+	MOVQ        920(CX), DX
+	VMOVDQU     1152(SI), Y13
+	VINSERTI128 $0x01, 1184(SI), Y13, Y14
+	VPERM2I128  $0x31, 1184(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     1216(SI), Y13
+	VINSERTI128 $0x01, 1248(SI), Y13, Y14
+	VPERM2I128  $0x31, 1248(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y9, 288(CX)
+	MOVQ        928(CX), AX
+	MOVQ        936(CX), DX
+	VMOVDQU     1280(SI), Y13
+	VINSERTI128 $0x01, 1312(SI), Y13, Y14
+	VPERM2I128  $0x31, 1312(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     1344(SI), Y13
+	VINSERTI128 $0x01, 1376(SI), Y13, Y14
+	VPERM2I128  $0x31, 1376(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y10, 320(CX)
+	VPXOR       Y0, Y0, Y0
+	VMOVDQU     Y0, (BX)
+	VMOVDQU     Y0, 32(BX)
+	VMOVDQU     Y0, 64(BX)
+	VMOVDQU     Y0, 96(BX)
+	VMOVDQU     Y0, 128(BX)
+	VMOVDQU     Y0, 160(BX)
+	VMOVDQU     Y0, 192(BX)
+	VMOVDQU     Y0, 224(BX)
+	VMOVDQU     Y0, 256(BX)
+	VMOVDQU     Y0, 288(BX)
+	VMOVDQU     Y0, 320(BX)
+	VMOVDQU     Y0, 352(BX)
+	VMOVDQU     Y0, 384(BX)
+	VMOVDQU     Y0, 416(BX)
+	VMOVDQU     Y0, 448(BX)
+	VMOVDQU     Y0, 480(BX)
+	VMOVDQU     Y0, 512(BX)
+	VMOVDQU     Y0, 544(BX)
+	VMOVDQU     Y0, 576(BX)
+	VMOVDQU     Y0, 608(BX)
+	VMOVDQU     Y0, 640(BX)
+	VMOVDQU     Y0, 672(BX)
+	VMOVDQU     Y0, 704(BX)
+	VMOVDQU     Y0, 736(BX)
+	VMOVDQU     Y0, 768(BX)
+	VMOVDQU     Y0, 800(BX)
+	VMOVDQU     Y0, 832(BX)
+	VMOVDQU     Y0, 864(BX)
+	VMOVDQU     Y0, 896(BX)
+	VMOVDQU     Y0, 928(BX)
+	VMOVDQU     Y0, 960(BX)
+	VMOVDQU     Y0, 992(BX)
+	VMOVDQU     Y0, 1024(BX)
+	VMOVDQU     Y0, 1056(BX)
+	VMOVDQU     Y0, 1088(BX)
+	VMOVDQU     Y0, 1120(BX)
+	VMOVDQU     Y0, 1152(BX)
+	VMOVDQU     Y0, 1184(BX)
+	VMOVDQU     Y0, 1216(BX)
+	VMOVDQU     Y0, 1248(BX)
+	VMOVDQU     Y0, 1280(BX)
+	VMOVDQU     Y0, 1312(BX)
+	VMOVDQU     Y0, 1344(BX)
+	VMOVDQU     Y0, 1376(BX)
+	VZEROALL
+	RET
+
+// func cbcEncryptLinesVAES256x24(keys *byte, lanes *byte, lines int, rounds int)
+// Requires: AVX, AVX2, CMOV, VAES
+TEXT ·cbcEncryptLinesVAES256x24(SB), $3136-32
+	MOVQ           keys+0(FP), AX
+	MOVQ           lanes+8(FP), CX
+	MOVQ           lines+16(FP), DX
+	LEAQ           63(SP), BX
+	ANDQ           $-64, BX
+	LEAQ           1536(BX), SI
+	XORQ           R8, R8
+	XORQ           DI, DI
+	XORQ           R10, R10
+	MOVQ           DX, R9
+	SHLQ           $0x06, R9
+	SUBQ           $0x40, R9
+	VPXOR          Y0, Y0, Y0
+	VMOVDQU        Y0, (SI)
+	VMOVDQU        Y0, 32(SI)
+	VMOVDQU        Y0, 64(SI)
+	VMOVDQU        Y0, 96(SI)
+	VMOVDQU        Y0, 128(SI)
+	VMOVDQU        Y0, 160(SI)
+	VMOVDQU        Y0, 192(SI)
+	VMOVDQU        Y0, 224(SI)
+	VMOVDQU        Y0, 256(SI)
+	VMOVDQU        Y0, 288(SI)
+	VMOVDQU        Y0, 320(SI)
+	VMOVDQU        Y0, 352(SI)
+	VMOVDQU        Y0, 384(SI)
+	VMOVDQU        Y0, 416(SI)
+	VMOVDQU        Y0, 448(SI)
+	VMOVDQU        Y0, 480(SI)
+	VMOVDQU        Y0, 512(SI)
+	VMOVDQU        Y0, 544(SI)
+	VMOVDQU        Y0, 576(SI)
+	VMOVDQU        Y0, 608(SI)
+	VMOVDQU        Y0, 640(SI)
+	VMOVDQU        Y0, 672(SI)
+	VMOVDQU        Y0, 704(SI)
+	VMOVDQU        Y0, 736(SI)
+	VMOVDQU        Y0, 768(SI)
+	VMOVDQU        Y0, 800(SI)
+	VMOVDQU        Y0, 832(SI)
+	VMOVDQU        Y0, 864(SI)
+	VMOVDQU        Y0, 896(SI)
+	VMOVDQU        Y0, 928(SI)
+	VMOVDQU        Y0, 960(SI)
+	VMOVDQU        Y0, 992(SI)
+	VMOVDQU        Y0, 1024(SI)
+	VMOVDQU        Y0, 1056(SI)
+	VMOVDQU        Y0, 1088(SI)
+	VMOVDQU        Y0, 1120(SI)
+	VMOVDQU        Y0, 1152(SI)
+	VMOVDQU        Y0, 1184(SI)
+	VMOVDQU        Y0, 1216(SI)
+	VMOVDQU        Y0, 1248(SI)
+	VMOVDQU        Y0, 1280(SI)
+	VMOVDQU        Y0, 1312(SI)
+	VMOVDQU        Y0, 1344(SI)
+	VMOVDQU        Y0, 1376(SI)
+	VMOVDQU        Y0, 1408(SI)
+	VMOVDQU        Y0, 1440(SI)
+	VMOVDQU        Y0, 1472(SI)
+	VMOVDQU        Y0, 1504(SI)
+	VBROADCASTI128 (AX), Y12
+	VMOVDQU        (CX), Y0
+	MOVQ           512(CX), R11
+	MOVQ           520(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, (BX)
+	VMOVDQU        Y13, 32(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 64(BX)
+	VMOVDQU        Y13, 96(BX)
+	VMOVDQU        32(CX), Y1
+	MOVQ           528(CX), R11
+	MOVQ           536(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 128(BX)
+	VMOVDQU        Y13, 160(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 192(BX)
+	VMOVDQU        Y13, 224(BX)
+	VMOVDQU        64(CX), Y2
+	MOVQ           544(CX), R11
+	MOVQ           552(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 256(BX)
+	VMOVDQU        Y13, 288(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 320(BX)
+	VMOVDQU        Y13, 352(BX)
+	VMOVDQU        96(CX), Y3
+	MOVQ           560(CX), R11
+	MOVQ           568(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 384(BX)
+	VMOVDQU        Y13, 416(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 448(BX)
+	VMOVDQU        Y13, 480(BX)
+	VMOVDQU        128(CX), Y4
+	MOVQ           576(CX), R11
+	MOVQ           584(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 512(BX)
+	VMOVDQU        Y13, 544(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 576(BX)
+	VMOVDQU        Y13, 608(BX)
+	VMOVDQU        160(CX), Y5
+	MOVQ           592(CX), R11
+	MOVQ           600(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 640(BX)
+	VMOVDQU        Y13, 672(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 704(BX)
+	VMOVDQU        Y13, 736(BX)
+	VMOVDQU        192(CX), Y6
+	MOVQ           608(CX), R11
+	MOVQ           616(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 768(BX)
+	VMOVDQU        Y13, 800(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 832(BX)
+	VMOVDQU        Y13, 864(BX)
+	VMOVDQU        224(CX), Y7
+	MOVQ           624(CX), R11
+	MOVQ           632(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 896(BX)
+	VMOVDQU        Y13, 928(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 960(BX)
+	VMOVDQU        Y13, 992(BX)
+	VMOVDQU        256(CX), Y8
+	MOVQ           640(CX), R11
+	MOVQ           648(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 1024(BX)
+	VMOVDQU        Y13, 1056(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 1088(BX)
+	VMOVDQU        Y13, 1120(BX)
+	VMOVDQU        288(CX), Y9
+	MOVQ           656(CX), R11
+	MOVQ           664(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 1152(BX)
+	VMOVDQU        Y13, 1184(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 1216(BX)
+	VMOVDQU        Y13, 1248(BX)
+	VMOVDQU        320(CX), Y10
+	MOVQ           672(CX), R11
+	MOVQ           680(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 1280(BX)
+	VMOVDQU        Y13, 1312(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 1344(BX)
+	VMOVDQU        Y13, 1376(BX)
+	VMOVDQU        352(CX), Y11
+	MOVQ           688(CX), R11
+	MOVQ           696(CX), R12
+	VMOVDQU        (R11)(DI*1), Y13
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 1408(BX)
+	VMOVDQU        Y13, 1440(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VPXOR          Y12, Y14, Y14
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y14, 1472(BX)
+	VMOVDQU        Y13, 1504(BX)
+	MOVQ           rounds+24(FP), R11
+	CMPQ           R11, $0x0c
+	JLT            r10
+	JEQ            r12
+
+r14loop:
+	ADDQ           $0x40, DI
+	CMPQ           DI, R9
+	CMOVQGT        R9, DI
+	VPXOR          (BX), Y0, Y0
+	VPXOR          128(BX), Y1, Y1
+	VPXOR          256(BX), Y2, Y2
+	MOVQ           768(CX), R11
+	VPXOR          384(BX), Y3, Y3
+	VPXOR          512(BX), Y4, Y4
+	MOVQ           776(CX), R12
+	VPXOR          640(BX), Y5, Y5
+	VPXOR          768(BX), Y6, Y6
+	VPXOR          896(BX), Y7, Y7
+	VMOVDQU        (SI), Y13
+	VPXOR          1024(BX), Y8, Y8
+	VPXOR          1152(BX), Y9, Y9
+	VINSERTI128    $0x01, 32(SI), Y13, Y14
+	VPXOR          1280(BX), Y10, Y10
+	VPXOR          1408(BX), Y11, Y11
+	VBROADCASTI128 16(AX), Y15
+	VPERM2I128     $0x31, 32(SI), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        64(SI), Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VINSERTI128    $0x01, 96(SI), Y13, Y14
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VPERM2I128     $0x31, 96(SI), Y13, Y13
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           512(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           520(CX), R12
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y14, (SI)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        Y13, 32(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, 64(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 96(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           784(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           792(CX), R12
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        128(SI), Y13
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, 160(SI), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, 160(SI), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        192(SI), Y13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 112(AX), Y15
+	VINSERTI128    $0x01, 224(SI), Y13, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, 224(SI), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           528(CX), R11
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	MOVQ           536(CX), R12
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, 128(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 160(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 160(AX), Y15
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, 192(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 224(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           800(CX), R11
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 176(AX), Y15
+	MOVQ           808(CX), R12
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        256(SI), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, 288(SI), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, 288(SI), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        Y13, (R12)(R8*1)
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        320(SI), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 352(SI), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, 352(SI), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           544(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           552(CX), R12
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 224(AX), Y15
+	VPXOR          Y12, Y14, Y14
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VPXOR          Y12, Y13, Y13
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        Y14, 256(SI)
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        Y13, 288(SI)
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENCLAST    Y15, Y10, Y10
+	VAESENCLAST    Y15, Y11, Y11
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VMOVDQU        Y0, (BX)
+	VMOVDQU        Y1, 128(BX)
+	VMOVDQU        Y2, 256(BX)
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VMOVDQU        Y3, 384(BX)
+	VMOVDQU        Y4, 512(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y5, 640(BX)
+	VMOVDQU        Y6, 768(BX)
+	VMOVDQU        Y7, 896(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y8, 1024(BX)
+	VMOVDQU        Y9, 1152(BX)
+	VMOVDQU        Y14, 320(SI)
+	VMOVDQU        Y10, 1280(BX)
+	VMOVDQU        Y11, 1408(BX)
+	VMOVDQU        Y13, 352(SI)
+	VPXOR          32(BX), Y0, Y0
+	VPXOR          160(BX), Y1, Y1
+	VPXOR          288(BX), Y2, Y2
+	MOVQ           816(CX), R11
+	VPXOR          416(BX), Y3, Y3
+	VPXOR          544(BX), Y4, Y4
+	MOVQ           824(CX), R12
+	VPXOR          672(BX), Y5, Y5
+	VPXOR          800(BX), Y6, Y6
+	VPXOR          928(BX), Y7, Y7
+	VMOVDQU        384(SI), Y13
+	VPXOR          1056(BX), Y8, Y8
+	VPXOR          1184(BX), Y9, Y9
+	VINSERTI128    $0x01, 416(SI), Y13, Y14
+	VPXOR          1312(BX), Y10, Y10
+	VPXOR          1440(BX), Y11, Y11
+	VBROADCASTI128 16(AX), Y15
+	VPERM2I128     $0x31, 416(SI), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        448(SI), Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VINSERTI128    $0x01, 480(SI), Y13, Y14
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VPERM2I128     $0x31, 480(SI), Y13, Y13
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           560(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           568(CX), R12
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y14, 384(SI)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        Y13, 416(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, 448(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 480(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           832(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           840(CX), R12
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        512(SI), Y13
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, 544(SI), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, 544(SI), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        576(SI), Y13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 112(AX), Y15
+	VINSERTI128    $0x01, 608(SI), Y13, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, 608(SI), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           576(CX), R11
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	MOVQ           584(CX), R12
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, 512(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 544(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 160(AX), Y15
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, 576(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 608(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           848(CX), R11
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 176(AX), Y15
+	MOVQ           856(CX), R12
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        640(SI), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, 672(SI), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, 672(SI), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        Y13, (R12)(R8*1)
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        704(SI), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 736(SI), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, 736(SI), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           592(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           600(CX), R12
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 224(AX), Y15
+	VPXOR          Y12, Y14, Y14
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VPXOR          Y12, Y13, Y13
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        Y14, 640(SI)
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        Y13, 672(SI)
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENCLAST    Y15, Y10, Y10
+	VAESENCLAST    Y15, Y11, Y11
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VMOVDQU        Y0, 32(BX)
+	VMOVDQU        Y1, 160(BX)
+	VMOVDQU        Y2, 288(BX)
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VMOVDQU        Y3, 416(BX)
+	VMOVDQU        Y4, 544(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y5, 672(BX)
+	VMOVDQU        Y6, 800(BX)
+	VMOVDQU        Y7, 928(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y8, 1056(BX)
+	VMOVDQU        Y9, 1184(BX)
+	VMOVDQU        Y14, 704(SI)
+	VMOVDQU        Y10, 1312(BX)
+	VMOVDQU        Y11, 1440(BX)
+	VMOVDQU        Y13, 736(SI)
+	VPXOR          64(BX), Y0, Y0
+	VPXOR          192(BX), Y1, Y1
+	VPXOR          320(BX), Y2, Y2
+	MOVQ           864(CX), R11
+	VPXOR          448(BX), Y3, Y3
+	VPXOR          576(BX), Y4, Y4
+	MOVQ           872(CX), R12
+	VPXOR          704(BX), Y5, Y5
+	VPXOR          832(BX), Y6, Y6
+	VPXOR          960(BX), Y7, Y7
+	VMOVDQU        768(SI), Y13
+	VPXOR          1088(BX), Y8, Y8
+	VPXOR          1216(BX), Y9, Y9
+	VINSERTI128    $0x01, 800(SI), Y13, Y14
+	VPXOR          1344(BX), Y10, Y10
+	VPXOR          1472(BX), Y11, Y11
+	VBROADCASTI128 16(AX), Y15
+	VPERM2I128     $0x31, 800(SI), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        832(SI), Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VINSERTI128    $0x01, 864(SI), Y13, Y14
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VPERM2I128     $0x31, 864(SI), Y13, Y13
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           608(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           616(CX), R12
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y14, 768(SI)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        Y13, 800(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, 832(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 864(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           880(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           888(CX), R12
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        896(SI), Y13
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, 928(SI), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, 928(SI), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        960(SI), Y13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 112(AX), Y15
+	VINSERTI128    $0x01, 992(SI), Y13, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, 992(SI), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           624(CX), R11
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	MOVQ           632(CX), R12
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, 896(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 928(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 160(AX), Y15
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, 960(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 992(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           896(CX), R11
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 176(AX), Y15
+	MOVQ           904(CX), R12
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        1024(SI), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, 1056(SI), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, 1056(SI), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        Y13, (R12)(R8*1)
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        1088(SI), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 1120(SI), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, 1120(SI), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           640(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           648(CX), R12
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 224(AX), Y15
+	VPXOR          Y12, Y14, Y14
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VPXOR          Y12, Y13, Y13
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        Y14, 1024(SI)
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        Y13, 1056(SI)
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENCLAST    Y15, Y10, Y10
+	VAESENCLAST    Y15, Y11, Y11
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VMOVDQU        Y0, 64(BX)
+	VMOVDQU        Y1, 192(BX)
+	VMOVDQU        Y2, 320(BX)
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VMOVDQU        Y3, 448(BX)
+	VMOVDQU        Y4, 576(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y5, 704(BX)
+	VMOVDQU        Y6, 832(BX)
+	VMOVDQU        Y7, 960(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y8, 1088(BX)
+	VMOVDQU        Y9, 1216(BX)
+	VMOVDQU        Y14, 1088(SI)
+	VMOVDQU        Y10, 1344(BX)
+	VMOVDQU        Y11, 1472(BX)
+	VMOVDQU        Y13, 1120(SI)
+	VPXOR          96(BX), Y0, Y0
+	VPXOR          224(BX), Y1, Y1
+	VPXOR          352(BX), Y2, Y2
+	MOVQ           912(CX), R11
+	VPXOR          480(BX), Y3, Y3
+	VPXOR          608(BX), Y4, Y4
+	MOVQ           920(CX), R12
+	VPXOR          736(BX), Y5, Y5
+	VPXOR          864(BX), Y6, Y6
+	VPXOR          992(BX), Y7, Y7
+	VMOVDQU        1152(SI), Y13
+	VPXOR          1120(BX), Y8, Y8
+	VPXOR          1248(BX), Y9, Y9
+	VINSERTI128    $0x01, 1184(SI), Y13, Y14
+	VPXOR          1376(BX), Y10, Y10
+	VPXOR          1504(BX), Y11, Y11
+	VBROADCASTI128 16(AX), Y15
+	VPERM2I128     $0x31, 1184(SI), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        1216(SI), Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VINSERTI128    $0x01, 1248(SI), Y13, Y14
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VPERM2I128     $0x31, 1248(SI), Y13, Y13
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           656(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           664(CX), R12
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y14, 1152(SI)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        Y13, 1184(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y14, 1216(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 1248(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           928(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           936(CX), R12
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        1280(SI), Y13
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VINSERTI128    $0x01, 1312(SI), Y13, Y14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, 1312(SI), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        1344(SI), Y13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 112(AX), Y15
+	VINSERTI128    $0x01, 1376(SI), Y13, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPERM2I128     $0x31, 1376(SI), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           672(CX), R11
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	MOVQ           680(CX), R12
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, 1280(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y13, 1312(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 160(AX), Y15
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y14, 1344(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 1376(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           944(CX), R11
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 176(AX), Y15
+	MOVQ           952(CX), R12
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        1408(SI), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VINSERTI128    $0x01, 1440(SI), Y13, Y14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPERM2I128     $0x31, 1440(SI), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        Y13, (R12)(R8*1)
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        1472(SI), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 1504(SI), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, 1504(SI), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           688(CX), R8
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           696(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        (R8)(DI*1), Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VINSERTI128    $0x01, (R11)(DI*1), Y13, Y14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VPERM2I128     $0x31, (R11)(DI*1), Y13, Y13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 224(AX), Y15
+	VPXOR          Y12, Y14, Y14
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VPXOR          Y12, Y13, Y13
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        Y14, 1408(SI)
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        Y13, 1440(SI)
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        32(R8)(DI*1), Y13
+	VAESENCLAST    Y15, Y10, Y10
+	VAESENCLAST    Y15, Y11, Y11
+	VINSERTI128    $0x01, 32(R11)(DI*1), Y13, Y14
+	VMOVDQU        Y0, 96(BX)
+	VMOVDQU        Y1, 224(BX)
+	VMOVDQU        Y2, 352(BX)
+	VPERM2I128     $0x31, 32(R11)(DI*1), Y13, Y13
+	VMOVDQU        Y3, 480(BX)
+	VMOVDQU        Y4, 608(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y5, 736(BX)
+	VMOVDQU        Y6, 864(BX)
+	VMOVDQU        Y7, 992(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y8, 1120(BX)
+	VMOVDQU        Y9, 1248(BX)
+	VMOVDQU        Y14, 1472(SI)
+	VMOVDQU        Y10, 1376(BX)
+	VMOVDQU        Y11, 1504(BX)
+	VMOVDQU        Y13, 1504(SI)
+	MOVQ           R10, R8
+	ADDQ           $0x40, R10
+	XCHGQ          BX, SI
+	DECQ           DX
+	JNE            r14loop
+	JMP            done
+
+r12:
+r12loop:
+	ADDQ           $0x40, DI
+	CMPQ           DI, R9
+	CMOVQGT        R9, DI
+	VPXOR          (BX), Y0, Y0
+	VPXOR          128(BX), Y1, Y1
+	VPXOR          256(BX), Y2, Y2
+	MOVQ           768(CX), R11
+	VPXOR          384(BX), Y3, Y3
+	VPXOR          512(BX), Y4, Y4
+	MOVQ           776(CX), R12
+	VPXOR          640(BX), Y5, Y5
+	VPXOR          768(BX), Y6, Y6
+	VMOVDQU        (SI), Y13
+	VPXOR          896(BX), Y7, Y7
+	VPXOR          1024(BX), Y8, Y8
+	VINSERTI128    $0x01, 32(SI), Y13, Y14
+	VPXOR          1152(BX), Y9, Y9
+	VPXOR          1280(BX), Y10, Y10
+	VPERM2I128     $0x31, 32(SI), Y13, Y13
+	VPXOR          1408(BX), Y11, Y11
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        64(SI), Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VINSERTI128    $0x01, 96(SI), Y13, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, 96(SI), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           512(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           520(CX), R12
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 48(AX), Y15
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y14, (SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y13, 32(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 64(AX), Y15
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 64(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 96(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           784(CX), R11
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 80(AX), Y15
+	MOVQ           792(CX), R12
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        128(SI), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 160(SI), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, 160(SI), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        192(SI), Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VINSERTI128    $0x01, 224(SI), Y13, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPERM2I128     $0x31, 224(SI), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           528(CX), R11
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	MOVQ           536(CX), R12
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        Y14, 128(SI)
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y13, 160(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, 192(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y13, 224(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           800(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           808(CX), R12
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        256(SI), Y13
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VINSERTI128    $0x01, 288(SI), Y13, Y14
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, 288(SI), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        320(SI), Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VINSERTI128    $0x01, 352(SI), Y13, Y14
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VPERM2I128     $0x31, 352(SI), Y13, Y13
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           544(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           552(CX), R12
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VPXOR          Y12, Y14, Y14
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VPXOR          Y12, Y13, Y13
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        Y14, 256(SI)
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VMOVDQU        Y13, 288(SI)
+	VAESENCLAST    Y15, Y9, Y9
+	VAESENCLAST    Y15, Y10, Y10
+	VAESENCLAST    Y15, Y11, Y11
+	VMOVDQU        32(R11)(DI*1), Y13
+	VMOVDQU        Y0, (BX)
+	VMOVDQU        Y1, 128(BX)
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VMOVDQU        Y2, 256(BX)
+	VMOVDQU        Y3, 384(BX)
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VMOVDQU        Y4, 512(BX)
+	VMOVDQU        Y5, 640(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y6, 768(BX)
+	VMOVDQU        Y7, 896(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y8, 1024(BX)
+	VMOVDQU        Y9, 1152(BX)
+	VMOVDQU        Y14, 320(SI)
+	VMOVDQU        Y10, 1280(BX)
+	VMOVDQU        Y11, 1408(BX)
+	VMOVDQU        Y13, 352(SI)
+	VPXOR          32(BX), Y0, Y0
+	VPXOR          160(BX), Y1, Y1
+	VPXOR          288(BX), Y2, Y2
+	MOVQ           816(CX), R11
+	VPXOR          416(BX), Y3, Y3
+	VPXOR          544(BX), Y4, Y4
+	MOVQ           824(CX), R12
+	VPXOR          672(BX), Y5, Y5
+	VPXOR          800(BX), Y6, Y6
+	VMOVDQU        384(SI), Y13
+	VPXOR          928(BX), Y7, Y7
+	VPXOR          1056(BX), Y8, Y8
+	VINSERTI128    $0x01, 416(SI), Y13, Y14
+	VPXOR          1184(BX), Y9, Y9
+	VPXOR          1312(BX), Y10, Y10
+	VPERM2I128     $0x31, 416(SI), Y13, Y13
+	VPXOR          1440(BX), Y11, Y11
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        448(SI), Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VINSERTI128    $0x01, 480(SI), Y13, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, 480(SI), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           560(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           568(CX), R12
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 48(AX), Y15
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y14, 384(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y13, 416(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 64(AX), Y15
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 448(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 480(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           832(CX), R11
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 80(AX), Y15
+	MOVQ           840(CX), R12
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        512(SI), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 544(SI), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, 544(SI), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        576(SI), Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VINSERTI128    $0x01, 608(SI), Y13, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPERM2I128     $0x31, 608(SI), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           576(CX), R11
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	MOVQ           584(CX), R12
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        Y14, 512(SI)
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y13, 544(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, 576(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y13, 608(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           848(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           856(CX), R12
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        640(SI), Y13
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VINSERTI128    $0x01, 672(SI), Y13, Y14
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, 672(SI), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        704(SI), Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VINSERTI128    $0x01, 736(SI), Y13, Y14
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VPERM2I128     $0x31, 736(SI), Y13, Y13
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           592(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           600(CX), R12
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VPXOR          Y12, Y14, Y14
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VPXOR          Y12, Y13, Y13
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        Y14, 640(SI)
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VMOVDQU        Y13, 672(SI)
+	VAESENCLAST    Y15, Y9, Y9
+	VAESENCLAST    Y15, Y10, Y10
+	VAESENCLAST    Y15, Y11, Y11
+	VMOVDQU        32(R11)(DI*1), Y13
+	VMOVDQU        Y0, 32(BX)
+	VMOVDQU        Y1, 160(BX)
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VMOVDQU        Y2, 288(BX)
+	VMOVDQU        Y3, 416(BX)
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VMOVDQU        Y4, 544(BX)
+	VMOVDQU        Y5, 672(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y6, 800(BX)
+	VMOVDQU        Y7, 928(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y8, 1056(BX)
+	VMOVDQU        Y9, 1184(BX)
+	VMOVDQU        Y14, 704(SI)
+	VMOVDQU        Y10, 1312(BX)
+	VMOVDQU        Y11, 1440(BX)
+	VMOVDQU        Y13, 736(SI)
+	VPXOR          64(BX), Y0, Y0
+	VPXOR          192(BX), Y1, Y1
+	VPXOR          320(BX), Y2, Y2
+	MOVQ           864(CX), R11
+	VPXOR          448(BX), Y3, Y3
+	VPXOR          576(BX), Y4, Y4
+	MOVQ           872(CX), R12
+	VPXOR          704(BX), Y5, Y5
+	VPXOR          832(BX), Y6, Y6
+	VMOVDQU        768(SI), Y13
+	VPXOR          960(BX), Y7, Y7
+	VPXOR          1088(BX), Y8, Y8
+	VINSERTI128    $0x01, 800(SI), Y13, Y14
+	VPXOR          1216(BX), Y9, Y9
+	VPXOR          1344(BX), Y10, Y10
+	VPERM2I128     $0x31, 800(SI), Y13, Y13
+	VPXOR          1472(BX), Y11, Y11
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        832(SI), Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VINSERTI128    $0x01, 864(SI), Y13, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, 864(SI), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           608(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           616(CX), R12
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 48(AX), Y15
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y14, 768(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y13, 800(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 64(AX), Y15
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 832(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 864(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           880(CX), R11
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 80(AX), Y15
+	MOVQ           888(CX), R12
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        896(SI), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 928(SI), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, 928(SI), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        960(SI), Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VINSERTI128    $0x01, 992(SI), Y13, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPERM2I128     $0x31, 992(SI), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           624(CX), R11
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	MOVQ           632(CX), R12
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        Y14, 896(SI)
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y13, 928(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, 960(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y13, 992(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           896(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           904(CX), R12
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        1024(SI), Y13
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VINSERTI128    $0x01, 1056(SI), Y13, Y14
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, 1056(SI), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        1088(SI), Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VINSERTI128    $0x01, 1120(SI), Y13, Y14
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VPERM2I128     $0x31, 1120(SI), Y13, Y13
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           640(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           648(CX), R12
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VPXOR          Y12, Y14, Y14
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VPXOR          Y12, Y13, Y13
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        Y14, 1024(SI)
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VMOVDQU        Y13, 1056(SI)
+	VAESENCLAST    Y15, Y9, Y9
+	VAESENCLAST    Y15, Y10, Y10
+	VAESENCLAST    Y15, Y11, Y11
+	VMOVDQU        32(R11)(DI*1), Y13
+	VMOVDQU        Y0, 64(BX)
+	VMOVDQU        Y1, 192(BX)
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VMOVDQU        Y2, 320(BX)
+	VMOVDQU        Y3, 448(BX)
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VMOVDQU        Y4, 576(BX)
+	VMOVDQU        Y5, 704(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y6, 832(BX)
+	VMOVDQU        Y7, 960(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y8, 1088(BX)
+	VMOVDQU        Y9, 1216(BX)
+	VMOVDQU        Y14, 1088(SI)
+	VMOVDQU        Y10, 1344(BX)
+	VMOVDQU        Y11, 1472(BX)
+	VMOVDQU        Y13, 1120(SI)
+	VPXOR          96(BX), Y0, Y0
+	VPXOR          224(BX), Y1, Y1
+	VPXOR          352(BX), Y2, Y2
+	MOVQ           912(CX), R11
+	VPXOR          480(BX), Y3, Y3
+	VPXOR          608(BX), Y4, Y4
+	MOVQ           920(CX), R12
+	VPXOR          736(BX), Y5, Y5
+	VPXOR          864(BX), Y6, Y6
+	VMOVDQU        1152(SI), Y13
+	VPXOR          992(BX), Y7, Y7
+	VPXOR          1120(BX), Y8, Y8
+	VINSERTI128    $0x01, 1184(SI), Y13, Y14
+	VPXOR          1248(BX), Y9, Y9
+	VPXOR          1376(BX), Y10, Y10
+	VPERM2I128     $0x31, 1184(SI), Y13, Y13
+	VPXOR          1504(BX), Y11, Y11
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        1216(SI), Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VINSERTI128    $0x01, 1248(SI), Y13, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, 1248(SI), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           656(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           664(CX), R12
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 48(AX), Y15
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y14, 1152(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y13, 1184(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 64(AX), Y15
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 1216(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 1248(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           928(CX), R11
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 80(AX), Y15
+	MOVQ           936(CX), R12
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        1280(SI), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 1312(SI), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, 1312(SI), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        1344(SI), Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VINSERTI128    $0x01, 1376(SI), Y13, Y14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPERM2I128     $0x31, 1376(SI), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           672(CX), R11
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	MOVQ           680(CX), R12
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        Y14, 1280(SI)
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y13, 1312(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, 1344(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y13, 1376(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           944(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           952(CX), R12
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        1408(SI), Y13
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VINSERTI128    $0x01, 1440(SI), Y13, Y14
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPERM2I128     $0x31, 1440(SI), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        1472(SI), Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VINSERTI128    $0x01, 1504(SI), Y13, Y14
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VPERM2I128     $0x31, 1504(SI), Y13, Y13
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           688(CX), R8
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           696(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        (R8)(DI*1), Y13
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VINSERTI128    $0x01, (R11)(DI*1), Y13, Y14
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VPERM2I128     $0x31, (R11)(DI*1), Y13, Y13
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VPXOR          Y12, Y14, Y14
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VPXOR          Y12, Y13, Y13
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        Y14, 1408(SI)
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VMOVDQU        Y13, 1440(SI)
+	VAESENCLAST    Y15, Y9, Y9
+	VAESENCLAST    Y15, Y10, Y10
+	VAESENCLAST    Y15, Y11, Y11
+	VMOVDQU        32(R8)(DI*1), Y13
+	VMOVDQU        Y0, 96(BX)
+	VMOVDQU        Y1, 224(BX)
+	VINSERTI128    $0x01, 32(R11)(DI*1), Y13, Y14
+	VMOVDQU        Y2, 352(BX)
+	VMOVDQU        Y3, 480(BX)
+	VPERM2I128     $0x31, 32(R11)(DI*1), Y13, Y13
+	VMOVDQU        Y4, 608(BX)
+	VMOVDQU        Y5, 736(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y6, 864(BX)
+	VMOVDQU        Y7, 992(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y8, 1120(BX)
+	VMOVDQU        Y9, 1248(BX)
+	VMOVDQU        Y14, 1472(SI)
+	VMOVDQU        Y10, 1376(BX)
+	VMOVDQU        Y11, 1504(BX)
+	VMOVDQU        Y13, 1504(SI)
+	MOVQ           R10, R8
+	ADDQ           $0x40, R10
+	XCHGQ          BX, SI
+	DECQ           DX
+	JNE            r12loop
+	JMP            done
+
+r10:
+r10loop:
+	ADDQ           $0x40, DI
+	CMPQ           DI, R9
+	CMOVQGT        R9, DI
+	VPXOR          (BX), Y0, Y0
+	VPXOR          128(BX), Y1, Y1
+	MOVQ           768(CX), R11
+	VPXOR          256(BX), Y2, Y2
+	VPXOR          384(BX), Y3, Y3
+	MOVQ           776(CX), R12
+	VPXOR          512(BX), Y4, Y4
+	VPXOR          640(BX), Y5, Y5
+	VMOVDQU        (SI), Y13
+	VPXOR          768(BX), Y6, Y6
+	VPXOR          896(BX), Y7, Y7
+	VINSERTI128    $0x01, 32(SI), Y13, Y14
+	VPXOR          1024(BX), Y8, Y8
+	VPXOR          1152(BX), Y9, Y9
+	VPERM2I128     $0x31, 32(SI), Y13, Y13
+	VPXOR          1280(BX), Y10, Y10
+	VMOVDQU        Y14, (R11)(R8*1)
+	VPXOR          1408(BX), Y11, Y11
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        64(SI), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 96(SI), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, 96(SI), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           512(CX), R11
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 32(AX), Y15
+	MOVQ           520(CX), R12
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y14, (SI)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        Y13, 32(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y14, 64(SI)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        Y13, 96(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           784(CX), R11
+	VAESENC        Y15, Y2, Y2
+	MOVQ           792(CX), R12
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        128(SI), Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VINSERTI128    $0x01, 160(SI), Y13, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, 160(SI), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        192(SI), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, 224(SI), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, 224(SI), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           528(CX), R11
+	VAESENC        Y15, Y11, Y11
+	MOVQ           536(CX), R12
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y14, 128(SI)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        Y13, 160(SI)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y14, 192(SI)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        Y13, 224(SI)
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           800(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           808(CX), R12
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        256(SI), Y13
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 288(SI), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPERM2I128     $0x31, 288(SI), Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        Y13, (R12)(R8*1)
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        320(SI), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, 352(SI), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VPERM2I128     $0x31, 352(SI), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           544(CX), R11
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	MOVQ           552(CX), R12
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENCLAST    Y15, Y1, Y1
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VPXOR          Y12, Y14, Y14
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VPXOR          Y12, Y13, Y13
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        Y14, 256(SI)
+	VAESENCLAST    Y15, Y10, Y10
+	VAESENCLAST    Y15, Y11, Y11
+	VMOVDQU        Y13, 288(SI)
+	VMOVDQU        Y0, (BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VMOVDQU        Y1, 128(BX)
+	VMOVDQU        Y2, 256(BX)
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VMOVDQU        Y3, 384(BX)
+	VMOVDQU        Y4, 512(BX)
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VMOVDQU        Y5, 640(BX)
+	VMOVDQU        Y6, 768(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y7, 896(BX)
+	VMOVDQU        Y8, 1024(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y9, 1152(BX)
+	VMOVDQU        Y10, 1280(BX)
+	VMOVDQU        Y14, 320(SI)
+	VMOVDQU        Y11, 1408(BX)
+	VMOVDQU        Y13, 352(SI)
+	VPXOR          32(BX), Y0, Y0
+	VPXOR          160(BX), Y1, Y1
+	MOVQ           816(CX), R11
+	VPXOR          288(BX), Y2, Y2
+	VPXOR          416(BX), Y3, Y3
+	MOVQ           824(CX), R12
+	VPXOR          544(BX), Y4, Y4
+	VPXOR          672(BX), Y5, Y5
+	VMOVDQU        384(SI), Y13
+	VPXOR          800(BX), Y6, Y6
+	VPXOR          928(BX), Y7, Y7
+	VINSERTI128    $0x01, 416(SI), Y13, Y14
+	VPXOR          1056(BX), Y8, Y8
+	VPXOR          1184(BX), Y9, Y9
+	VPERM2I128     $0x31, 416(SI), Y13, Y13
+	VPXOR          1312(BX), Y10, Y10
+	VMOVDQU        Y14, (R11)(R8*1)
+	VPXOR          1440(BX), Y11, Y11
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        448(SI), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 480(SI), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, 480(SI), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           560(CX), R11
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 32(AX), Y15
+	MOVQ           568(CX), R12
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y14, 384(SI)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        Y13, 416(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y14, 448(SI)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        Y13, 480(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           832(CX), R11
+	VAESENC        Y15, Y2, Y2
+	MOVQ           840(CX), R12
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        512(SI), Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VINSERTI128    $0x01, 544(SI), Y13, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, 544(SI), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        576(SI), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, 608(SI), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, 608(SI), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           576(CX), R11
+	VAESENC        Y15, Y11, Y11
+	MOVQ           584(CX), R12
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y14, 512(SI)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        Y13, 544(SI)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y14, 576(SI)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        Y13, 608(SI)
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           848(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           856(CX), R12
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        640(SI), Y13
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 672(SI), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPERM2I128     $0x31, 672(SI), Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        Y13, (R12)(R8*1)
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        704(SI), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, 736(SI), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VPERM2I128     $0x31, 736(SI), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           592(CX), R11
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	MOVQ           600(CX), R12
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENCLAST    Y15, Y1, Y1
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VPXOR          Y12, Y14, Y14
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VPXOR          Y12, Y13, Y13
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        Y14, 640(SI)
+	VAESENCLAST    Y15, Y10, Y10
+	VAESENCLAST    Y15, Y11, Y11
+	VMOVDQU        Y13, 672(SI)
+	VMOVDQU        Y0, 32(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VMOVDQU        Y1, 160(BX)
+	VMOVDQU        Y2, 288(BX)
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VMOVDQU        Y3, 416(BX)
+	VMOVDQU        Y4, 544(BX)
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VMOVDQU        Y5, 672(BX)
+	VMOVDQU        Y6, 800(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y7, 928(BX)
+	VMOVDQU        Y8, 1056(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y9, 1184(BX)
+	VMOVDQU        Y10, 1312(BX)
+	VMOVDQU        Y14, 704(SI)
+	VMOVDQU        Y11, 1440(BX)
+	VMOVDQU        Y13, 736(SI)
+	VPXOR          64(BX), Y0, Y0
+	VPXOR          192(BX), Y1, Y1
+	MOVQ           864(CX), R11
+	VPXOR          320(BX), Y2, Y2
+	VPXOR          448(BX), Y3, Y3
+	MOVQ           872(CX), R12
+	VPXOR          576(BX), Y4, Y4
+	VPXOR          704(BX), Y5, Y5
+	VMOVDQU        768(SI), Y13
+	VPXOR          832(BX), Y6, Y6
+	VPXOR          960(BX), Y7, Y7
+	VINSERTI128    $0x01, 800(SI), Y13, Y14
+	VPXOR          1088(BX), Y8, Y8
+	VPXOR          1216(BX), Y9, Y9
+	VPERM2I128     $0x31, 800(SI), Y13, Y13
+	VPXOR          1344(BX), Y10, Y10
+	VMOVDQU        Y14, (R11)(R8*1)
+	VPXOR          1472(BX), Y11, Y11
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        832(SI), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 864(SI), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, 864(SI), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           608(CX), R11
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 32(AX), Y15
+	MOVQ           616(CX), R12
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y14, 768(SI)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        Y13, 800(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y14, 832(SI)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        Y13, 864(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           880(CX), R11
+	VAESENC        Y15, Y2, Y2
+	MOVQ           888(CX), R12
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        896(SI), Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VINSERTI128    $0x01, 928(SI), Y13, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, 928(SI), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        960(SI), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, 992(SI), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, 992(SI), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           624(CX), R11
+	VAESENC        Y15, Y11, Y11
+	MOVQ           632(CX), R12
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y14, 896(SI)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        Y13, 928(SI)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y14, 960(SI)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        Y13, 992(SI)
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           896(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           904(CX), R12
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        1024(SI), Y13
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 1056(SI), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPERM2I128     $0x31, 1056(SI), Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        Y13, (R12)(R8*1)
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        1088(SI), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, 1120(SI), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VPERM2I128     $0x31, 1120(SI), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           640(CX), R11
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	MOVQ           648(CX), R12
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENCLAST    Y15, Y1, Y1
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VPXOR          Y12, Y14, Y14
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VPXOR          Y12, Y13, Y13
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        Y14, 1024(SI)
+	VAESENCLAST    Y15, Y10, Y10
+	VAESENCLAST    Y15, Y11, Y11
+	VMOVDQU        Y13, 1056(SI)
+	VMOVDQU        Y0, 64(BX)
+	VMOVDQU        32(R11)(DI*1), Y13
+	VMOVDQU        Y1, 192(BX)
+	VMOVDQU        Y2, 320(BX)
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VMOVDQU        Y3, 448(BX)
+	VMOVDQU        Y4, 576(BX)
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VMOVDQU        Y5, 704(BX)
+	VMOVDQU        Y6, 832(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y7, 960(BX)
+	VMOVDQU        Y8, 1088(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y9, 1216(BX)
+	VMOVDQU        Y10, 1344(BX)
+	VMOVDQU        Y14, 1088(SI)
+	VMOVDQU        Y11, 1472(BX)
+	VMOVDQU        Y13, 1120(SI)
+	VPXOR          96(BX), Y0, Y0
+	VPXOR          224(BX), Y1, Y1
+	MOVQ           912(CX), R11
+	VPXOR          352(BX), Y2, Y2
+	VPXOR          480(BX), Y3, Y3
+	MOVQ           920(CX), R12
+	VPXOR          608(BX), Y4, Y4
+	VPXOR          736(BX), Y5, Y5
+	VMOVDQU        1152(SI), Y13
+	VPXOR          864(BX), Y6, Y6
+	VPXOR          992(BX), Y7, Y7
+	VINSERTI128    $0x01, 1184(SI), Y13, Y14
+	VPXOR          1120(BX), Y8, Y8
+	VPXOR          1248(BX), Y9, Y9
+	VPERM2I128     $0x31, 1184(SI), Y13, Y13
+	VPXOR          1376(BX), Y10, Y10
+	VMOVDQU        Y14, (R11)(R8*1)
+	VPXOR          1504(BX), Y11, Y11
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        1216(SI), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 1248(SI), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, 1248(SI), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           656(CX), R11
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 32(AX), Y15
+	MOVQ           664(CX), R12
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y14, 1152(SI)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        Y13, 1184(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y14, 1216(SI)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        Y13, 1248(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           928(CX), R11
+	VAESENC        Y15, Y2, Y2
+	MOVQ           936(CX), R12
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        1280(SI), Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VINSERTI128    $0x01, 1312(SI), Y13, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPERM2I128     $0x31, 1312(SI), Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        Y13, (R12)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        1344(SI), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, 1376(SI), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, 1376(SI), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           672(CX), R11
+	VAESENC        Y15, Y11, Y11
+	MOVQ           680(CX), R12
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, (R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, (R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y14, 1280(SI)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        Y13, 1312(SI)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        32(R11)(DI*1), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, 32(R12)(DI*1), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPERM2I128     $0x31, 32(R12)(DI*1), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y14, Y14
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y14, 1344(SI)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        Y13, 1376(SI)
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           944(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           952(CX), R12
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        1408(SI), Y13
+	VAESENC        Y15, Y5, Y5
+	VINSERTI128    $0x01, 1440(SI), Y13, Y14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPERM2I128     $0x31, 1440(SI), Y13, Y13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        Y14, (R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        Y13, (R12)(R8*1)
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        1472(SI), Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VINSERTI128    $0x01, 1504(SI), Y13, Y14
+	VAESENC        Y15, Y3, Y3
+	VPERM2I128     $0x31, 1504(SI), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y14, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y13, 32(R12)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           688(CX), R8
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	MOVQ           696(CX), R11
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        (R8)(DI*1), Y13
+	VAESENCLAST    Y15, Y1, Y1
+	VINSERTI128    $0x01, (R11)(DI*1), Y13, Y14
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VPERM2I128     $0x31, (R11)(DI*1), Y13, Y13
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VPXOR          Y12, Y14, Y14
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VPXOR          Y12, Y13, Y13
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        Y14, 1408(SI)
+	VAESENCLAST    Y15, Y10, Y10
+	VAESENCLAST    Y15, Y11, Y11
+	VMOVDQU        Y13, 1440(SI)
+	VMOVDQU        Y0, 96(BX)
+	VMOVDQU        32(R8)(DI*1), Y13
+	VMOVDQU        Y1, 224(BX)
+	VMOVDQU        Y2, 352(BX)
+	VINSERTI128    $0x01, 32(R11)(DI*1), Y13, Y14
+	VMOVDQU        Y3, 480(BX)
+	VMOVDQU        Y4, 608(BX)
+	VPERM2I128     $0x31, 32(R11)(DI*1), Y13, Y13
+	VMOVDQU        Y5, 736(BX)
+	VMOVDQU        Y6, 864(BX)
+	VPXOR          Y12, Y14, Y14
+	VMOVDQU        Y7, 992(BX)
+	VMOVDQU        Y8, 1120(BX)
+	VPXOR          Y12, Y13, Y13
+	VMOVDQU        Y9, 1248(BX)
+	VMOVDQU        Y10, 1376(BX)
+	VMOVDQU        Y14, 1472(SI)
+	VMOVDQU        Y11, 1504(BX)
+	VMOVDQU        Y13, 1504(SI)
+	MOVQ           R10, R8
+	ADDQ           $0x40, R10
+	XCHGQ          BX, SI
+	DECQ           DX
+	JNE            r10loop
+
+done:
+	MOVQ        768(CX), AX
+	MOVQ        776(CX), DX
+	VMOVDQU     (SI), Y13
+	VINSERTI128 $0x01, 32(SI), Y13, Y14
+	VPERM2I128  $0x31, 32(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     64(SI), Y13
+	VINSERTI128 $0x01, 96(SI), Y13, Y14
+	VPERM2I128  $0x31, 96(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y0, (CX)
+	MOVQ        784(CX), AX
+	MOVQ        792(CX), DX
+	VMOVDQU     128(SI), Y13
+	VINSERTI128 $0x01, 160(SI), Y13, Y14
+	VPERM2I128  $0x31, 160(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     192(SI), Y13
+	VINSERTI128 $0x01, 224(SI), Y13, Y14
+	VPERM2I128  $0x31, 224(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y1, 32(CX)
+	MOVQ        800(CX), AX
+	MOVQ        808(CX), DX
+	VMOVDQU     256(SI), Y13
+	VINSERTI128 $0x01, 288(SI), Y13, Y14
+	VPERM2I128  $0x31, 288(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     320(SI), Y13
+	VINSERTI128 $0x01, 352(SI), Y13, Y14
+	VPERM2I128  $0x31, 352(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y2, 64(CX)
+	MOVQ        816(CX), AX
+	MOVQ        824(CX), DX
+	VMOVDQU     384(SI), Y13
+	VINSERTI128 $0x01, 416(SI), Y13, Y14
+	VPERM2I128  $0x31, 416(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     448(SI), Y13
+	VINSERTI128 $0x01, 480(SI), Y13, Y14
+	VPERM2I128  $0x31, 480(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y3, 96(CX)
+	MOVQ        832(CX), AX
+	MOVQ        840(CX), DX
+	VMOVDQU     512(SI), Y13
+	VINSERTI128 $0x01, 544(SI), Y13, Y14
+	VPERM2I128  $0x31, 544(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     576(SI), Y13
+	VINSERTI128 $0x01, 608(SI), Y13, Y14
+	VPERM2I128  $0x31, 608(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y4, 128(CX)
+	MOVQ        848(CX), AX
+	MOVQ        856(CX), DX
+	VMOVDQU     640(SI), Y13
+	VINSERTI128 $0x01, 672(SI), Y13, Y14
+	VPERM2I128  $0x31, 672(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     704(SI), Y13
+	VINSERTI128 $0x01, 736(SI), Y13, Y14
+	VPERM2I128  $0x31, 736(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y5, 160(CX)
+	MOVQ        864(CX), AX
+	MOVQ        872(CX), DX
+	VMOVDQU     768(SI), Y13
+	VINSERTI128 $0x01, 800(SI), Y13, Y14
+	VPERM2I128  $0x31, 800(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     832(SI), Y13
+	VINSERTI128 $0x01, 864(SI), Y13, Y14
+	VPERM2I128  $0x31, 864(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y6, 192(CX)
+	MOVQ        880(CX), AX
+	MOVQ        888(CX), DX
+	VMOVDQU     896(SI), Y13
+	VINSERTI128 $0x01, 928(SI), Y13, Y14
+	VPERM2I128  $0x31, 928(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     960(SI), Y13
+	VINSERTI128 $0x01, 992(SI), Y13, Y14
+	VPERM2I128  $0x31, 992(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y7, 224(CX)
+	MOVQ        896(CX), AX
+	MOVQ        904(CX), DX
+	VMOVDQU     1024(SI), Y13
+	VINSERTI128 $0x01, 1056(SI), Y13, Y14
+	VPERM2I128  $0x31, 1056(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     1088(SI), Y13
+	VINSERTI128 $0x01, 1120(SI), Y13, Y14
+	VPERM2I128  $0x31, 1120(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y8, 256(CX)
+	MOVQ        912(CX), AX
+	MOVQ        920(CX), DX
+	VMOVDQU     1152(SI), Y13
+	VINSERTI128 $0x01, 1184(SI), Y13, Y14
+	VPERM2I128  $0x31, 1184(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     1216(SI), Y13
+	VINSERTI128 $0x01, 1248(SI), Y13, Y14
+	VPERM2I128  $0x31, 1248(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y9, 288(CX)
+	MOVQ        928(CX), AX
+	MOVQ        936(CX), DX
+	VMOVDQU     1280(SI), Y13
+	VINSERTI128 $0x01, 1312(SI), Y13, Y14
+	VPERM2I128  $0x31, 1312(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     1344(SI), Y13
+	VINSERTI128 $0x01, 1376(SI), Y13, Y14
+	VPERM2I128  $0x31, 1376(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y10, 320(CX)
+	MOVQ        944(CX), AX
+	MOVQ        952(CX), DX
+	VMOVDQU     1408(SI), Y13
+	VINSERTI128 $0x01, 1440(SI), Y13, Y14
+	VPERM2I128  $0x31, 1440(SI), Y13, Y13
+	VMOVDQU     Y14, (AX)(R8*1)
+	VMOVDQU     Y13, (DX)(R8*1)
+	VMOVDQU     1472(SI), Y13
+	VINSERTI128 $0x01, 1504(SI), Y13, Y14
+	VPERM2I128  $0x31, 1504(SI), Y13, Y13
+	VMOVDQU     Y14, 32(AX)(R8*1)
+	VMOVDQU     Y13, 32(DX)(R8*1)
+	VMOVDQU     Y11, 352(CX)
+	VPXOR       Y0, Y0, Y0
+	VMOVDQU     Y0, (BX)
+	VMOVDQU     Y0, 32(BX)
+	VMOVDQU     Y0, 64(BX)
+	VMOVDQU     Y0, 96(BX)
+	VMOVDQU     Y0, 128(BX)
+	VMOVDQU     Y0, 160(BX)
+	VMOVDQU     Y0, 192(BX)
+	VMOVDQU     Y0, 224(BX)
+	VMOVDQU     Y0, 256(BX)
+	VMOVDQU     Y0, 288(BX)
+	VMOVDQU     Y0, 320(BX)
+	VMOVDQU     Y0, 352(BX)
+	VMOVDQU     Y0, 384(BX)
+	VMOVDQU     Y0, 416(BX)
+	VMOVDQU     Y0, 448(BX)
+	VMOVDQU     Y0, 480(BX)
+	VMOVDQU     Y0, 512(BX)
+	VMOVDQU     Y0, 544(BX)
+	VMOVDQU     Y0, 576(BX)
+	VMOVDQU     Y0, 608(BX)
+	VMOVDQU     Y0, 640(BX)
+	VMOVDQU     Y0, 672(BX)
+	VMOVDQU     Y0, 704(BX)
+	VMOVDQU     Y0, 736(BX)
+	VMOVDQU     Y0, 768(BX)
+	VMOVDQU     Y0, 800(BX)
+	VMOVDQU     Y0, 832(BX)
+	VMOVDQU     Y0, 864(BX)
+	VMOVDQU     Y0, 896(BX)
+	VMOVDQU     Y0, 928(BX)
+	VMOVDQU     Y0, 960(BX)
+	VMOVDQU     Y0, 992(BX)
+	VMOVDQU     Y0, 1024(BX)
+	VMOVDQU     Y0, 1056(BX)
+	VMOVDQU     Y0, 1088(BX)
+	VMOVDQU     Y0, 1120(BX)
+	VMOVDQU     Y0, 1152(BX)
+	VMOVDQU     Y0, 1184(BX)
+	VMOVDQU     Y0, 1216(BX)
+	VMOVDQU     Y0, 1248(BX)
+	VMOVDQU     Y0, 1280(BX)
+	VMOVDQU     Y0, 1312(BX)
+	VMOVDQU     Y0, 1344(BX)
+	VMOVDQU     Y0, 1376(BX)
+	VMOVDQU     Y0, 1408(BX)
+	VMOVDQU     Y0, 1440(BX)
+	VMOVDQU     Y0, 1472(BX)
+	VMOVDQU     Y0, 1504(BX)
+	VZEROALL
+	RET
+
+// func cbcDecryptVAES256(keys *byte, iv *byte, dst *byte, src *byte, blocks int, rounds int)
+// Requires: AVX, AVX2, VAES
+TEXT ·cbcDecryptVAES256(SB), NOSPLIT, $0-48
+	MOVQ    keys+0(FP), AX
+	MOVQ    iv+8(FP), CX
+	MOVQ    dst+16(FP), DX
+	MOVQ    src+24(FP), BX
+	MOVQ    blocks+32(FP), SI
+	VMOVDQU (CX), X14
+	MOVQ    rounds+40(FP), CX
+	CMPQ    CX, $0x0c
+	JLT     r10
+	JEQ     r12
+	CMPQ    SI, $0x00000010
+	JLT     r14by16done
+
+r14by16:
+	VMOVDQU        (BX), Y0
+	VMOVDQU        32(BX), Y1
+	VMOVDQU        64(BX), Y2
+	VMOVDQU        96(BX), Y3
+	VMOVDQU        128(BX), Y4
+	VMOVDQU        160(BX), Y5
+	VMOVDQU        192(BX), Y6
+	VMOVDQU        224(BX), Y7
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VBROADCASTI128 16(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 128(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 176(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 192(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 208(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 224(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VAESDECLAST    Y15, Y1, Y1
+	VAESDECLAST    Y15, Y2, Y2
+	VAESDECLAST    Y15, Y3, Y3
+	VAESDECLAST    Y15, Y4, Y4
+	VAESDECLAST    Y15, Y5, Y5
+	VAESDECLAST    Y15, Y6, Y6
+	VAESDECLAST    Y15, Y7, Y7
+	VINSERTI128    $0x01, (BX), Y14, Y13
+	VPXOR          Y13, Y0, Y0
+	VPXOR          16(BX), Y1, Y1
+	VPXOR          48(BX), Y2, Y2
+	VPXOR          80(BX), Y3, Y3
+	VPXOR          112(BX), Y4, Y4
+	VPXOR          144(BX), Y5, Y5
+	VPXOR          176(BX), Y6, Y6
+	VPXOR          208(BX), Y7, Y7
+	VMOVDQU        240(BX), X14
+	VMOVDQU        Y0, (DX)
+	VMOVDQU        Y1, 32(DX)
+	VMOVDQU        Y2, 64(DX)
+	VMOVDQU        Y3, 96(DX)
+	VMOVDQU        Y4, 128(DX)
+	VMOVDQU        Y5, 160(DX)
+	VMOVDQU        Y6, 192(DX)
+	VMOVDQU        Y7, 224(DX)
+	ADDQ           $0x00000100, BX
+	ADDQ           $0x00000100, DX
+	SUBQ           $0x00000010, SI
+	CMPQ           SI, $0x00000010
+	JGE            r14by16
+
+r14by16done:
+	CMPQ SI, $0x00000002
+	JLT  r14by2done
+
+r14by2:
+	VMOVDQU        (BX), Y0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 176(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 192(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 208(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 224(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VINSERTI128    $0x01, (BX), Y14, Y13
+	VPXOR          Y13, Y0, Y0
+	VMOVDQU        16(BX), X14
+	VMOVDQU        Y0, (DX)
+	ADDQ           $0x00000020, BX
+	ADDQ           $0x00000020, DX
+	SUBQ           $0x00000002, SI
+	CMPQ           SI, $0x00000002
+	JGE            r14by2
+
+r14by2done:
+	CMPQ SI, $0x00000001
+	JLT  r14by1done
+
+r14by1:
+	VMOVDQU        (BX), X0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 176(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 192(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 208(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 224(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VINSERTI128    $0x01, (BX), Y14, Y13
+	VPXOR          Y13, Y0, Y0
+	VMOVDQU        (BX), X14
+	VMOVDQU        X0, (DX)
+	ADDQ           $0x00000010, BX
+	ADDQ           $0x00000010, DX
+	SUBQ           $0x00000001, SI
+	CMPQ           SI, $0x00000001
+	JGE            r14by1
+
+r14by1done:
+	JMP done
+
+r12:
+	CMPQ SI, $0x00000010
+	JLT  r12by16done
+
+r12by16:
+	VMOVDQU        (BX), Y0
+	VMOVDQU        32(BX), Y1
+	VMOVDQU        64(BX), Y2
+	VMOVDQU        96(BX), Y3
+	VMOVDQU        128(BX), Y4
+	VMOVDQU        160(BX), Y5
+	VMOVDQU        192(BX), Y6
+	VMOVDQU        224(BX), Y7
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VBROADCASTI128 16(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 128(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 176(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 192(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VAESDECLAST    Y15, Y1, Y1
+	VAESDECLAST    Y15, Y2, Y2
+	VAESDECLAST    Y15, Y3, Y3
+	VAESDECLAST    Y15, Y4, Y4
+	VAESDECLAST    Y15, Y5, Y5
+	VAESDECLAST    Y15, Y6, Y6
+	VAESDECLAST    Y15, Y7, Y7
+	VINSERTI128    $0x01, (BX), Y14, Y13
+	VPXOR          Y13, Y0, Y0
+	VPXOR          16(BX), Y1, Y1
+	VPXOR          48(BX), Y2, Y2
+	VPXOR          80(BX), Y3, Y3
+	VPXOR          112(BX), Y4, Y4
+	VPXOR          144(BX), Y5, Y5
+	VPXOR          176(BX), Y6, Y6
+	VPXOR          208(BX), Y7, Y7
+	VMOVDQU        240(BX), X14
+	VMOVDQU        Y0, (DX)
+	VMOVDQU        Y1, 32(DX)
+	VMOVDQU        Y2, 64(DX)
+	VMOVDQU        Y3, 96(DX)
+	VMOVDQU        Y4, 128(DX)
+	VMOVDQU        Y5, 160(DX)
+	VMOVDQU        Y6, 192(DX)
+	VMOVDQU        Y7, 224(DX)
+	ADDQ           $0x00000100, BX
+	ADDQ           $0x00000100, DX
+	SUBQ           $0x00000010, SI
+	CMPQ           SI, $0x00000010
+	JGE            r12by16
+
+r12by16done:
+	CMPQ SI, $0x00000002
+	JLT  r12by2done
+
+r12by2:
+	VMOVDQU        (BX), Y0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 176(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 192(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VINSERTI128    $0x01, (BX), Y14, Y13
+	VPXOR          Y13, Y0, Y0
+	VMOVDQU        16(BX), X14
+	VMOVDQU        Y0, (DX)
+	ADDQ           $0x00000020, BX
+	ADDQ           $0x00000020, DX
+	SUBQ           $0x00000002, SI
+	CMPQ           SI, $0x00000002
+	JGE            r12by2
+
+r12by2done:
+	CMPQ SI, $0x00000001
+	JLT  r12by1done
+
+r12by1:
+	VMOVDQU        (BX), X0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 176(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 192(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VINSERTI128    $0x01, (BX), Y14, Y13
+	VPXOR          Y13, Y0, Y0
+	VMOVDQU        (BX), X14
+	VMOVDQU        X0, (DX)
+	ADDQ           $0x00000010, BX
+	ADDQ           $0x00000010, DX
+	SUBQ           $0x00000001, SI
+	CMPQ           SI, $0x00000001
+	JGE            r12by1
+
+r12by1done:
+	JMP done
+
+r10:
+	CMPQ SI, $0x00000010
+	JLT  r10by16done
+
+r10by16:
+	VMOVDQU        (BX), Y0
+	VMOVDQU        32(BX), Y1
+	VMOVDQU        64(BX), Y2
+	VMOVDQU        96(BX), Y3
+	VMOVDQU        128(BX), Y4
+	VMOVDQU        160(BX), Y5
+	VMOVDQU        192(BX), Y6
+	VMOVDQU        224(BX), Y7
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VBROADCASTI128 16(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 128(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VAESDECLAST    Y15, Y1, Y1
+	VAESDECLAST    Y15, Y2, Y2
+	VAESDECLAST    Y15, Y3, Y3
+	VAESDECLAST    Y15, Y4, Y4
+	VAESDECLAST    Y15, Y5, Y5
+	VAESDECLAST    Y15, Y6, Y6
+	VAESDECLAST    Y15, Y7, Y7
+	VINSERTI128    $0x01, (BX), Y14, Y13
+	VPXOR          Y13, Y0, Y0
+	VPXOR          16(BX), Y1, Y1
+	VPXOR          48(BX), Y2, Y2
+	VPXOR          80(BX), Y3, Y3
+	VPXOR          112(BX), Y4, Y4
+	VPXOR          144(BX), Y5, Y5
+	VPXOR          176(BX), Y6, Y6
+	VPXOR          208(BX), Y7, Y7
+	VMOVDQU        240(BX), X14
+	VMOVDQU        Y0, (DX)
+	VMOVDQU        Y1, 32(DX)
+	VMOVDQU        Y2, 64(DX)
+	VMOVDQU        Y3, 96(DX)
+	VMOVDQU        Y4, 128(DX)
+	VMOVDQU        Y5, 160(DX)
+	VMOVDQU        Y6, 192(DX)
+	VMOVDQU        Y7, 224(DX)
+	ADDQ           $0x00000100, BX
+	ADDQ           $0x00000100, DX
+	SUBQ           $0x00000010, SI
+	CMPQ           SI, $0x00000010
+	JGE            r10by16
+
+r10by16done:
+	CMPQ SI, $0x00000002
+	JLT  r10by2done
+
+r10by2:
+	VMOVDQU        (BX), Y0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VINSERTI128    $0x01, (BX), Y14, Y13
+	VPXOR          Y13, Y0, Y0
+	VMOVDQU        16(BX), X14
+	VMOVDQU        Y0, (DX)
+	ADDQ           $0x00000020, BX
+	ADDQ           $0x00000020, DX
+	SUBQ           $0x00000002, SI
+	CMPQ           SI, $0x00000002
+	JGE            r10by2
+
+r10by2done:
+	CMPQ SI, $0x00000001
+	JLT  r10by1done
+
+r10by1:
+	VMOVDQU        (BX), X0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VINSERTI128    $0x01, (BX), Y14, Y13
+	VPXOR          Y13, Y0, Y0
+	VMOVDQU        (BX), X14
+	VMOVDQU        X0, (DX)
+	ADDQ           $0x00000010, BX
+	ADDQ           $0x00000010, DX
+	SUBQ           $0x00000001, SI
+	CMPQ           SI, $0x00000001
+	JGE            r10by1
+
+r10by1done:
+done:
+	VZEROALL
+	RET

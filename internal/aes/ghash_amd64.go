@@ -16,6 +16,7 @@ const (
 	tabCtr    = 64
 	tabPoly   = 576
 	tabSum    = 592
+	tabShort  = 600
 	tabPowers = 640
 	tabEnd    = tabPowers + 16*168
 	tabSize   = tabEnd + 64 + (tabEnd + 64 - tabPowers)
@@ -34,15 +35,19 @@ func newHashKey(k *Key) (*hashKey, error) {
 	for i := range 64 {
 		tab[tabMask+i] = byte(BlockSize - 1 - i%BlockSize)
 	}
-	unit := 32 // counters in a unit
-	if k.tier == AESNI {
-		unit = 8
+	unit := 8 // counters in a unit
+	switch k.tier {
+	case VAES512:
+		unit = 32
+	case VAES256:
+		unit = 16
 	}
 	for i := range unit {
 		tab[tabCtr+BlockSize*i+15] = byte((i + 2) % unit)
 	}
 	binary.LittleEndian.PutUint64(tab[tabPoly:], ghashPoly)
 	binary.LittleEndian.PutUint64(tab[tabSum:], sumShift)
+	binary.LittleEndian.PutUint64(tab[tabShort:], sumShiftShort)
 
 	h := tab[tabEnd-BlockSize : tabEnd]
 	k.EncryptBlocks(h, h)
