@@ -29,7 +29,7 @@ var (
 // Least numbers of lanes for which there are kernels that take lines of 64 bytes.
 const (
 	cbcLinesVAES512 = 16
-	cbcLinesVAES256 = 16
+	cbcLinesVAES256 = 8
 	cbcLinesAESNI   = 8
 )
 

@@ -164,6 +164,16 @@ func cbcEncryptVAES256x22(keys *byte, lanes *byte, blocks int, rounds int)
 //go:noescape
 func cbcEncryptVAES256x24(keys *byte, lanes *byte, blocks int, rounds int)
 
+// cbcEncryptLinesVAES256x8 encrypts lines > 0 times 64 bytes of each of the first 8 lanes.
+//
+//go:noescape
+func cbcEncryptLinesVAES256x8(keys *byte, lanes *byte, lines int, rounds int)
+
+// cbcEncryptLinesVAES256x12 encrypts lines > 0 times 64 bytes of each of the first 12 lanes.
+//
+//go:noescape
+func cbcEncryptLinesVAES256x12(keys *byte, lanes *byte, lines int, rounds int)
+
 // cbcEncryptLinesVAES256x16 encrypts lines > 0 times 64 bytes of each of the first 16 lanes.
 //
 //go:noescape

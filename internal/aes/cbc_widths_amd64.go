@@ -85,6 +85,10 @@ func cbcEncryptBlocksVAES256(k *Key, wide int, lanes *byte, blocks int) {
 
 func cbcEncryptLinesVAES256(k *Key, wide int, lanes *byte, lines int) {
 	switch wide {
+	case 8:
+		cbcEncryptLinesVAES256x8(k.enc(), lanes, lines, k.rounds)
+	case 12:
+		cbcEncryptLinesVAES256x12(k.enc(), lanes, lines, k.rounds)
 	case 16:
 		cbcEncryptLinesVAES256x16(k.enc(), lanes, lines, k.rounds)
 	case 20:

@@ -3545,6 +3545,7 @@ TEXT ·xtsEncryptVAES256(SB), NOSPLIT, $544-48
 	VPXOR          Y6, Y7, Y7
 	VPXOR          Y8, Y7, Y7
 	VMOVDQU        Y7, 224(DI)
+	VPXOR          Y13, Y13, Y13
 	MOVQ           rounds+40(FP), CX
 	CMPQ           CX, $0x0c
 	JLT            r10
@@ -3575,183 +3576,187 @@ r14by16:
 	VMOVDQU        (DI), Y8
 	VPXOR          Y15, Y2, Y2
 	VPXOR          Y15, Y3, Y3
+	VMOVDQU        32(DI), Y9
 	VPXOR          Y15, Y4, Y4
-	VPSRLDQ        $0x0e, Y8, Y9
 	VPXOR          Y15, Y5, Y5
+	VPUNPCKHDQ     Y9, Y8, Y10
 	VPXOR          Y15, Y6, Y6
 	VPXOR          Y15, Y7, Y7
-	VPSLLDQ        $0x02, Y8, Y8
+	VPSRLD         $0x10, Y10, Y10
 	VBROADCASTI128 16(AX), Y15
 	VAESENC        Y15, Y0, Y0
+	VPSLLDQ        $0x02, Y8, Y8
 	VAESENC        Y15, Y1, Y1
-	VPCLMULQDQ     $0x00, Y14, Y9, Y9
 	VAESENC        Y15, Y2, Y2
 	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
 	VAESENC        Y15, Y4, Y4
-	VPXOR          Y9, Y8, Y8
 	VAESENC        Y15, Y5, Y5
+	VPSLLDQ        $0x02, Y9, Y9
 	VAESENC        Y15, Y6, Y6
-	VMOVDQU        Y8, (R8)
 	VAESENC        Y15, Y7, Y7
+	VPBLENDD       $0xee, Y13, Y10, Y11
 	VBROADCASTI128 32(AX), Y15
 	VAESENC        Y15, Y0, Y0
-	VMOVDQU        32(DI), Y10
+	VPSRLQ         $0x20, Y10, Y10
 	VAESENC        Y15, Y1, Y1
 	VAESENC        Y15, Y2, Y2
+	VPXOR          Y11, Y8, Y8
 	VAESENC        Y15, Y3, Y3
-	VPSRLDQ        $0x0e, Y10, Y11
 	VAESENC        Y15, Y4, Y4
 	VAESENC        Y15, Y5, Y5
+	VPXOR          Y10, Y9, Y9
 	VAESENC        Y15, Y6, Y6
-	VPSLLDQ        $0x02, Y10, Y10
 	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y8, (R8)
 	VBROADCASTI128 48(AX), Y15
 	VAESENC        Y15, Y0, Y0
-	VPCLMULQDQ     $0x00, Y14, Y11, Y11
+	VMOVDQU        Y9, 32(R8)
 	VAESENC        Y15, Y1, Y1
 	VAESENC        Y15, Y2, Y2
-	VPXOR          Y11, Y10, Y10
-	VAESENC        Y15, Y3, Y3
-	VAESENC        Y15, Y4, Y4
-	VAESENC        Y15, Y5, Y5
-	VMOVDQU        Y10, 32(R8)
-	VAESENC        Y15, Y6, Y6
-	VAESENC        Y15, Y7, Y7
-	VBROADCASTI128 64(AX), Y15
 	VMOVDQU        64(DI), Y8
-	VAESENC        Y15, Y0, Y0
-	VAESENC        Y15, Y1, Y1
-	VAESENC        Y15, Y2, Y2
-	VPSRLDQ        $0x0e, Y8, Y9
 	VAESENC        Y15, Y3, Y3
 	VAESENC        Y15, Y4, Y4
+	VMOVDQU        96(DI), Y9
 	VAESENC        Y15, Y5, Y5
-	VPSLLDQ        $0x02, Y8, Y8
 	VAESENC        Y15, Y6, Y6
 	VAESENC        Y15, Y7, Y7
-	VPCLMULQDQ     $0x00, Y14, Y9, Y9
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPSRLD         $0x10, Y10, Y10
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPSLLDQ        $0x02, Y8, Y8
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPSLLDQ        $0x02, Y9, Y9
+	VAESENC        Y15, Y7, Y7
 	VBROADCASTI128 80(AX), Y15
 	VAESENC        Y15, Y0, Y0
+	VPBLENDD       $0xee, Y13, Y10, Y11
 	VAESENC        Y15, Y1, Y1
-	VPXOR          Y9, Y8, Y8
 	VAESENC        Y15, Y2, Y2
+	VPSRLQ         $0x20, Y10, Y10
 	VAESENC        Y15, Y3, Y3
 	VAESENC        Y15, Y4, Y4
-	VMOVDQU        Y8, 64(R8)
+	VPXOR          Y11, Y8, Y8
 	VAESENC        Y15, Y5, Y5
 	VAESENC        Y15, Y6, Y6
+	VPXOR          Y10, Y9, Y9
 	VAESENC        Y15, Y7, Y7
-	VMOVDQU        96(DI), Y10
 	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        Y8, 64(R8)
 	VAESENC        Y15, Y0, Y0
 	VAESENC        Y15, Y1, Y1
-	VPSRLDQ        $0x0e, Y10, Y11
+	VMOVDQU        Y9, 96(R8)
 	VAESENC        Y15, Y2, Y2
 	VAESENC        Y15, Y3, Y3
 	VAESENC        Y15, Y4, Y4
-	VPSLLDQ        $0x02, Y10, Y10
+	VMOVDQU        128(DI), Y8
 	VAESENC        Y15, Y5, Y5
 	VAESENC        Y15, Y6, Y6
-	VPCLMULQDQ     $0x00, Y14, Y11, Y11
+	VMOVDQU        160(DI), Y9
 	VAESENC        Y15, Y7, Y7
 	VBROADCASTI128 112(AX), Y15
+	VPUNPCKHDQ     Y9, Y8, Y10
 	VAESENC        Y15, Y0, Y0
-	VPXOR          Y11, Y10, Y10
 	VAESENC        Y15, Y1, Y1
+	VPSRLD         $0x10, Y10, Y10
 	VAESENC        Y15, Y2, Y2
 	VAESENC        Y15, Y3, Y3
-	VMOVDQU        Y10, 96(R8)
+	VPSLLDQ        $0x02, Y8, Y8
 	VAESENC        Y15, Y4, Y4
 	VAESENC        Y15, Y5, Y5
 	VAESENC        Y15, Y6, Y6
-	VMOVDQU        128(DI), Y8
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
 	VAESENC        Y15, Y7, Y7
 	VBROADCASTI128 128(AX), Y15
+	VPSLLDQ        $0x02, Y9, Y9
 	VAESENC        Y15, Y0, Y0
-	VPSRLDQ        $0x0e, Y8, Y9
 	VAESENC        Y15, Y1, Y1
+	VPBLENDD       $0xee, Y13, Y10, Y11
 	VAESENC        Y15, Y2, Y2
-	VPSLLDQ        $0x02, Y8, Y8
 	VAESENC        Y15, Y3, Y3
+	VPSRLQ         $0x20, Y10, Y10
 	VAESENC        Y15, Y4, Y4
 	VAESENC        Y15, Y5, Y5
-	VPCLMULQDQ     $0x00, Y14, Y9, Y9
+	VPXOR          Y11, Y8, Y8
 	VAESENC        Y15, Y6, Y6
 	VAESENC        Y15, Y7, Y7
 	VBROADCASTI128 144(AX), Y15
-	VPXOR          Y9, Y8, Y8
+	VPXOR          Y10, Y9, Y9
 	VAESENC        Y15, Y0, Y0
 	VAESENC        Y15, Y1, Y1
-	VAESENC        Y15, Y2, Y2
 	VMOVDQU        Y8, 128(R8)
+	VAESENC        Y15, Y2, Y2
 	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y9, 160(R8)
 	VAESENC        Y15, Y4, Y4
 	VAESENC        Y15, Y5, Y5
-	VMOVDQU        160(DI), Y10
+	VMOVDQU        192(DI), Y8
 	VAESENC        Y15, Y6, Y6
 	VAESENC        Y15, Y7, Y7
-	VPSRLDQ        $0x0e, Y10, Y11
+	VMOVDQU        224(DI), Y9
 	VBROADCASTI128 160(AX), Y15
 	VAESENC        Y15, Y0, Y0
 	VAESENC        Y15, Y1, Y1
-	VPSLLDQ        $0x02, Y10, Y10
+	VPUNPCKHDQ     Y9, Y8, Y10
 	VAESENC        Y15, Y2, Y2
 	VAESENC        Y15, Y3, Y3
+	VPSRLD         $0x10, Y10, Y10
 	VAESENC        Y15, Y4, Y4
-	VPCLMULQDQ     $0x00, Y14, Y11, Y11
 	VAESENC        Y15, Y5, Y5
+	VPSLLDQ        $0x02, Y8, Y8
 	VAESENC        Y15, Y6, Y6
 	VAESENC        Y15, Y7, Y7
-	VPXOR          Y11, Y10, Y10
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
 	VBROADCASTI128 176(AX), Y15
 	VAESENC        Y15, Y0, Y0
+	VPSLLDQ        $0x02, Y9, Y9
 	VAESENC        Y15, Y1, Y1
-	VMOVDQU        Y10, 160(R8)
 	VAESENC        Y15, Y2, Y2
 	VAESENC        Y15, Y3, Y3
+	VPBLENDD       $0xee, Y13, Y10, Y11
 	VAESENC        Y15, Y4, Y4
-	VMOVDQU        192(DI), Y8
 	VAESENC        Y15, Y5, Y5
+	VPSRLQ         $0x20, Y10, Y10
 	VAESENC        Y15, Y6, Y6
-	VPSRLDQ        $0x0e, Y8, Y9
 	VAESENC        Y15, Y7, Y7
+	VPXOR          Y11, Y8, Y8
 	VBROADCASTI128 192(AX), Y15
 	VAESENC        Y15, Y0, Y0
-	VPSLLDQ        $0x02, Y8, Y8
+	VPXOR          Y10, Y9, Y9
 	VAESENC        Y15, Y1, Y1
 	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y8, 192(R8)
 	VAESENC        Y15, Y3, Y3
-	VPCLMULQDQ     $0x00, Y14, Y9, Y9
 	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y9, 224(R8)
 	VAESENC        Y15, Y5, Y5
 	VAESENC        Y15, Y6, Y6
-	VPXOR          Y9, Y8, Y8
 	VAESENC        Y15, Y7, Y7
 	VBROADCASTI128 208(AX), Y15
 	VAESENC        Y15, Y0, Y0
-	VMOVDQU        Y8, 192(R8)
 	VAESENC        Y15, Y1, Y1
 	VAESENC        Y15, Y2, Y2
-	VMOVDQU        224(DI), Y10
 	VAESENC        Y15, Y3, Y3
 	VAESENC        Y15, Y4, Y4
 	VAESENC        Y15, Y5, Y5
-	VPSRLDQ        $0x0e, Y10, Y11
 	VAESENC        Y15, Y6, Y6
 	VAESENC        Y15, Y7, Y7
 	VBROADCASTI128 224(AX), Y15
-	VPSLLDQ        $0x02, Y10, Y10
 	VAESENCLAST    Y15, Y0, Y0
 	VAESENCLAST    Y15, Y1, Y1
 	VAESENCLAST    Y15, Y2, Y2
-	VPCLMULQDQ     $0x00, Y14, Y11, Y11
 	VAESENCLAST    Y15, Y3, Y3
 	VAESENCLAST    Y15, Y4, Y4
 	VAESENCLAST    Y15, Y5, Y5
-	VPXOR          Y11, Y10, Y10
 	VAESENCLAST    Y15, Y6, Y6
 	VAESENCLAST    Y15, Y7, Y7
-	VMOVDQU        Y10, 224(R8)
 	VPXOR          (DI), Y0, Y0
 	VMOVDQU        Y0, (DX)
 	VPXOR          32(DI), Y1, Y1
@@ -3996,169 +4001,173 @@ r12by16:
 	VPXOR          224(DI), Y7, Y7
 	VBROADCASTI128 (AX), Y15
 	VPXOR          Y15, Y0, Y0
-	VPXOR          Y15, Y1, Y1
 	VMOVDQU        (DI), Y8
+	VPXOR          Y15, Y1, Y1
 	VPXOR          Y15, Y2, Y2
+	VMOVDQU        32(DI), Y9
 	VPXOR          Y15, Y3, Y3
-	VPSRLDQ        $0x0e, Y8, Y9
 	VPXOR          Y15, Y4, Y4
+	VPUNPCKHDQ     Y9, Y8, Y10
 	VPXOR          Y15, Y5, Y5
 	VPXOR          Y15, Y6, Y6
-	VPSLLDQ        $0x02, Y8, Y8
+	VPSRLD         $0x10, Y10, Y10
 	VPXOR          Y15, Y7, Y7
 	VBROADCASTI128 16(AX), Y15
-	VPCLMULQDQ     $0x00, Y14, Y9, Y9
-	VAESENC        Y15, Y0, Y0
-	VAESENC        Y15, Y1, Y1
-	VAESENC        Y15, Y2, Y2
-	VPXOR          Y9, Y8, Y8
-	VAESENC        Y15, Y3, Y3
-	VAESENC        Y15, Y4, Y4
-	VMOVDQU        Y8, (R8)
-	VAESENC        Y15, Y5, Y5
-	VAESENC        Y15, Y6, Y6
-	VAESENC        Y15, Y7, Y7
-	VMOVDQU        32(DI), Y10
-	VBROADCASTI128 32(AX), Y15
-	VAESENC        Y15, Y0, Y0
-	VPSRLDQ        $0x0e, Y10, Y11
-	VAESENC        Y15, Y1, Y1
-	VAESENC        Y15, Y2, Y2
-	VPSLLDQ        $0x02, Y10, Y10
-	VAESENC        Y15, Y3, Y3
-	VAESENC        Y15, Y4, Y4
-	VAESENC        Y15, Y5, Y5
-	VPCLMULQDQ     $0x00, Y14, Y11, Y11
-	VAESENC        Y15, Y6, Y6
-	VAESENC        Y15, Y7, Y7
-	VPXOR          Y11, Y10, Y10
-	VBROADCASTI128 48(AX), Y15
-	VAESENC        Y15, Y0, Y0
-	VAESENC        Y15, Y1, Y1
-	VMOVDQU        Y10, 32(R8)
-	VAESENC        Y15, Y2, Y2
-	VAESENC        Y15, Y3, Y3
-	VMOVDQU        64(DI), Y8
-	VAESENC        Y15, Y4, Y4
-	VAESENC        Y15, Y5, Y5
-	VAESENC        Y15, Y6, Y6
-	VPSRLDQ        $0x0e, Y8, Y9
-	VAESENC        Y15, Y7, Y7
-	VBROADCASTI128 64(AX), Y15
 	VPSLLDQ        $0x02, Y8, Y8
 	VAESENC        Y15, Y0, Y0
 	VAESENC        Y15, Y1, Y1
-	VPCLMULQDQ     $0x00, Y14, Y9, Y9
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
 	VAESENC        Y15, Y2, Y2
 	VAESENC        Y15, Y3, Y3
+	VPSLLDQ        $0x02, Y9, Y9
 	VAESENC        Y15, Y4, Y4
-	VPXOR          Y9, Y8, Y8
+	VAESENC        Y15, Y5, Y5
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPSRLQ         $0x20, Y10, Y10
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y10, Y9, Y9
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y8, (R8)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y9, 32(R8)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        64(DI), Y8
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        96(DI), Y9
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPSRLD         $0x10, Y10, Y10
 	VAESENC        Y15, Y5, Y5
 	VAESENC        Y15, Y6, Y6
-	VMOVDQU        Y8, 64(R8)
+	VPSLLDQ        $0x02, Y8, Y8
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPSLLDQ        $0x02, Y9, Y9
+	VAESENC        Y15, Y2, Y2
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPSRLQ         $0x20, Y10, Y10
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y11, Y8, Y8
 	VAESENC        Y15, Y7, Y7
 	VBROADCASTI128 80(AX), Y15
-	VAESENC        Y15, Y0, Y0
-	VMOVDQU        96(DI), Y10
-	VAESENC        Y15, Y1, Y1
-	VAESENC        Y15, Y2, Y2
-	VPSRLDQ        $0x0e, Y10, Y11
-	VAESENC        Y15, Y3, Y3
-	VAESENC        Y15, Y4, Y4
-	VAESENC        Y15, Y5, Y5
-	VPSLLDQ        $0x02, Y10, Y10
-	VAESENC        Y15, Y6, Y6
-	VAESENC        Y15, Y7, Y7
-	VPCLMULQDQ     $0x00, Y14, Y11, Y11
-	VBROADCASTI128 96(AX), Y15
+	VPXOR          Y10, Y9, Y9
 	VAESENC        Y15, Y0, Y0
 	VAESENC        Y15, Y1, Y1
-	VPXOR          Y11, Y10, Y10
+	VMOVDQU        Y8, 64(R8)
 	VAESENC        Y15, Y2, Y2
 	VAESENC        Y15, Y3, Y3
-	VMOVDQU        Y10, 96(R8)
+	VMOVDQU        Y9, 96(R8)
 	VAESENC        Y15, Y4, Y4
 	VAESENC        Y15, Y5, Y5
 	VMOVDQU        128(DI), Y8
 	VAESENC        Y15, Y6, Y6
 	VAESENC        Y15, Y7, Y7
-	VBROADCASTI128 112(AX), Y15
-	VPSRLDQ        $0x0e, Y8, Y9
+	VMOVDQU        160(DI), Y9
+	VBROADCASTI128 96(AX), Y15
 	VAESENC        Y15, Y0, Y0
+	VPUNPCKHDQ     Y9, Y8, Y10
 	VAESENC        Y15, Y1, Y1
-	VPSLLDQ        $0x02, Y8, Y8
 	VAESENC        Y15, Y2, Y2
+	VPSRLD         $0x10, Y10, Y10
 	VAESENC        Y15, Y3, Y3
 	VAESENC        Y15, Y4, Y4
-	VPCLMULQDQ     $0x00, Y14, Y9, Y9
+	VPSLLDQ        $0x02, Y8, Y8
+	VAESENC        Y15, Y5, Y5
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPSLLDQ        $0x02, Y9, Y9
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPSRLQ         $0x20, Y10, Y10
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y11, Y8, Y8
 	VAESENC        Y15, Y5, Y5
 	VAESENC        Y15, Y6, Y6
-	VPXOR          Y9, Y8, Y8
+	VPXOR          Y10, Y9, Y9
 	VAESENC        Y15, Y7, Y7
 	VBROADCASTI128 128(AX), Y15
-	VAESENC        Y15, Y0, Y0
 	VMOVDQU        Y8, 128(R8)
-	VAESENC        Y15, Y1, Y1
-	VAESENC        Y15, Y2, Y2
-	VMOVDQU        160(DI), Y10
-	VAESENC        Y15, Y3, Y3
-	VAESENC        Y15, Y4, Y4
-	VPSRLDQ        $0x0e, Y10, Y11
-	VAESENC        Y15, Y5, Y5
-	VAESENC        Y15, Y6, Y6
-	VAESENC        Y15, Y7, Y7
-	VPSLLDQ        $0x02, Y10, Y10
-	VBROADCASTI128 144(AX), Y15
 	VAESENC        Y15, Y0, Y0
-	VPCLMULQDQ     $0x00, Y14, Y11, Y11
 	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y9, 160(R8)
 	VAESENC        Y15, Y2, Y2
 	VAESENC        Y15, Y3, Y3
-	VPXOR          Y11, Y10, Y10
-	VAESENC        Y15, Y4, Y4
-	VAESENC        Y15, Y5, Y5
-	VMOVDQU        Y10, 160(R8)
-	VAESENC        Y15, Y6, Y6
-	VAESENC        Y15, Y7, Y7
-	VBROADCASTI128 160(AX), Y15
 	VMOVDQU        192(DI), Y8
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        224(DI), Y9
+	VAESENC        Y15, Y6, Y6
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VPSRLD         $0x10, Y10, Y10
 	VAESENC        Y15, Y0, Y0
 	VAESENC        Y15, Y1, Y1
-	VPSRLDQ        $0x0e, Y8, Y9
-	VAESENC        Y15, Y2, Y2
-	VAESENC        Y15, Y3, Y3
-	VAESENC        Y15, Y4, Y4
 	VPSLLDQ        $0x02, Y8, Y8
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPSLLDQ        $0x02, Y9, Y9
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPSRLQ         $0x20, Y10, Y10
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y10, Y9, Y9
 	VAESENC        Y15, Y5, Y5
 	VAESENC        Y15, Y6, Y6
-	VPCLMULQDQ     $0x00, Y14, Y9, Y9
+	VMOVDQU        Y8, 192(R8)
 	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y9, 224(R8)
 	VBROADCASTI128 176(AX), Y15
-	VPXOR          Y9, Y8, Y8
 	VAESENC        Y15, Y0, Y0
 	VAESENC        Y15, Y1, Y1
 	VAESENC        Y15, Y2, Y2
-	VMOVDQU        Y8, 192(R8)
 	VAESENC        Y15, Y3, Y3
 	VAESENC        Y15, Y4, Y4
-	VMOVDQU        224(DI), Y10
 	VAESENC        Y15, Y5, Y5
 	VAESENC        Y15, Y6, Y6
 	VAESENC        Y15, Y7, Y7
-	VPSRLDQ        $0x0e, Y10, Y11
 	VBROADCASTI128 192(AX), Y15
 	VAESENCLAST    Y15, Y0, Y0
-	VPSLLDQ        $0x02, Y10, Y10
 	VAESENCLAST    Y15, Y1, Y1
 	VAESENCLAST    Y15, Y2, Y2
 	VAESENCLAST    Y15, Y3, Y3
-	VPCLMULQDQ     $0x00, Y14, Y11, Y11
 	VAESENCLAST    Y15, Y4, Y4
 	VAESENCLAST    Y15, Y5, Y5
-	VPXOR          Y11, Y10, Y10
 	VAESENCLAST    Y15, Y6, Y6
 	VAESENCLAST    Y15, Y7, Y7
-	VMOVDQU        Y10, 224(R8)
 	VPXOR          (DI), Y0, Y0
 	VMOVDQU        Y0, (DX)
 	VPXOR          32(DI), Y1, Y1
@@ -4385,151 +4394,155 @@ r10by16:
 	VPXOR          224(DI), Y7, Y7
 	VBROADCASTI128 (AX), Y15
 	VPXOR          Y15, Y0, Y0
-	VPXOR          Y15, Y1, Y1
 	VMOVDQU        (DI), Y8
+	VPXOR          Y15, Y1, Y1
 	VPXOR          Y15, Y2, Y2
+	VMOVDQU        32(DI), Y9
 	VPXOR          Y15, Y3, Y3
-	VPSRLDQ        $0x0e, Y8, Y9
+	VPUNPCKHDQ     Y9, Y8, Y10
 	VPXOR          Y15, Y4, Y4
 	VPXOR          Y15, Y5, Y5
-	VPSLLDQ        $0x02, Y8, Y8
+	VPSRLD         $0x10, Y10, Y10
 	VPXOR          Y15, Y6, Y6
 	VPXOR          Y15, Y7, Y7
-	VPCLMULQDQ     $0x00, Y14, Y9, Y9
-	VBROADCASTI128 16(AX), Y15
-	VAESENC        Y15, Y0, Y0
-	VPXOR          Y9, Y8, Y8
-	VAESENC        Y15, Y1, Y1
-	VAESENC        Y15, Y2, Y2
-	VMOVDQU        Y8, (R8)
-	VAESENC        Y15, Y3, Y3
-	VAESENC        Y15, Y4, Y4
-	VMOVDQU        32(DI), Y10
-	VAESENC        Y15, Y5, Y5
-	VAESENC        Y15, Y6, Y6
-	VPSRLDQ        $0x0e, Y10, Y11
-	VAESENC        Y15, Y7, Y7
-	VBROADCASTI128 32(AX), Y15
-	VPSLLDQ        $0x02, Y10, Y10
-	VAESENC        Y15, Y0, Y0
-	VAESENC        Y15, Y1, Y1
-	VPCLMULQDQ     $0x00, Y14, Y11, Y11
-	VAESENC        Y15, Y2, Y2
-	VAESENC        Y15, Y3, Y3
-	VPXOR          Y11, Y10, Y10
-	VAESENC        Y15, Y4, Y4
-	VAESENC        Y15, Y5, Y5
-	VMOVDQU        Y10, 32(R8)
-	VAESENC        Y15, Y6, Y6
-	VAESENC        Y15, Y7, Y7
-	VMOVDQU        64(DI), Y8
-	VBROADCASTI128 48(AX), Y15
-	VAESENC        Y15, Y0, Y0
-	VPSRLDQ        $0x0e, Y8, Y9
-	VAESENC        Y15, Y1, Y1
-	VAESENC        Y15, Y2, Y2
 	VPSLLDQ        $0x02, Y8, Y8
+	VBROADCASTI128 16(AX), Y15
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPSLLDQ        $0x02, Y9, Y9
+	VAESENC        Y15, Y2, Y2
+	VPBLENDD       $0xee, Y13, Y10, Y11
 	VAESENC        Y15, Y3, Y3
 	VAESENC        Y15, Y4, Y4
-	VPCLMULQDQ     $0x00, Y14, Y9, Y9
+	VPSRLQ         $0x20, Y10, Y10
 	VAESENC        Y15, Y5, Y5
 	VAESENC        Y15, Y6, Y6
+	VPXOR          Y11, Y8, Y8
 	VAESENC        Y15, Y7, Y7
-	VPXOR          Y9, Y8, Y8
+	VPXOR          Y10, Y9, Y9
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y8, (R8)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y9, 32(R8)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        64(DI), Y8
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        96(DI), Y9
+	VAESENC        Y15, Y6, Y6
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VPSRLD         $0x10, Y10, Y10
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPSLLDQ        $0x02, Y8, Y8
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPSLLDQ        $0x02, Y9, Y9
+	VAESENC        Y15, Y5, Y5
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPSRLQ         $0x20, Y10, Y10
 	VBROADCASTI128 64(AX), Y15
 	VAESENC        Y15, Y0, Y0
-	VMOVDQU        Y8, 64(R8)
+	VPXOR          Y11, Y8, Y8
 	VAESENC        Y15, Y1, Y1
+	VPXOR          Y10, Y9, Y9
 	VAESENC        Y15, Y2, Y2
-	VMOVDQU        96(DI), Y10
 	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y8, 64(R8)
 	VAESENC        Y15, Y4, Y4
-	VPSRLDQ        $0x0e, Y10, Y11
+	VMOVDQU        Y9, 96(R8)
 	VAESENC        Y15, Y5, Y5
 	VAESENC        Y15, Y6, Y6
-	VPSLLDQ        $0x02, Y10, Y10
+	VMOVDQU        128(DI), Y8
 	VAESENC        Y15, Y7, Y7
 	VBROADCASTI128 80(AX), Y15
-	VPCLMULQDQ     $0x00, Y14, Y11, Y11
+	VMOVDQU        160(DI), Y9
 	VAESENC        Y15, Y0, Y0
+	VPUNPCKHDQ     Y9, Y8, Y10
 	VAESENC        Y15, Y1, Y1
-	VPXOR          Y11, Y10, Y10
 	VAESENC        Y15, Y2, Y2
+	VPSRLD         $0x10, Y10, Y10
 	VAESENC        Y15, Y3, Y3
-	VMOVDQU        Y10, 96(R8)
 	VAESENC        Y15, Y4, Y4
+	VPSLLDQ        $0x02, Y8, Y8
 	VAESENC        Y15, Y5, Y5
-	VMOVDQU        128(DI), Y8
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
 	VAESENC        Y15, Y6, Y6
 	VAESENC        Y15, Y7, Y7
-	VPSRLDQ        $0x0e, Y8, Y9
+	VPSLLDQ        $0x02, Y9, Y9
 	VBROADCASTI128 96(AX), Y15
+	VPBLENDD       $0xee, Y13, Y10, Y11
 	VAESENC        Y15, Y0, Y0
-	VPSLLDQ        $0x02, Y8, Y8
 	VAESENC        Y15, Y1, Y1
+	VPSRLQ         $0x20, Y10, Y10
 	VAESENC        Y15, Y2, Y2
-	VPCLMULQDQ     $0x00, Y14, Y9, Y9
 	VAESENC        Y15, Y3, Y3
+	VPXOR          Y11, Y8, Y8
 	VAESENC        Y15, Y4, Y4
-	VPXOR          Y9, Y8, Y8
+	VPXOR          Y10, Y9, Y9
 	VAESENC        Y15, Y5, Y5
 	VAESENC        Y15, Y6, Y6
 	VMOVDQU        Y8, 128(R8)
 	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y9, 160(R8)
 	VBROADCASTI128 112(AX), Y15
-	VMOVDQU        160(DI), Y10
 	VAESENC        Y15, Y0, Y0
-	VAESENC        Y15, Y1, Y1
-	VPSRLDQ        $0x0e, Y10, Y11
-	VAESENC        Y15, Y2, Y2
-	VAESENC        Y15, Y3, Y3
-	VAESENC        Y15, Y4, Y4
-	VPSLLDQ        $0x02, Y10, Y10
-	VAESENC        Y15, Y5, Y5
-	VAESENC        Y15, Y6, Y6
-	VPCLMULQDQ     $0x00, Y14, Y11, Y11
-	VAESENC        Y15, Y7, Y7
-	VBROADCASTI128 128(AX), Y15
-	VPXOR          Y11, Y10, Y10
-	VAESENC        Y15, Y0, Y0
-	VAESENC        Y15, Y1, Y1
-	VMOVDQU        Y10, 160(R8)
-	VAESENC        Y15, Y2, Y2
-	VAESENC        Y15, Y3, Y3
 	VMOVDQU        192(DI), Y8
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        224(DI), Y9
+	VAESENC        Y15, Y3, Y3
+	VPUNPCKHDQ     Y9, Y8, Y10
 	VAESENC        Y15, Y4, Y4
 	VAESENC        Y15, Y5, Y5
-	VPSRLDQ        $0x0e, Y8, Y9
+	VPSRLD         $0x10, Y10, Y10
 	VAESENC        Y15, Y6, Y6
 	VAESENC        Y15, Y7, Y7
 	VPSLLDQ        $0x02, Y8, Y8
-	VBROADCASTI128 144(AX), Y15
+	VBROADCASTI128 128(AX), Y15
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
 	VAESENC        Y15, Y0, Y0
-	VPCLMULQDQ     $0x00, Y14, Y9, Y9
 	VAESENC        Y15, Y1, Y1
+	VPSLLDQ        $0x02, Y9, Y9
 	VAESENC        Y15, Y2, Y2
-	VPXOR          Y9, Y8, Y8
+	VPBLENDD       $0xee, Y13, Y10, Y11
 	VAESENC        Y15, Y3, Y3
 	VAESENC        Y15, Y4, Y4
-	VMOVDQU        Y8, 192(R8)
+	VPSRLQ         $0x20, Y10, Y10
 	VAESENC        Y15, Y5, Y5
 	VAESENC        Y15, Y6, Y6
-	VMOVDQU        224(DI), Y10
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y10, Y9, Y9
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y8, 192(R8)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y9, 224(R8)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
 	VAESENC        Y15, Y7, Y7
 	VBROADCASTI128 160(AX), Y15
-	VPSRLDQ        $0x0e, Y10, Y11
 	VAESENCLAST    Y15, Y0, Y0
 	VAESENCLAST    Y15, Y1, Y1
-	VPSLLDQ        $0x02, Y10, Y10
 	VAESENCLAST    Y15, Y2, Y2
 	VAESENCLAST    Y15, Y3, Y3
-	VPCLMULQDQ     $0x00, Y14, Y11, Y11
 	VAESENCLAST    Y15, Y4, Y4
 	VAESENCLAST    Y15, Y5, Y5
-	VPXOR          Y11, Y10, Y10
 	VAESENCLAST    Y15, Y6, Y6
 	VAESENCLAST    Y15, Y7, Y7
-	VMOVDQU        Y10, 224(R8)
 	VPXOR          (DI), Y0, Y0
 	VMOVDQU        Y0, (DX)
 	VPXOR          32(DI), Y1, Y1
@@ -4830,6 +4843,7 @@ TEXT ·xtsDecryptVAES256(SB), NOSPLIT, $544-48
 	VPXOR          Y6, Y7, Y7
 	VPXOR          Y8, Y7, Y7
 	VMOVDQU        Y7, 224(DI)
+	VPXOR          Y13, Y13, Y13
 	MOVQ           rounds+40(FP), CX
 	CMPQ           CX, $0x0c
 	JLT            r10
@@ -4860,183 +4874,187 @@ r14by16:
 	VMOVDQU        (DI), Y8
 	VPXOR          Y15, Y2, Y2
 	VPXOR          Y15, Y3, Y3
+	VMOVDQU        32(DI), Y9
 	VPXOR          Y15, Y4, Y4
-	VPSRLDQ        $0x0e, Y8, Y9
 	VPXOR          Y15, Y5, Y5
+	VPUNPCKHDQ     Y9, Y8, Y10
 	VPXOR          Y15, Y6, Y6
 	VPXOR          Y15, Y7, Y7
-	VPSLLDQ        $0x02, Y8, Y8
+	VPSRLD         $0x10, Y10, Y10
 	VBROADCASTI128 16(AX), Y15
 	VAESDEC        Y15, Y0, Y0
+	VPSLLDQ        $0x02, Y8, Y8
 	VAESDEC        Y15, Y1, Y1
-	VPCLMULQDQ     $0x00, Y14, Y9, Y9
 	VAESDEC        Y15, Y2, Y2
 	VAESDEC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
 	VAESDEC        Y15, Y4, Y4
-	VPXOR          Y9, Y8, Y8
 	VAESDEC        Y15, Y5, Y5
+	VPSLLDQ        $0x02, Y9, Y9
 	VAESDEC        Y15, Y6, Y6
-	VMOVDQU        Y8, (R8)
 	VAESDEC        Y15, Y7, Y7
+	VPBLENDD       $0xee, Y13, Y10, Y11
 	VBROADCASTI128 32(AX), Y15
 	VAESDEC        Y15, Y0, Y0
-	VMOVDQU        32(DI), Y10
+	VPSRLQ         $0x20, Y10, Y10
 	VAESDEC        Y15, Y1, Y1
 	VAESDEC        Y15, Y2, Y2
+	VPXOR          Y11, Y8, Y8
 	VAESDEC        Y15, Y3, Y3
-	VPSRLDQ        $0x0e, Y10, Y11
 	VAESDEC        Y15, Y4, Y4
 	VAESDEC        Y15, Y5, Y5
+	VPXOR          Y10, Y9, Y9
 	VAESDEC        Y15, Y6, Y6
-	VPSLLDQ        $0x02, Y10, Y10
 	VAESDEC        Y15, Y7, Y7
+	VMOVDQU        Y8, (R8)
 	VBROADCASTI128 48(AX), Y15
 	VAESDEC        Y15, Y0, Y0
-	VPCLMULQDQ     $0x00, Y14, Y11, Y11
+	VMOVDQU        Y9, 32(R8)
 	VAESDEC        Y15, Y1, Y1
 	VAESDEC        Y15, Y2, Y2
-	VPXOR          Y11, Y10, Y10
-	VAESDEC        Y15, Y3, Y3
-	VAESDEC        Y15, Y4, Y4
-	VAESDEC        Y15, Y5, Y5
-	VMOVDQU        Y10, 32(R8)
-	VAESDEC        Y15, Y6, Y6
-	VAESDEC        Y15, Y7, Y7
-	VBROADCASTI128 64(AX), Y15
 	VMOVDQU        64(DI), Y8
-	VAESDEC        Y15, Y0, Y0
-	VAESDEC        Y15, Y1, Y1
-	VAESDEC        Y15, Y2, Y2
-	VPSRLDQ        $0x0e, Y8, Y9
 	VAESDEC        Y15, Y3, Y3
 	VAESDEC        Y15, Y4, Y4
+	VMOVDQU        96(DI), Y9
 	VAESDEC        Y15, Y5, Y5
-	VPSLLDQ        $0x02, Y8, Y8
 	VAESDEC        Y15, Y6, Y6
 	VAESDEC        Y15, Y7, Y7
-	VPCLMULQDQ     $0x00, Y14, Y9, Y9
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VPSRLD         $0x10, Y10, Y10
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VPSLLDQ        $0x02, Y8, Y8
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VPSLLDQ        $0x02, Y9, Y9
+	VAESDEC        Y15, Y7, Y7
 	VBROADCASTI128 80(AX), Y15
 	VAESDEC        Y15, Y0, Y0
+	VPBLENDD       $0xee, Y13, Y10, Y11
 	VAESDEC        Y15, Y1, Y1
-	VPXOR          Y9, Y8, Y8
 	VAESDEC        Y15, Y2, Y2
+	VPSRLQ         $0x20, Y10, Y10
 	VAESDEC        Y15, Y3, Y3
 	VAESDEC        Y15, Y4, Y4
-	VMOVDQU        Y8, 64(R8)
+	VPXOR          Y11, Y8, Y8
 	VAESDEC        Y15, Y5, Y5
 	VAESDEC        Y15, Y6, Y6
+	VPXOR          Y10, Y9, Y9
 	VAESDEC        Y15, Y7, Y7
-	VMOVDQU        96(DI), Y10
 	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        Y8, 64(R8)
 	VAESDEC        Y15, Y0, Y0
 	VAESDEC        Y15, Y1, Y1
-	VPSRLDQ        $0x0e, Y10, Y11
+	VMOVDQU        Y9, 96(R8)
 	VAESDEC        Y15, Y2, Y2
 	VAESDEC        Y15, Y3, Y3
 	VAESDEC        Y15, Y4, Y4
-	VPSLLDQ        $0x02, Y10, Y10
+	VMOVDQU        128(DI), Y8
 	VAESDEC        Y15, Y5, Y5
 	VAESDEC        Y15, Y6, Y6
-	VPCLMULQDQ     $0x00, Y14, Y11, Y11
+	VMOVDQU        160(DI), Y9
 	VAESDEC        Y15, Y7, Y7
 	VBROADCASTI128 112(AX), Y15
+	VPUNPCKHDQ     Y9, Y8, Y10
 	VAESDEC        Y15, Y0, Y0
-	VPXOR          Y11, Y10, Y10
 	VAESDEC        Y15, Y1, Y1
+	VPSRLD         $0x10, Y10, Y10
 	VAESDEC        Y15, Y2, Y2
 	VAESDEC        Y15, Y3, Y3
-	VMOVDQU        Y10, 96(R8)
+	VPSLLDQ        $0x02, Y8, Y8
 	VAESDEC        Y15, Y4, Y4
 	VAESDEC        Y15, Y5, Y5
 	VAESDEC        Y15, Y6, Y6
-	VMOVDQU        128(DI), Y8
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
 	VAESDEC        Y15, Y7, Y7
 	VBROADCASTI128 128(AX), Y15
+	VPSLLDQ        $0x02, Y9, Y9
 	VAESDEC        Y15, Y0, Y0
-	VPSRLDQ        $0x0e, Y8, Y9
 	VAESDEC        Y15, Y1, Y1
+	VPBLENDD       $0xee, Y13, Y10, Y11
 	VAESDEC        Y15, Y2, Y2
-	VPSLLDQ        $0x02, Y8, Y8
 	VAESDEC        Y15, Y3, Y3
+	VPSRLQ         $0x20, Y10, Y10
 	VAESDEC        Y15, Y4, Y4
 	VAESDEC        Y15, Y5, Y5
-	VPCLMULQDQ     $0x00, Y14, Y9, Y9
+	VPXOR          Y11, Y8, Y8
 	VAESDEC        Y15, Y6, Y6
 	VAESDEC        Y15, Y7, Y7
 	VBROADCASTI128 144(AX), Y15
-	VPXOR          Y9, Y8, Y8
+	VPXOR          Y10, Y9, Y9
 	VAESDEC        Y15, Y0, Y0
 	VAESDEC        Y15, Y1, Y1
-	VAESDEC        Y15, Y2, Y2
 	VMOVDQU        Y8, 128(R8)
+	VAESDEC        Y15, Y2, Y2
 	VAESDEC        Y15, Y3, Y3
+	VMOVDQU        Y9, 160(R8)
 	VAESDEC        Y15, Y4, Y4
 	VAESDEC        Y15, Y5, Y5
-	VMOVDQU        160(DI), Y10
+	VMOVDQU        192(DI), Y8
 	VAESDEC        Y15, Y6, Y6
 	VAESDEC        Y15, Y7, Y7
-	VPSRLDQ        $0x0e, Y10, Y11
+	VMOVDQU        224(DI), Y9
 	VBROADCASTI128 160(AX), Y15
 	VAESDEC        Y15, Y0, Y0
 	VAESDEC        Y15, Y1, Y1
-	VPSLLDQ        $0x02, Y10, Y10
+	VPUNPCKHDQ     Y9, Y8, Y10
 	VAESDEC        Y15, Y2, Y2
 	VAESDEC        Y15, Y3, Y3
+	VPSRLD         $0x10, Y10, Y10
 	VAESDEC        Y15, Y4, Y4
-	VPCLMULQDQ     $0x00, Y14, Y11, Y11
 	VAESDEC        Y15, Y5, Y5
+	VPSLLDQ        $0x02, Y8, Y8
 	VAESDEC        Y15, Y6, Y6
 	VAESDEC        Y15, Y7, Y7
-	VPXOR          Y11, Y10, Y10
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
 	VBROADCASTI128 176(AX), Y15
 	VAESDEC        Y15, Y0, Y0
+	VPSLLDQ        $0x02, Y9, Y9
 	VAESDEC        Y15, Y1, Y1
-	VMOVDQU        Y10, 160(R8)
 	VAESDEC        Y15, Y2, Y2
 	VAESDEC        Y15, Y3, Y3
+	VPBLENDD       $0xee, Y13, Y10, Y11
 	VAESDEC        Y15, Y4, Y4
-	VMOVDQU        192(DI), Y8
 	VAESDEC        Y15, Y5, Y5
+	VPSRLQ         $0x20, Y10, Y10
 	VAESDEC        Y15, Y6, Y6
-	VPSRLDQ        $0x0e, Y8, Y9
 	VAESDEC        Y15, Y7, Y7
+	VPXOR          Y11, Y8, Y8
 	VBROADCASTI128 192(AX), Y15
 	VAESDEC        Y15, Y0, Y0
-	VPSLLDQ        $0x02, Y8, Y8
+	VPXOR          Y10, Y9, Y9
 	VAESDEC        Y15, Y1, Y1
 	VAESDEC        Y15, Y2, Y2
+	VMOVDQU        Y8, 192(R8)
 	VAESDEC        Y15, Y3, Y3
-	VPCLMULQDQ     $0x00, Y14, Y9, Y9
 	VAESDEC        Y15, Y4, Y4
+	VMOVDQU        Y9, 224(R8)
 	VAESDEC        Y15, Y5, Y5
 	VAESDEC        Y15, Y6, Y6
-	VPXOR          Y9, Y8, Y8
 	VAESDEC        Y15, Y7, Y7
 	VBROADCASTI128 208(AX), Y15
 	VAESDEC        Y15, Y0, Y0
-	VMOVDQU        Y8, 192(R8)
 	VAESDEC        Y15, Y1, Y1
 	VAESDEC        Y15, Y2, Y2
-	VMOVDQU        224(DI), Y10
 	VAESDEC        Y15, Y3, Y3
 	VAESDEC        Y15, Y4, Y4
 	VAESDEC        Y15, Y5, Y5
-	VPSRLDQ        $0x0e, Y10, Y11
 	VAESDEC        Y15, Y6, Y6
 	VAESDEC        Y15, Y7, Y7
 	VBROADCASTI128 224(AX), Y15
-	VPSLLDQ        $0x02, Y10, Y10
 	VAESDECLAST    Y15, Y0, Y0
 	VAESDECLAST    Y15, Y1, Y1
 	VAESDECLAST    Y15, Y2, Y2
-	VPCLMULQDQ     $0x00, Y14, Y11, Y11
 	VAESDECLAST    Y15, Y3, Y3
 	VAESDECLAST    Y15, Y4, Y4
 	VAESDECLAST    Y15, Y5, Y5
-	VPXOR          Y11, Y10, Y10
 	VAESDECLAST    Y15, Y6, Y6
 	VAESDECLAST    Y15, Y7, Y7
-	VMOVDQU        Y10, 224(R8)
 	VPXOR          (DI), Y0, Y0
 	VMOVDQU        Y0, (DX)
 	VPXOR          32(DI), Y1, Y1
@@ -5281,169 +5299,173 @@ r12by16:
 	VPXOR          224(DI), Y7, Y7
 	VBROADCASTI128 (AX), Y15
 	VPXOR          Y15, Y0, Y0
-	VPXOR          Y15, Y1, Y1
 	VMOVDQU        (DI), Y8
+	VPXOR          Y15, Y1, Y1
 	VPXOR          Y15, Y2, Y2
+	VMOVDQU        32(DI), Y9
 	VPXOR          Y15, Y3, Y3
-	VPSRLDQ        $0x0e, Y8, Y9
 	VPXOR          Y15, Y4, Y4
+	VPUNPCKHDQ     Y9, Y8, Y10
 	VPXOR          Y15, Y5, Y5
 	VPXOR          Y15, Y6, Y6
-	VPSLLDQ        $0x02, Y8, Y8
+	VPSRLD         $0x10, Y10, Y10
 	VPXOR          Y15, Y7, Y7
 	VBROADCASTI128 16(AX), Y15
-	VPCLMULQDQ     $0x00, Y14, Y9, Y9
-	VAESDEC        Y15, Y0, Y0
-	VAESDEC        Y15, Y1, Y1
-	VAESDEC        Y15, Y2, Y2
-	VPXOR          Y9, Y8, Y8
-	VAESDEC        Y15, Y3, Y3
-	VAESDEC        Y15, Y4, Y4
-	VMOVDQU        Y8, (R8)
-	VAESDEC        Y15, Y5, Y5
-	VAESDEC        Y15, Y6, Y6
-	VAESDEC        Y15, Y7, Y7
-	VMOVDQU        32(DI), Y10
-	VBROADCASTI128 32(AX), Y15
-	VAESDEC        Y15, Y0, Y0
-	VPSRLDQ        $0x0e, Y10, Y11
-	VAESDEC        Y15, Y1, Y1
-	VAESDEC        Y15, Y2, Y2
-	VPSLLDQ        $0x02, Y10, Y10
-	VAESDEC        Y15, Y3, Y3
-	VAESDEC        Y15, Y4, Y4
-	VAESDEC        Y15, Y5, Y5
-	VPCLMULQDQ     $0x00, Y14, Y11, Y11
-	VAESDEC        Y15, Y6, Y6
-	VAESDEC        Y15, Y7, Y7
-	VPXOR          Y11, Y10, Y10
-	VBROADCASTI128 48(AX), Y15
-	VAESDEC        Y15, Y0, Y0
-	VAESDEC        Y15, Y1, Y1
-	VMOVDQU        Y10, 32(R8)
-	VAESDEC        Y15, Y2, Y2
-	VAESDEC        Y15, Y3, Y3
-	VMOVDQU        64(DI), Y8
-	VAESDEC        Y15, Y4, Y4
-	VAESDEC        Y15, Y5, Y5
-	VAESDEC        Y15, Y6, Y6
-	VPSRLDQ        $0x0e, Y8, Y9
-	VAESDEC        Y15, Y7, Y7
-	VBROADCASTI128 64(AX), Y15
 	VPSLLDQ        $0x02, Y8, Y8
 	VAESDEC        Y15, Y0, Y0
 	VAESDEC        Y15, Y1, Y1
-	VPCLMULQDQ     $0x00, Y14, Y9, Y9
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
 	VAESDEC        Y15, Y2, Y2
 	VAESDEC        Y15, Y3, Y3
+	VPSLLDQ        $0x02, Y9, Y9
 	VAESDEC        Y15, Y4, Y4
-	VPXOR          Y9, Y8, Y8
+	VAESDEC        Y15, Y5, Y5
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VPSRLQ         $0x20, Y10, Y10
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VPXOR          Y11, Y8, Y8
+	VAESDEC        Y15, Y1, Y1
+	VPXOR          Y10, Y9, Y9
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VMOVDQU        Y8, (R8)
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VMOVDQU        Y9, 32(R8)
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VMOVDQU        64(DI), Y8
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VMOVDQU        96(DI), Y9
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VPSRLD         $0x10, Y10, Y10
 	VAESDEC        Y15, Y5, Y5
 	VAESDEC        Y15, Y6, Y6
-	VMOVDQU        Y8, 64(R8)
+	VPSLLDQ        $0x02, Y8, Y8
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VPSLLDQ        $0x02, Y9, Y9
+	VAESDEC        Y15, Y2, Y2
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VPSRLQ         $0x20, Y10, Y10
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VPXOR          Y11, Y8, Y8
 	VAESDEC        Y15, Y7, Y7
 	VBROADCASTI128 80(AX), Y15
-	VAESDEC        Y15, Y0, Y0
-	VMOVDQU        96(DI), Y10
-	VAESDEC        Y15, Y1, Y1
-	VAESDEC        Y15, Y2, Y2
-	VPSRLDQ        $0x0e, Y10, Y11
-	VAESDEC        Y15, Y3, Y3
-	VAESDEC        Y15, Y4, Y4
-	VAESDEC        Y15, Y5, Y5
-	VPSLLDQ        $0x02, Y10, Y10
-	VAESDEC        Y15, Y6, Y6
-	VAESDEC        Y15, Y7, Y7
-	VPCLMULQDQ     $0x00, Y14, Y11, Y11
-	VBROADCASTI128 96(AX), Y15
+	VPXOR          Y10, Y9, Y9
 	VAESDEC        Y15, Y0, Y0
 	VAESDEC        Y15, Y1, Y1
-	VPXOR          Y11, Y10, Y10
+	VMOVDQU        Y8, 64(R8)
 	VAESDEC        Y15, Y2, Y2
 	VAESDEC        Y15, Y3, Y3
-	VMOVDQU        Y10, 96(R8)
+	VMOVDQU        Y9, 96(R8)
 	VAESDEC        Y15, Y4, Y4
 	VAESDEC        Y15, Y5, Y5
 	VMOVDQU        128(DI), Y8
 	VAESDEC        Y15, Y6, Y6
 	VAESDEC        Y15, Y7, Y7
-	VBROADCASTI128 112(AX), Y15
-	VPSRLDQ        $0x0e, Y8, Y9
+	VMOVDQU        160(DI), Y9
+	VBROADCASTI128 96(AX), Y15
 	VAESDEC        Y15, Y0, Y0
+	VPUNPCKHDQ     Y9, Y8, Y10
 	VAESDEC        Y15, Y1, Y1
-	VPSLLDQ        $0x02, Y8, Y8
 	VAESDEC        Y15, Y2, Y2
+	VPSRLD         $0x10, Y10, Y10
 	VAESDEC        Y15, Y3, Y3
 	VAESDEC        Y15, Y4, Y4
-	VPCLMULQDQ     $0x00, Y14, Y9, Y9
+	VPSLLDQ        $0x02, Y8, Y8
+	VAESDEC        Y15, Y5, Y5
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VPSLLDQ        $0x02, Y9, Y9
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VPSRLQ         $0x20, Y10, Y10
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VPXOR          Y11, Y8, Y8
 	VAESDEC        Y15, Y5, Y5
 	VAESDEC        Y15, Y6, Y6
-	VPXOR          Y9, Y8, Y8
+	VPXOR          Y10, Y9, Y9
 	VAESDEC        Y15, Y7, Y7
 	VBROADCASTI128 128(AX), Y15
-	VAESDEC        Y15, Y0, Y0
 	VMOVDQU        Y8, 128(R8)
-	VAESDEC        Y15, Y1, Y1
-	VAESDEC        Y15, Y2, Y2
-	VMOVDQU        160(DI), Y10
-	VAESDEC        Y15, Y3, Y3
-	VAESDEC        Y15, Y4, Y4
-	VPSRLDQ        $0x0e, Y10, Y11
-	VAESDEC        Y15, Y5, Y5
-	VAESDEC        Y15, Y6, Y6
-	VAESDEC        Y15, Y7, Y7
-	VPSLLDQ        $0x02, Y10, Y10
-	VBROADCASTI128 144(AX), Y15
 	VAESDEC        Y15, Y0, Y0
-	VPCLMULQDQ     $0x00, Y14, Y11, Y11
 	VAESDEC        Y15, Y1, Y1
+	VMOVDQU        Y9, 160(R8)
 	VAESDEC        Y15, Y2, Y2
 	VAESDEC        Y15, Y3, Y3
-	VPXOR          Y11, Y10, Y10
-	VAESDEC        Y15, Y4, Y4
-	VAESDEC        Y15, Y5, Y5
-	VMOVDQU        Y10, 160(R8)
-	VAESDEC        Y15, Y6, Y6
-	VAESDEC        Y15, Y7, Y7
-	VBROADCASTI128 160(AX), Y15
 	VMOVDQU        192(DI), Y8
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VMOVDQU        224(DI), Y9
+	VAESDEC        Y15, Y6, Y6
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VPSRLD         $0x10, Y10, Y10
 	VAESDEC        Y15, Y0, Y0
 	VAESDEC        Y15, Y1, Y1
-	VPSRLDQ        $0x0e, Y8, Y9
-	VAESDEC        Y15, Y2, Y2
-	VAESDEC        Y15, Y3, Y3
-	VAESDEC        Y15, Y4, Y4
 	VPSLLDQ        $0x02, Y8, Y8
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VPSLLDQ        $0x02, Y9, Y9
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VBROADCASTI128 160(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VPSRLQ         $0x20, Y10, Y10
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VPXOR          Y11, Y8, Y8
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VPXOR          Y10, Y9, Y9
 	VAESDEC        Y15, Y5, Y5
 	VAESDEC        Y15, Y6, Y6
-	VPCLMULQDQ     $0x00, Y14, Y9, Y9
+	VMOVDQU        Y8, 192(R8)
 	VAESDEC        Y15, Y7, Y7
+	VMOVDQU        Y9, 224(R8)
 	VBROADCASTI128 176(AX), Y15
-	VPXOR          Y9, Y8, Y8
 	VAESDEC        Y15, Y0, Y0
 	VAESDEC        Y15, Y1, Y1
 	VAESDEC        Y15, Y2, Y2
-	VMOVDQU        Y8, 192(R8)
 	VAESDEC        Y15, Y3, Y3
 	VAESDEC        Y15, Y4, Y4
-	VMOVDQU        224(DI), Y10
 	VAESDEC        Y15, Y5, Y5
 	VAESDEC        Y15, Y6, Y6
 	VAESDEC        Y15, Y7, Y7
-	VPSRLDQ        $0x0e, Y10, Y11
 	VBROADCASTI128 192(AX), Y15
 	VAESDECLAST    Y15, Y0, Y0
-	VPSLLDQ        $0x02, Y10, Y10
 	VAESDECLAST    Y15, Y1, Y1
 	VAESDECLAST    Y15, Y2, Y2
 	VAESDECLAST    Y15, Y3, Y3
-	VPCLMULQDQ     $0x00, Y14, Y11, Y11
 	VAESDECLAST    Y15, Y4, Y4
 	VAESDECLAST    Y15, Y5, Y5
-	VPXOR          Y11, Y10, Y10
 	VAESDECLAST    Y15, Y6, Y6
 	VAESDECLAST    Y15, Y7, Y7
-	VMOVDQU        Y10, 224(R8)
 	VPXOR          (DI), Y0, Y0
 	VMOVDQU        Y0, (DX)
 	VPXOR          32(DI), Y1, Y1
@@ -5670,151 +5692,155 @@ r10by16:
 	VPXOR          224(DI), Y7, Y7
 	VBROADCASTI128 (AX), Y15
 	VPXOR          Y15, Y0, Y0
-	VPXOR          Y15, Y1, Y1
 	VMOVDQU        (DI), Y8
+	VPXOR          Y15, Y1, Y1
 	VPXOR          Y15, Y2, Y2
+	VMOVDQU        32(DI), Y9
 	VPXOR          Y15, Y3, Y3
-	VPSRLDQ        $0x0e, Y8, Y9
+	VPUNPCKHDQ     Y9, Y8, Y10
 	VPXOR          Y15, Y4, Y4
 	VPXOR          Y15, Y5, Y5
-	VPSLLDQ        $0x02, Y8, Y8
+	VPSRLD         $0x10, Y10, Y10
 	VPXOR          Y15, Y6, Y6
 	VPXOR          Y15, Y7, Y7
-	VPCLMULQDQ     $0x00, Y14, Y9, Y9
-	VBROADCASTI128 16(AX), Y15
-	VAESDEC        Y15, Y0, Y0
-	VPXOR          Y9, Y8, Y8
-	VAESDEC        Y15, Y1, Y1
-	VAESDEC        Y15, Y2, Y2
-	VMOVDQU        Y8, (R8)
-	VAESDEC        Y15, Y3, Y3
-	VAESDEC        Y15, Y4, Y4
-	VMOVDQU        32(DI), Y10
-	VAESDEC        Y15, Y5, Y5
-	VAESDEC        Y15, Y6, Y6
-	VPSRLDQ        $0x0e, Y10, Y11
-	VAESDEC        Y15, Y7, Y7
-	VBROADCASTI128 32(AX), Y15
-	VPSLLDQ        $0x02, Y10, Y10
-	VAESDEC        Y15, Y0, Y0
-	VAESDEC        Y15, Y1, Y1
-	VPCLMULQDQ     $0x00, Y14, Y11, Y11
-	VAESDEC        Y15, Y2, Y2
-	VAESDEC        Y15, Y3, Y3
-	VPXOR          Y11, Y10, Y10
-	VAESDEC        Y15, Y4, Y4
-	VAESDEC        Y15, Y5, Y5
-	VMOVDQU        Y10, 32(R8)
-	VAESDEC        Y15, Y6, Y6
-	VAESDEC        Y15, Y7, Y7
-	VMOVDQU        64(DI), Y8
-	VBROADCASTI128 48(AX), Y15
-	VAESDEC        Y15, Y0, Y0
-	VPSRLDQ        $0x0e, Y8, Y9
-	VAESDEC        Y15, Y1, Y1
-	VAESDEC        Y15, Y2, Y2
 	VPSLLDQ        $0x02, Y8, Y8
+	VBROADCASTI128 16(AX), Y15
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VPSLLDQ        $0x02, Y9, Y9
+	VAESDEC        Y15, Y2, Y2
+	VPBLENDD       $0xee, Y13, Y10, Y11
 	VAESDEC        Y15, Y3, Y3
 	VAESDEC        Y15, Y4, Y4
-	VPCLMULQDQ     $0x00, Y14, Y9, Y9
+	VPSRLQ         $0x20, Y10, Y10
 	VAESDEC        Y15, Y5, Y5
 	VAESDEC        Y15, Y6, Y6
+	VPXOR          Y11, Y8, Y8
 	VAESDEC        Y15, Y7, Y7
-	VPXOR          Y9, Y8, Y8
+	VPXOR          Y10, Y9, Y9
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VMOVDQU        Y8, (R8)
+	VAESDEC        Y15, Y1, Y1
+	VMOVDQU        Y9, 32(R8)
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VMOVDQU        64(DI), Y8
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VMOVDQU        96(DI), Y9
+	VAESDEC        Y15, Y6, Y6
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VPSRLD         $0x10, Y10, Y10
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VPSLLDQ        $0x02, Y8, Y8
+	VAESDEC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VPSLLDQ        $0x02, Y9, Y9
+	VAESDEC        Y15, Y5, Y5
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VPSRLQ         $0x20, Y10, Y10
 	VBROADCASTI128 64(AX), Y15
 	VAESDEC        Y15, Y0, Y0
-	VMOVDQU        Y8, 64(R8)
+	VPXOR          Y11, Y8, Y8
 	VAESDEC        Y15, Y1, Y1
+	VPXOR          Y10, Y9, Y9
 	VAESDEC        Y15, Y2, Y2
-	VMOVDQU        96(DI), Y10
 	VAESDEC        Y15, Y3, Y3
+	VMOVDQU        Y8, 64(R8)
 	VAESDEC        Y15, Y4, Y4
-	VPSRLDQ        $0x0e, Y10, Y11
+	VMOVDQU        Y9, 96(R8)
 	VAESDEC        Y15, Y5, Y5
 	VAESDEC        Y15, Y6, Y6
-	VPSLLDQ        $0x02, Y10, Y10
+	VMOVDQU        128(DI), Y8
 	VAESDEC        Y15, Y7, Y7
 	VBROADCASTI128 80(AX), Y15
-	VPCLMULQDQ     $0x00, Y14, Y11, Y11
+	VMOVDQU        160(DI), Y9
 	VAESDEC        Y15, Y0, Y0
+	VPUNPCKHDQ     Y9, Y8, Y10
 	VAESDEC        Y15, Y1, Y1
-	VPXOR          Y11, Y10, Y10
 	VAESDEC        Y15, Y2, Y2
+	VPSRLD         $0x10, Y10, Y10
 	VAESDEC        Y15, Y3, Y3
-	VMOVDQU        Y10, 96(R8)
 	VAESDEC        Y15, Y4, Y4
+	VPSLLDQ        $0x02, Y8, Y8
 	VAESDEC        Y15, Y5, Y5
-	VMOVDQU        128(DI), Y8
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
 	VAESDEC        Y15, Y6, Y6
 	VAESDEC        Y15, Y7, Y7
-	VPSRLDQ        $0x0e, Y8, Y9
+	VPSLLDQ        $0x02, Y9, Y9
 	VBROADCASTI128 96(AX), Y15
+	VPBLENDD       $0xee, Y13, Y10, Y11
 	VAESDEC        Y15, Y0, Y0
-	VPSLLDQ        $0x02, Y8, Y8
 	VAESDEC        Y15, Y1, Y1
+	VPSRLQ         $0x20, Y10, Y10
 	VAESDEC        Y15, Y2, Y2
-	VPCLMULQDQ     $0x00, Y14, Y9, Y9
 	VAESDEC        Y15, Y3, Y3
+	VPXOR          Y11, Y8, Y8
 	VAESDEC        Y15, Y4, Y4
-	VPXOR          Y9, Y8, Y8
+	VPXOR          Y10, Y9, Y9
 	VAESDEC        Y15, Y5, Y5
 	VAESDEC        Y15, Y6, Y6
 	VMOVDQU        Y8, 128(R8)
 	VAESDEC        Y15, Y7, Y7
+	VMOVDQU        Y9, 160(R8)
 	VBROADCASTI128 112(AX), Y15
-	VMOVDQU        160(DI), Y10
 	VAESDEC        Y15, Y0, Y0
-	VAESDEC        Y15, Y1, Y1
-	VPSRLDQ        $0x0e, Y10, Y11
-	VAESDEC        Y15, Y2, Y2
-	VAESDEC        Y15, Y3, Y3
-	VAESDEC        Y15, Y4, Y4
-	VPSLLDQ        $0x02, Y10, Y10
-	VAESDEC        Y15, Y5, Y5
-	VAESDEC        Y15, Y6, Y6
-	VPCLMULQDQ     $0x00, Y14, Y11, Y11
-	VAESDEC        Y15, Y7, Y7
-	VBROADCASTI128 128(AX), Y15
-	VPXOR          Y11, Y10, Y10
-	VAESDEC        Y15, Y0, Y0
-	VAESDEC        Y15, Y1, Y1
-	VMOVDQU        Y10, 160(R8)
-	VAESDEC        Y15, Y2, Y2
-	VAESDEC        Y15, Y3, Y3
 	VMOVDQU        192(DI), Y8
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VMOVDQU        224(DI), Y9
+	VAESDEC        Y15, Y3, Y3
+	VPUNPCKHDQ     Y9, Y8, Y10
 	VAESDEC        Y15, Y4, Y4
 	VAESDEC        Y15, Y5, Y5
-	VPSRLDQ        $0x0e, Y8, Y9
+	VPSRLD         $0x10, Y10, Y10
 	VAESDEC        Y15, Y6, Y6
 	VAESDEC        Y15, Y7, Y7
 	VPSLLDQ        $0x02, Y8, Y8
-	VBROADCASTI128 144(AX), Y15
+	VBROADCASTI128 128(AX), Y15
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
 	VAESDEC        Y15, Y0, Y0
-	VPCLMULQDQ     $0x00, Y14, Y9, Y9
 	VAESDEC        Y15, Y1, Y1
+	VPSLLDQ        $0x02, Y9, Y9
 	VAESDEC        Y15, Y2, Y2
-	VPXOR          Y9, Y8, Y8
+	VPBLENDD       $0xee, Y13, Y10, Y11
 	VAESDEC        Y15, Y3, Y3
 	VAESDEC        Y15, Y4, Y4
-	VMOVDQU        Y8, 192(R8)
+	VPSRLQ         $0x20, Y10, Y10
 	VAESDEC        Y15, Y5, Y5
 	VAESDEC        Y15, Y6, Y6
-	VMOVDQU        224(DI), Y10
+	VPXOR          Y11, Y8, Y8
+	VAESDEC        Y15, Y7, Y7
+	VPXOR          Y10, Y9, Y9
+	VBROADCASTI128 144(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VMOVDQU        Y8, 192(R8)
+	VAESDEC        Y15, Y1, Y1
+	VMOVDQU        Y9, 224(R8)
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
 	VAESDEC        Y15, Y7, Y7
 	VBROADCASTI128 160(AX), Y15
-	VPSRLDQ        $0x0e, Y10, Y11
 	VAESDECLAST    Y15, Y0, Y0
 	VAESDECLAST    Y15, Y1, Y1
-	VPSLLDQ        $0x02, Y10, Y10
 	VAESDECLAST    Y15, Y2, Y2
 	VAESDECLAST    Y15, Y3, Y3
-	VPCLMULQDQ     $0x00, Y14, Y11, Y11
 	VAESDECLAST    Y15, Y4, Y4
 	VAESDECLAST    Y15, Y5, Y5
-	VPXOR          Y11, Y10, Y10
 	VAESDECLAST    Y15, Y6, Y6
 	VAESDECLAST    Y15, Y7, Y7
-	VMOVDQU        Y10, 224(R8)
 	VPXOR          (DI), Y0, Y0
 	VMOVDQU        Y0, (DX)
 	VPXOR          32(DI), Y1, Y1

@@ -10,7 +10,7 @@ import (
 // Registers of two chains side by side, in the kernels for encryption on 256-bit registers.
 var (
 	cbcPairsY     = []int{1, 2, 4, 6, 8, 10, 11, 12}
-	cbcLinePairsY = []int{8, 10, 11, 12}
+	cbcLinePairsY = []int{4, 6, 8, 10, 11, 12}
 )
 
 func cbc256(c *gen) {
@@ -63,8 +63,9 @@ func cbcEncryptY(c *gen, pairs int) {
 	c.retY()
 }
 
-// cbcEncryptLinesY is cbcEncryptY for lines. Two lines of a pair are transposed, so that 32 bytes of the buffer hold
-// one block of each of the two chains. The first round key is added when a line comes in; it is in y12.
+// cbcEncryptLinesY is cbcEncryptY for lines. 32 bytes of the buffer hold one
+// block of each chain of a pair; what comes and goes does so in halves, which needs no shuffles, for which there is no time
+// to spare. In y12 is the first round key.
 func cbcEncryptLinesY(c *gen, pairs int) {
 	buffer := 128 * pairs
 	l := c.cbcLines(fmt.Sprintf("cbcEncryptLinesVAES256x%d", 2*pairs), 2*pairs, buffer)
@@ -102,11 +103,13 @@ func (l *cbcLines) clearY(size int, buffer reg.Register) {
 
 // encryptY returns the instructions that encrypt the buffer now. States are y0..., keys go by way of y15.
 func (l *cbcLines) encryptY(pairs, r int) (ops []func()) {
-	c, key := l.c, y[15]
+	c, key, first := l.c, y[15], y[12]
 	for b := range 4 {
 		slot := func(i int) operand.Mem { return at(l.now, 128*i+32*b) }
 		for i := range pairs {
-			ops = append(ops, func() { c.VPXOR(slot(i), y[i], y[i]) })
+			ops = append(ops,
+				func() { c.VPXOR(slot(i), y[i], y[i]) },
+				func() { c.VPXOR(first, y[i], y[i]) })
 		}
 		for round := 1; round <= r; round++ {
 			ops = append(ops, func() { c.keyXY(l.keys, round, key) })
@@ -123,38 +126,32 @@ func (l *cbcLines) encryptY(pairs, r int) (ops []func()) {
 
 // loadY returns the instructions that bring a line of each chain of a pair into a buffer, by way of y13 and y14.
 func (l *cbcLines) loadY(pair int, buffer reg.Register) (ops []func()) {
-	c, p, q, t, u, first := l.c, l.c.GP64(), l.c.GP64(), y[13], y[14], y[12]
-	ops = append(ops,
-		func() { c.MOVQ(at(l.lanes, laneSrc+16*pair), p) },
-		func() { c.MOVQ(at(l.lanes, laneSrc+16*pair+8), q) })
-	for i := 0; i < 64; i += 32 {
-		to := at(buffer, 128*pair+2*i)
-		ops = append(ops,
-			func() { c.VMOVDQU(atx(p, l.in, i), t) },
-			func() { c.VINSERTI128(operand.Imm(1), atx(q, l.in, i), t, u) },
-			func() { c.VPERM2I128(operand.Imm(0x31), atx(q, l.in, i), t, t) },
-			func() { c.VPXOR(first, u, u) },
-			func() { c.VPXOR(first, t, t) },
-			func() { c.VMOVDQU(u, to) },
-			func() { c.VMOVDQU(t, to.Offset(32)) })
+	c := l.c
+	for k, t := range []reg.Register{x[13], x[14]} {
+		p := c.GP64()
+		ops = append(ops, func() { c.MOVQ(at(l.lanes, laneSrc+16*pair+8*k), p) })
+		for i := range 4 {
+			ops = append(ops,
+				func() { c.VMOVDQU(atx(p, l.in, 16*i), t) },
+				func() { c.VMOVDQU(t, at(buffer, 128*pair+32*i+16*k)) })
+		}
 	}
 	return ops
 }
 
 // storeY returns the instructions that bring a buffer's lines of a pair to their place, by way of y13 and y14.
 func (l *cbcLines) storeY(pair int, buffer reg.Register) (ops []func()) {
-	c, p, q, t, u := l.c, l.c.GP64(), l.c.GP64(), y[13], y[14]
-	ops = append(ops,
-		func() { c.MOVQ(at(l.lanes, laneDst+16*pair), p) },
-		func() { c.MOVQ(at(l.lanes, laneDst+16*pair+8), q) })
-	for i := 0; i < 64; i += 32 {
-		from := at(buffer, 128*pair+2*i)
+	c := l.c
+	for k, t := range []reg.Register{x[13], x[14]} {
+		p := c.GP64()
 		ops = append(ops,
-			func() { c.VMOVDQU(from, t) },
-			func() { c.VINSERTI128(operand.Imm(1), from.Offset(32), t, u) },
-			func() { c.VPERM2I128(operand.Imm(0x31), from.Offset(32), t, t) },
-			func() { c.VMOVDQU(u, atx(p, l.out, i)) },
-			func() { c.VMOVDQU(t, atx(q, l.out, i)) })
+			func() { c.MOVQ(at(l.lanes, laneDst+16*pair+8*k), p) },
+			func() { c.PREFETCHT1(atx(p, l.out, 320)) })
+		for i := range 4 {
+			ops = append(ops,
+				func() { c.VMOVDQU(at(buffer, 128*pair+32*i+16*k), t) },
+				func() { c.VMOVDQU(t, atx(p, l.out, 16*i)) })
+		}
 	}
 	return ops
 }

@@ -98,6 +98,7 @@ func xtsY(c *gen, decrypt bool, shifts, polyMem, sixtyFour operand.Mem) {
 	c.LEAQ(at(now, size), next)
 	c.VMOVDQU(polyMem, poly)
 	c.firstTweaksY(tweak, now, shifts, poly, sixtyFour)
+	c.VPXOR(y[13], y[13], y[13])
 	c.byRounds(func(r int) {
 		c.stretches(n, src, dst, r, []int{8, 4, 1}, func(s stretch) {
 			v := y[:s.regs]
@@ -110,7 +111,10 @@ func xtsY(c *gen, decrypt bool, shifts, polyMem, sixtyFour operand.Mem) {
 			if s.regs == 8 {
 				tweaks = c.nextTweaksY(now, next, poly)
 			}
-			mixIn(c.aesXYOps(v, keys, y[15], r, decrypt), tweaks)
+			aes := c.aesXYOps(v, keys, y[15], r, decrypt)
+			within := len(aes) * tweaksWithinY / 100
+			mixIn(aes[:within], tweaks)
+			emit(aes[within:])
 			for i := range v {
 				w := s.part(v[i])
 				c.VPXOR(at(now, 32*i), w, w)
@@ -131,6 +135,9 @@ func xtsY(c *gen, decrypt bool, shifts, polyMem, sixtyFour operand.Mem) {
 	c.VMOVDQU(y[0], saved.Offset(2*size))
 	c.retY()
 }
+
+// tweaksWithinY is per cent of the AES instructions of 16 blocks beside which tweaks go; measured on Zen 4.
+const tweaksWithinY = 85
 
 // firstTweaksY puts the tweaks of the first 16 blocks at to, as firstTweaks does.
 func (c *gen) firstTweaksY(tweak, to reg.Register, shifts operand.Mem, poly reg.VecPhysical, sixtyFour operand.Mem) {
@@ -157,17 +164,25 @@ func (c *gen) firstTweaksY(tweak, to reg.Register, shifts operand.Mem, poly reg.
 }
 
 // nextTweaksY returns the instructions that put the tweaks at now, times x^16, at next: two bytes up, what falls
-// out times the polynomial.
+// out times the polynomial. That multiplication takes turns with AES, so that two registers share it: the
+// two words that fall out lie 32 bits apart. It uses y8 to y12; y13 is zero.
 func (c *gen) nextTweaksY(now, next reg.Register, poly reg.VecPhysical) (ops []func()) {
-	for i := range 8 {
-		v, t := y[8+i%2*2], y[9+i%2*2]
+	for i := 0; i < 8*32; i += 64 {
+		v, w, out, low := y[8], y[9], y[10], y[11]
 		ops = append(ops,
-			func() { c.VMOVDQU(at(now, 32*i), v) },
-			func() { c.VPSRLDQ(operand.Imm(14), v, t) },
+			func() { c.VMOVDQU(at(now, i), v) },
+			func() { c.VMOVDQU(at(now, i+32), w) },
+			func() { c.VPUNPCKHDQ(w, v, out) },
+			func() { c.VPSRLD(operand.Imm(16), out, out) },
 			func() { c.VPSLLDQ(operand.Imm(2), v, v) },
-			func() { c.VPCLMULQDQ(operand.Imm(0), poly, t, t) },
-			func() { c.VPXOR(t, v, v) },
-			func() { c.VMOVDQU(v, at(next, 32*i)) })
+			func() { c.VPCLMULQDQ(operand.Imm(1), poly, out, out) },
+			func() { c.VPSLLDQ(operand.Imm(2), w, w) },
+			func() { c.VPBLENDD(operand.Imm(0xee), y[13], out, low) },
+			func() { c.VPSRLQ(operand.Imm(32), out, out) },
+			func() { c.VPXOR(low, v, v) },
+			func() { c.VPXOR(out, w, w) },
+			func() { c.VMOVDQU(v, at(next, i)) },
+			func() { c.VMOVDQU(w, at(next, i+32)) })
 	}
 	return ops
 }
