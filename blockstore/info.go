@@ -100,9 +100,11 @@ func (i *Info) addSegments(list []journal.SegmentInfo, l *label) {
 		if g.Err == nil && g.Volume != l.volume {
 			continue
 		}
-		s := SegmentInfo{Number: g.Number, Slot: g.Slot, Key: g.Key, State: g.State.String(), First: g.First, Last: g.Last, Bytes: g.Bytes, Created: g.Created}
+		s := SegmentInfo{Number: g.Number, Slot: g.Slot, Key: g.Key, State: l.stateOf(&g).String(), First: g.First, Last: g.Last, Bytes: g.Bytes, Created: g.Created}
 		if g.Err != nil {
 			s.Problem = g.Err.Error()
+		} else if s.Last == 0 && l.clean && g.Number == l.redo.Segment && UUID(g.Stream) == l.stream {
+			s.Last = l.redo.Seq
 		}
 		i.Segments = append(i.Segments, s)
 	}

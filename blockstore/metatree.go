@@ -96,6 +96,16 @@ func (t *metaTree) ref(k metaKey) (childRef, error) {
 	return parent.entry(int(k.index % fanOut))
 }
 
+// named returns what the published tree says of a metadata block, without reading it.
+func (t *metaTree) named(k metaKey) (childRef, error) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if k.level > t.height || k.index*span[k.level] >= span[t.height] {
+		return childRef{}, nil
+	}
+	return t.ref(k)
+}
+
 func (t *metaTree) load(k metaKey, ref childRef) (*metaBlock, error) {
 	data := make([]byte, metaSize)
 	if err := readFull(t.file, data, t.lay.slot(k, ref.slot)); err != nil {

@@ -61,7 +61,8 @@ type Options struct {
 	// SegmentBytes is the size of a journal segment, 64 KiB to 1 GiB; 0 is [DefaultSegmentBytes].
 	SegmentBytes int64
 	// RetainSegments is how many journal segments that recovery no longer needs
-	// are kept for roll-forward; -1 keeps all.
+	// are kept for roll-forward, while this store is open; -1 keeps all, 0 as many as the
+	// volume says: see [Store.SetRetention].
 	RetainSegments int
 	// Workers is how many goroutines seal and open batches; 0 is GOMAXPROCS.
 	Workers int

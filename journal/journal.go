@@ -28,6 +28,7 @@ type Journal struct {
 	kept     []*segment   // below the redo position, by number
 	junk     []*found     // slots needed by nobody, found in the folder
 	removed  bool
+	held     uint64 // segments of this number and above are not given up, for who copies them; 0 none
 
 	// mu guards the rest, and what segments say it guards.
 	mu      sync.Mutex

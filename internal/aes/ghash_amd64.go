@@ -10,6 +10,13 @@ import (
 	"github.com/cofferdb/coffer/internal/secmem"
 )
 
+// sumShift and sumShiftShort are x^(8n-33) modulo CRC32C's polynomial, bits reversed, for the n = 144
+// and 96 bytes past which gen/sum.go moves a sum.
+const (
+	sumShift      = 0xc96cfdc0
+	sumShiftShort = 0x0715ce53
+)
+
 // The table that the kernels of GCM and GMAC read; gen/ghash.go says what it is.
 const (
 	tabMask   = 0
