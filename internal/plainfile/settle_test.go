@@ -32,7 +32,7 @@ func killedAtTheEnd(t *testing.T, operation string, data []byte) (*fsx.Mem, *dek
 func TestSettle(t *testing.T) {
 	data := content(5, 50_000)
 	for _, op := range []string{jobEncrypt, jobDecrypt} {
-		m, ring, uuid := killedAtTheEnd(t, op, data)
+		m, _, uuid := killedAtTheEnd(t, op, data)
 		other := map[string]string{jobEncrypt: jobDecrypt, jobDecrypt: jobEncrypt}[op]
 		before := files(t, m, ".")
 		_, done, err := Settle(name, other, m)
@@ -52,16 +52,16 @@ func TestSettle(t *testing.T) {
 		require.NoError(t, err)
 		require.False(t, done)
 
-		m, ring, _ = killedAtTheEnd(t, op, data) // the way back begins at once
+		back, ring, _ := killedAtTheEnd(t, op, data) // the way back begins at once
 		if op == jobEncrypt {
-			_, err = decrypt(m, ring)
+			_, err = decrypt(back, ring)
 			require.NoError(t, err)
-			requirePlain(t, m, data)
+			requirePlain(t, back, data)
 			continue
 		}
-		_, err = encrypt(m, ring)
+		_, err = encrypt(back, ring)
 		require.NoError(t, err)
-		requireVolume(t, m, ring, data)
+		requireVolume(t, back, ring, data)
 	}
 }
 
