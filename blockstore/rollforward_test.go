@@ -65,7 +65,7 @@ func newForwardScene(t testing.TB) *forwardScene {
 	_, err = s.BackupTo(context.Background(), "/b", BackupOptions{})
 	require.NoError(t, err)
 	c.seqs, c.states[0] = nil, string(contentOf(t, s)) // the backup's own
-	for i := range uint64(40) { // more than a segment
+	for i := range uint64(40) {                        // more than a segment
 		c.commit(t, s, 2+i)
 	}
 	require.NoError(t, s.Close())

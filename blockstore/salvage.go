@@ -140,7 +140,8 @@ func (v *salvage) verify(ctx context.Context, c *copyout) error {
 	if err != nil {
 		return fmt.Errorf("read the new volume back: %w", err)
 	}
-	if images := v.report.Copied + v.report.taken(); r.Checked != images && r.OK {
+	v.report.count()
+	if images := v.report.Taken; r.Checked != images && r.OK {
 		return fmt.Errorf("read back, the new volume holds %d images, %d were written: %w", r.Checked, images, fault.Damaged)
 	}
 	return r.Err()

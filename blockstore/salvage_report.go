@@ -35,7 +35,9 @@ type SalvageReport struct {
 	Size      int64  `json:"size"` // bytes
 	Blocks    uint64 `json:"blocks"`
 	Copied    uint64 `json:"copied"` // images that are proven
-	Holes     uint64 `json:"holes"`  // never written or trimmed, which is proven
+	// Taken are the images in the new volume: Copied and, with AcceptStale, UnprovenBlocks.
+	Taken uint64 `json:"taken"`
+	Holes uint64 `json:"holes"` // never written or trimmed, which is proven
 	// Lost, in order: nothing of the blocks authenticates. They read as zeros.
 	Lost       []SalvageRange `json:"lost"`
 	LostBlocks uint64         `json:"lost_blocks"`
@@ -63,12 +65,12 @@ func (r *SalvageReport) Err() error {
 	return nil
 }
 
-// taken is how many unproven blocks are in the new volume.
-func (r *SalvageReport) taken() uint64 {
+// count sums up what is in the new volume.
+func (r *SalvageReport) count() {
+	r.Taken = r.Copied
 	if r.AcceptStale {
-		return r.UnprovenBlocks
+		r.Taken += r.UnprovenBlocks
 	}
-	return 0
 }
 
 // begin fills in what is known, and forgets what an earlier pass counted.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -134,6 +135,8 @@ func (w *wreck) salvaged(o SalvageOptions, want [][]byte, size int64) *SalvageRe
 	require.Equal(w.t, w.l.write().suite, s.label.Load().write().suite)
 	require.Equal(w.t, w.l.write().key, s.label.Load().write().key)
 	got := shape(w.t, s)
+	images := slices.DeleteFunc(slices.Clone(got), func(b []byte) bool { return b == nil })
+	require.Len(w.t, images, int(r.Taken))
 	for b := range got {
 		switch state := listed[uint64(b)]; {
 		case state == isLost, state == isUnproven && !o.AcceptStale:

@@ -40,9 +40,10 @@ are missing, and the verb says so. --json lists what is lost, and what is
 unproven, as ranges: the first block, how many, and why.
 
 The exit code is 0 only if NEW has everything, and all of it proven; else it is 4,
-and NEW is there all the same. If both copies of the label are damaged nothing
-can be authenticated, and nothing is made: put a copy back with coffer label
-restore. An interrupted run is begun again by the same command; to give it up,
+and NEW is there all the same. If both copies of the label are damaged, or gone,
+nothing can be authenticated, and nothing is made (exit code 4): put a copy back
+with coffer label restore. A file without labels, whose length no volume has, is
+refused with 2. An interrupted run is begun again by the same command; to give it up,
 remove NEW.coffer-new, its .journal folder and NEW.coffer-job.`
 	o.volume.register(c)
 	o.style.register(c)
@@ -129,9 +130,12 @@ func (p *program) printSalvage(path, dest string, r *blockstore.SalvageReport) e
 	case r.UnprovenBlocks > 0:
 		p.note("%s unproven and read as zeros: --accept-stale, with another new name, takes them", count(r.UnprovenBlocks, "block"))
 	}
-	text := fmt.Sprintf("%s: %d of %s taken into %s, %d never written or trimmed, %d lost", path, r.Copied, count(r.Blocks, "block"), dest, r.Holes, r.LostBlocks)
-	if r.UnprovenBlocks > 0 {
-		text += fmt.Sprintf(", %d unproven", r.UnprovenBlocks)
+	text := fmt.Sprintf("%s: %d of %s taken into %s, %d never written or trimmed, %d lost", path, r.Taken, count(r.Blocks, "block"), dest, r.Holes, r.LostBlocks)
+	switch {
+	case r.UnprovenBlocks > 0 && r.AcceptStale:
+		text += fmt.Sprintf("; of those taken %d are unproven", r.UnprovenBlocks)
+	case r.UnprovenBlocks > 0:
+		text += fmt.Sprintf(", %d unproven and not taken", r.UnprovenBlocks)
 	}
 	return p.print("%s", text)
 }
