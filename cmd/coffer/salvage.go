@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -44,7 +46,9 @@ and NEW is there all the same. If both copies of the label are damaged, or gone,
 nothing can be authenticated, and nothing is made (exit code 4): put a copy back
 with coffer label restore. A file without labels, whose length no volume has, is
 refused with 2. An interrupted run is begun again by the same command; to give it up,
-remove NEW.coffer-new, its .journal folder and NEW.coffer-job.`
+remove NEW.coffer-new, its .journal folder, NEW.coffer-job and NEW.coffer-lost.
+NEW.coffer-lost holds what --json prints, from before NEW is there until it was
+printed: after a kill in between, NEW is whole and the list is in that file.`
 	o.volume.register(c)
 	o.style.register(c)
 	c.Flags().BoolVar(&o.stale, "accept-stale", false, "take blocks, too, that authenticate but are perhaps not the newest")
@@ -58,8 +62,9 @@ func (p *program) salvage(ctx context.Context, path, dest string, o *salvageFlag
 	if err != nil {
 		return err
 	}
+	lost := dest + ".coffer-lost"
 	if err := mustBeNew(dest); err != nil {
-		return err
+		return aboutLost(err, lost)
 	}
 	if err := p.salvageable(path, o); err != nil {
 		return err
@@ -72,11 +77,13 @@ func (p *program) salvage(ctx context.Context, path, dest string, o *salvageFlag
 	opts.Logger = p.logger()
 	m := p.meter(o.style)
 	r, err := blockstore.Salvage(ctx, path, ks.ring, dest, blockstore.SalvageOptions{
-		Options: opts, AcceptStale: o.stale,
+		Options: opts, AcceptStale: o.stale, ReportFile: lost,
 		Progress: func(stage string, done, total uint64) { m.set(stage, int64(done), int64(total), "blocks") },
 	})
 	m.finish()
 	switch {
+	case errors.Is(err, fs.ErrExist):
+		return aboutLost(err, lost)
 	case err != nil && fault.HintOf(err) == "":
 		return explainKeys(err, len(ks.files))
 	case err != nil:
@@ -86,10 +93,22 @@ func (p *program) salvage(ctx context.Context, path, dest string, o *salvageFlag
 	default:
 		err = p.printSalvage(path, dest, r)
 	}
+	if err == nil { // it was printed
+		err = os.Remove(lost)
+	}
 	if err != nil {
 		return err
 	}
 	return r.Err()
+}
+
+// aboutLost says where the list is that an interrupted run did not come to print.
+func aboutLost(err error, lost string) error {
+	if _, statErr := os.Lstat(lost); statErr != nil {
+		return err
+	}
+	return fault.Hint(err, fmt.Sprintf("A salvage that was killed made it: what is lost is in %s, which --json would have printed. "+
+		"Move that away, or remove it; nothing is overwritten.", lost))
 }
 
 // salvageable refuses, before anybody types a password, what is no file, and a
