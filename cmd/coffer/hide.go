@@ -1,0 +1,44 @@
+package main
+
+import (
+	"errors"
+	"os"
+
+	"github.com/cofferdb/coffer/internal/fault"
+	"github.com/cofferdb/coffer/keyfile"
+)
+
+// mayHide refuses to encrypt what is needed to decrypt: a key file, the password
+// file in use, a backup of a volume, which is encrypted already.
+func (p *program) mayHide(path string, k *keyFlags) error {
+	const hint = "Encrypted, nothing could open it, nor what needs it. Copy it to a safe place: coffer keyfile backup."
+	_, err := keyfile.Inspect(path, nil)
+	if err == nil || errors.Is(err, fault.Damaged) || errors.Is(err, fault.Tampered) || errors.Is(err, fault.Version) {
+		return fault.Hint(statef("%s is a key file", path), hint)
+	}
+	list, err := p.sources(k)
+	if err != nil {
+		return err
+	}
+	for _, s := range list {
+		if sameFile(path, s.file) {
+			return fault.Hint(statef("%s is the key file itself", path), hint)
+		}
+		if s.passwordFile != "" && sameFile(path, s.passwordFile) {
+			return fault.Hint(statef("%s is the password file itself", path), "Encrypted, nobody could read the password in it.")
+		}
+	}
+	if isBackup(path) {
+		return fault.Hint(statef("%s is a backup of a volume, which is encrypted as that is", path), "coffer restore makes a volume of it.")
+	}
+	return nil
+}
+
+func sameFile(a, b string) bool {
+	i, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	j, err := os.Stat(b)
+	return err == nil && os.SameFile(i, j)
+}
