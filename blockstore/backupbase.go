@@ -53,7 +53,9 @@ func (b *backup) openBase() error {
 		err = fmt.Errorf("the base's path %q is not UTF-8, so it cannot be kept: %w", path, fault.Usage)
 	}
 	if err == nil {
-		err = b.s.precedes(base)
+		if err = b.s.precedes(base); err != nil {
+			err = fault.Hint(fmt.Errorf("the base: %w", err), "make a full backup, without a base")
+		}
 	}
 	if err != nil {
 		return errors.Join(err, base.close())
@@ -68,8 +70,7 @@ func (b *backup) openBase() error {
 // they had, so that only backups made since then will do.
 func (s *Store) precedes(base *backupFile) error {
 	refuse := func(err error, format string, args ...any) error {
-		return fault.Hint(fmt.Errorf("the base, backup %v, does not fit: "+format+": %w", append(append([]any{base.start.id}, args...), err)...),
-			"make a full backup, without a base")
+		return fmt.Errorf("backup %v does not fit: "+format+": %w", append(append([]any{base.start.id}, args...), err)...)
 	}
 	l, h := s.label.Load(), base.start
 	switch {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"unicode/utf8"
 
+	"github.com/cofferdb/coffer/dek"
 	"github.com/cofferdb/coffer/internal/fault"
 	"github.com/cofferdb/coffer/internal/fsx"
 )
@@ -43,9 +44,62 @@ func (s *Store) BackupTo(ctx context.Context, path string, o BackupOptions) (inf
 	}
 	if err := s.RecordBackup(ctx, info.Record(abs)); err != nil {
 		return info, fault.Hint(fmt.Errorf("%w: backup %v in %s: %w", ErrUnrecorded, info.ID, path, err),
-			"the backup is whole and can be restored; but the volume does not list it, nor the keys it needs")
+			"the backup is whole and can be restored; but the volume does not list it, nor the keys it needs: coffer backup record VOLUME DEST (in Go RecordBackupAt)")
 	}
 	return info, nil
+}
+
+// RecordBackupAt records a backup that [Store.BackupTo] made in a file, and did not
+// come to record: it was killed, or said [ErrUnrecorded]. The file is read as a whole
+// and authenticated first, and must be a backup of this volume's history. Refused
+// with [ErrState] are one of another volume and one that is recorded already; one that is altered, or
+// not whole, with [ErrTampered] or [ErrDamaged]. The backups that it adds to are not looked at.
+func (s *Store) RecordBackupAt(ctx context.Context, path string) (info *BackupInfo, err error) {
+	if err := s.enterWrite(); err != nil {
+		return nil, err
+	}
+	defer s.gate.leave()
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("blockstore: record a backup: %w", err)
+	}
+	b, err := openBackup(s.opts.FS, path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, b.close()) }()
+	if err := s.precedes(b); err != nil {
+		return nil, fault.Hint(fmt.Errorf("blockstore: record %s: %w", path, err), "only a backup of this volume, since it was last restored, is recorded")
+	}
+	if err := s.believes(ctx, b); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if err := s.opts.FS.SyncDir(filepath.Dir(path)); err != nil { // the run that made it may not have come to this
+		return nil, fmt.Errorf("blockstore: record a backup: %w", err)
+	}
+	i := backupInfo(b.start, b.finish, b.size)
+	return &i, s.RecordBackup(ctx, i.Record(abs))
+}
+
+// believes reads a whole backup and authenticates it with the keys of this store.
+func (s *Store) believes(ctx context.Context, b *backupFile) error {
+	p, err := b.prove(ctx, nil)
+	if err != nil {
+		return err
+	}
+	o := s.opts
+	now := s.label.Load()
+	o.ExpectAnchor, o.ExpectKey = nil, dek.ID{} // it may be from before a re-key
+	o.AllowPlain = now.slots[now.macSlot].suite == None
+	if err := checkPolicy(p.l, &o); err != nil { // the volume may be encrypted, and what is said to be its backup not
+		return err
+	}
+	t := new(Store)
+	t.init(b.path, nil, s.keys, o, p.l)
+	err = p.believe(t)
+	t.stop()
+	t.ciphers.close()
+	return errors.Join(err, t.spill.close())
 }
 
 // ErrUnrecorded: a backup was made, and could not be recorded in the volume.

@@ -52,7 +52,8 @@ type RestoreInfo struct {
 //
 // Everything is read and authenticated before it is believed: a backup, or a
 // base, that is altered, damaged or cut short is [ErrTampered] or [ErrDamaged];
-// a key that is not in the keyring [ErrNotActivated]; a gap in the journal [ErrDamaged]. The
+// a key that is not in the keyring [ErrNotActivated]; a gap in the journal [ErrDamaged], where the end
+// that was asked for is not proven to lie before it. The
 // volume is built under a temporary name, every block of it is verified, and it is renamed
 // last: an error, or a crash, leaves nothing at path. (Only with [ErrOutcomeUnknown] the volume is there, and
 // may be gone after a power cut: its folder could not be synced.)

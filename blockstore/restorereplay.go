@@ -2,7 +2,6 @@ package blockstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -88,18 +87,31 @@ func (r *restorer) forward(ctx context.Context, o journal.Options) error {
 		}
 		return nil
 	}
-	end, err := journal.Follow(ctx, o, r.end.Position, keys, begin, r.apply)
+	end, err := journal.Follow(ctx, o, r.end.Position, r.o.UntilCommit, keys, begin, r.apply)
 	if err != nil {
-		err = fmt.Errorf("the journal in %s, behind frame %d: %w", r.o.JournalDir, end.Seq, err)
-		if errors.Is(err, journal.ErrMissing) {
-			return fault.Hint(err, "segments must follow each other from the backup on; --until-commit "+fmt.Sprint(end.Seq)+" ends before the gap")
-		}
-		return err
+		return r.before(fmt.Errorf("the journal in %s, behind frame %d: %w", r.o.JournalDir, end.Seq, err))
 	}
 	if r.o.UntilCommit == 0 && r.o.UntilTime.IsZero() {
 		r.end.Position = end // else it stays behind the last commit that counts
 	}
 	return r.reached(end)
+}
+
+// before adds to an error about the journal what can be restored all the same:
+// everything up to the last commit before it was read.
+func (r *restorer) before(err error) error {
+	if !isBad(err) {
+		return err
+	}
+	k, n, t := r.end.Seq, r.o.UntilCommit, r.o.UntilTime
+	hint := fmt.Sprintf("--until-commit %d restores up to there, the last commit before it", k)
+	switch {
+	case n != 0:
+		hint = fmt.Sprintf("what comes before it ends with commit %d: --until-commit %d restores up to there", k, k)
+	case !t.IsZero():
+		hint = fmt.Sprintf("nothing proves that there was no commit up to %s in what is missing or damaged: %s", t.Format(time.RFC3339), hint)
+	}
+	return fault.Hint(err, hint)
 }
 
 // reached refuses a commit that is not there.

@@ -4,12 +4,15 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/cofferdb/coffer/dek"
+	"github.com/cofferdb/coffer/internal/fault"
 	"github.com/cofferdb/coffer/internal/fsx"
 )
 
@@ -61,8 +64,8 @@ func newForwardScene(t testing.TB) *forwardScene {
 	c.clock += int64(2 * time.Second)
 	_, err = s.BackupTo(context.Background(), "/b", BackupOptions{})
 	require.NoError(t, err)
-	c.seqs = nil
-	for i := range uint64(40) { // more than a segment
+	c.seqs, c.states[0] = nil, string(contentOf(t, s)) // the backup's own
+	for i := range uint64(40) {                        // more than a segment
 		c.commit(t, s, 2+i)
 	}
 	require.NoError(t, s.Close())
@@ -198,6 +201,7 @@ func TestRollForwardRefuses(t *testing.T) {
 		require.ErrorIs(t, err, ErrDamaged, "segment %d", g.Number)
 		require.ErrorContains(t, err, fmt.Sprintf("segment %d", g.Number))
 		gaps++
+		c.upTo(t, fs, g.First-1, begun.Last)
 		fs = c.fs.Crash(rand.New(rand.NewPCG(2, g.Number)))
 		b := read(t, fs, "v.journal/"+g.Slot)
 		if images > 1 || len(b) < 5000 || allZero(b[4096:5000]) == nil {
@@ -207,6 +211,7 @@ func TestRollForwardRefuses(t *testing.T) {
 		(&backupScene{fs: fs}).write(t, "v.journal/"+g.Slot, b)
 		_, err = c.restore(t, fs, func(*RestoreOptions) {})
 		require.True(t, isBad(err), "segment %d: %v", g.Number, err)
+		c.upTo(t, fs, g.First-1, begun.Last)
 		altered++
 	}
 	require.Greater(t, gaps, 4)
@@ -221,6 +226,48 @@ func TestRollForwardRefuses(t *testing.T) {
 	require.ErrorIs(t, err, ErrNotActivated)
 	require.ErrorContains(t, err, c.ids[1].String())
 	c.keys = all
+}
+
+// upTo checks that a journal of which nothing is left behind a frame restores to every commit up to
+// there, that it says which is the last, and to none behind.
+func (c *forwardScene) upTo(t testing.TB, fs fsx.FS, frame, backup uint64) {
+	t.Helper()
+	last, late := max(backup, 1), uint64(0)
+	for _, seq := range c.seqs {
+		if seq <= frame {
+			last = seq
+		} else if late == 0 {
+			late = seq
+		}
+	}
+	_, err := c.restore(t, fs, func(*RestoreOptions) {})
+	named := regexp.MustCompile(`--until-commit (\d+) restores up to there`).FindStringSubmatch(fault.HintOf(err))
+	require.Len(t, named, 2, fault.HintOf(err))
+	until := named[0]
+	k, err := strconv.ParseUint(named[1], 10, 64)
+	require.NoError(t, err)
+	require.True(t, last <= k && k <= max(frame, backup), "commit %d: conversions commit, too, between %d and %d", k, last, frame)
+	for _, n := range []uint64{last, k} {
+		info, err := c.restore(t, fs, func(o *RestoreOptions) { o.UntilCommit = n })
+		require.NoError(t, err)
+		require.Equal(t, n, info.Sequence)
+	}
+	_, err = c.restore(t, fs, func(o *RestoreOptions) { o.UntilCommit = late })
+	require.True(t, isBad(err), "%v", err)
+	require.Contains(t, fault.HintOf(err), until)
+	if last == backup { // nothing before it
+		return
+	}
+	after := time.Unix(0, c.clock).Add(time.Hour) // later than all that can be read: in the gap there may be more
+	_, err = c.restore(t, fs, func(o *RestoreOptions) { o.UntilTime = after })
+	require.True(t, isBad(err), "%v", err)
+	require.Contains(t, fault.HintOf(err), "nothing proves")
+	require.Contains(t, fault.HintOf(err), until)
+	if first := c.seqs[0]; last != first { // one later than that is there, before the gap
+		info, err := c.restore(t, fs, func(o *RestoreOptions) { o.UntilTime = time.Unix(0, c.times[first]) })
+		require.NoError(t, err)
+		require.Equal(t, first, info.Sequence)
+	}
 }
 
 func TestRetention(t *testing.T) {

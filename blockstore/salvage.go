@@ -24,6 +24,10 @@ type SalvageOptions struct {
 	// Progress, where set, is told now and then how many of how many blocks were
 	// copied (stage "copy") and read back (stage "check"), by several goroutines.
 	Progress func(stage string, done, total uint64)
+	// ReportFile, where set, is a file that gets the report as JSON, durable before the
+	// new volume gets its name: whoever is killed before the report was read finds it there. It
+	// must not exist, but for the one of an interrupted run; the caller removes it.
+	ReportFile string
 }
 
 // Salvage takes what can be authenticated of a damaged volume into a new one at
@@ -65,7 +69,7 @@ func Salvage(ctx context.Context, path string, keys *dek.Keyring, dest string, o
 	if err != nil {
 		return nil, err
 	}
-	v := &salvage{path: path, file: file, keys: keys, opts: opts, stale: o.AcceptStale, progress: o.Progress}
+	v := &salvage{path: path, file: file, keys: keys, opts: opts, stale: o.AcceptStale, progress: o.Progress, reportFile: o.ReportFile}
 	err = v.run(ctx, dest)
 	if err = errors.Join(err, v.close()); err != nil {
 		return nil, err
@@ -81,6 +85,8 @@ type salvage struct {
 	opts     Options
 	stale    bool
 	progress func(stage string, done, total uint64)
+
+	reportFile string
 
 	s      *Store // read-only, over the label that was chosen; never handed out
 	label  *label
@@ -103,6 +109,9 @@ func (v *salvage) run(ctx context.Context, dest string) error {
 	if err := v.replay(ctx); err != nil {
 		return err
 	}
+	if err := v.reportFree(dest); err != nil {
+		return err
+	}
 	m, err := beginMaking(v.opts.FS, dest, jobSalvage, v.label.volume)
 	if err != nil {
 		return err
@@ -122,6 +131,9 @@ func (v *salvage) run(ctx context.Context, dest string) error {
 		return salvageError(ctx, err)
 	}
 	v.report.New = c.volume
+	if err := v.saveReport(); err != nil {
+		return salvageError(ctx, err)
+	}
 	return c.promote()
 }
 
@@ -140,7 +152,8 @@ func (v *salvage) verify(ctx context.Context, c *copyout) error {
 	if err != nil {
 		return fmt.Errorf("read the new volume back: %w", err)
 	}
-	if images := v.report.Copied + v.report.taken(); r.Checked != images && r.OK {
+	v.report.count()
+	if images := v.report.Taken; r.Checked != images && r.OK {
 		return fmt.Errorf("read back, the new volume holds %d images, %d were written: %w", r.Checked, images, fault.Damaged)
 	}
 	return r.Err()

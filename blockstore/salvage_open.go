@@ -39,7 +39,7 @@ func (v *salvage) chooseLabel() error {
 		}
 	}
 	if v.label == nil {
-		return noLabel(copies, failed, order)
+		return v.noLabel(copies, failed, order)
 	}
 	for i, p := range copies.problems() {
 		switch {
@@ -53,8 +53,10 @@ func (v *salvage) chooseLabel() error {
 }
 
 // noLabel is the error where no copy of the label can be used: the newest
-// intact one's, for its key may be all that is missing, or that of both.
-func noLabel(copies labelCopies, failed [2]error, order []int) error {
+// intact one's, for its key may be all that is missing, or that of both. Where
+// nothing of a label is left, a file that has a length as a volume can have it counts as
+// a damaged one: it cannot be told from another file.
+func (v *salvage) noLabel(copies labelCopies, failed [2]error, order []int) error {
 	for _, i := range order {
 		if copies.l[i] != nil && !errors.Is(failed[i], fault.Tampered) {
 			return failed[i]
@@ -63,6 +65,13 @@ func noLabel(copies labelCopies, failed [2]error, order []int) error {
 	err := copies.none()
 	if copies.l[0] != nil || copies.l[1] != nil {
 		err = errors.Join(failed[0], failed[1])
+	}
+	if errors.Is(err, fault.NotFormat) {
+		size, sizeErr := v.file.Size()
+		if sizeErr != nil || size < dataStart || size%MinBlockSize != 0 {
+			return err
+		}
+		err = fmt.Errorf("neither is there, in a file of %d bytes: %w", size, fault.Damaged)
 	}
 	return fault.Hint(fmt.Errorf("blockstore: no copy of the label can be used, and without one nothing can be authenticated: %w", err),
 		"if there is a copy of the label, put it back: coffer label restore VOLUME COPY (in Go RestoreLabel); else only a backup helps")

@@ -2,10 +2,14 @@ package blockstore
 
 import (
 	"cmp"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"github.com/cofferdb/coffer/internal/fault"
+	"github.com/cofferdb/coffer/internal/fsx"
 )
 
 // SalvageRange is a run of blocks that are lost, or unproven, for one reason.
@@ -35,7 +39,9 @@ type SalvageReport struct {
 	Size      int64  `json:"size"` // bytes
 	Blocks    uint64 `json:"blocks"`
 	Copied    uint64 `json:"copied"` // images that are proven
-	Holes     uint64 `json:"holes"`  // never written or trimmed, which is proven
+	// Taken are the images in the new volume: Copied and, with AcceptStale, UnprovenBlocks.
+	Taken uint64 `json:"taken"`
+	Holes uint64 `json:"holes"` // never written or trimmed, which is proven
 	// Lost, in order: nothing of the blocks authenticates. They read as zeros.
 	Lost       []SalvageRange `json:"lost"`
 	LostBlocks uint64         `json:"lost_blocks"`
@@ -63,12 +69,12 @@ func (r *SalvageReport) Err() error {
 	return nil
 }
 
-// taken is how many unproven blocks are in the new volume.
-func (r *SalvageReport) taken() uint64 {
+// count sums up what is in the new volume.
+func (r *SalvageReport) count() {
+	r.Taken = r.Copied
 	if r.AcceptStale {
-		return r.UnprovenBlocks
+		r.Taken += r.UnprovenBlocks
 	}
-	return 0
 }
 
 // begin fills in what is known, and forgets what an earlier pass counted.
@@ -106,4 +112,42 @@ func (r *SalvageReport) add(list []SalvageRange, n SalvageRange) []SalvageRange 
 func sortedDoubts(d []doubt) []doubt {
 	slices.SortFunc(d, func(a, b doubt) int { return cmp.Compare(a.block, b.block) })
 	return d
+}
+
+// reportFree refuses a report's file that no interrupted run of this work left.
+func (v *salvage) reportFree(dest string) error {
+	if v.reportFile == "" {
+		return nil
+	}
+	if _, err := v.opts.FS.Stat(dest + jobSuffix); !errors.Is(err, fs.ErrNotExist) {
+		return err // a job under way, or interrupted: its own rules hold
+	}
+	_, err := v.opts.FS.Stat(v.reportFile)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("blockstore: salvage: %w", err)
+	}
+	return fault.Hint(fmt.Errorf("blockstore: salvage: %s exists: %w", v.reportFile, errors.Join(fs.ErrExist, fault.State)),
+		"it is the report of a salvage that was killed before it was read; move it away, or remove it")
+}
+
+// saveReport makes the report durable, if that was asked for.
+func (v *salvage) saveReport() error {
+	if v.reportFile == "" {
+		return nil
+	}
+	b, err := json.MarshalIndent(&v.report, "", "  ")
+	if err != nil {
+		return fmt.Errorf("the report: %w", err)
+	}
+	err = fsx.Replace(v.opts.FS, v.reportFile, 0o600, func(f fsx.File) error {
+		_, err := f.WriteAt(append(b, '\n'), 0)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("the report: %w", err)
+	}
+	return nil
 }

@@ -16,6 +16,7 @@ import (
 type Feed struct {
 	o     Options
 	from  Position
+	until uint64   // of a [Follow]: no frame behind it is read; 0: no bound
 	keys  []dek.ID // allowed; nil: whatever the headers name
 	begin func(SegmentInfo) error
 	apply func(Frame) error

@@ -17,24 +17,28 @@ func Stop() error { return errStop }
 // Follow reads a folder's segments from a position on, through sessions that
 // were closed cleanly as well, and writes nothing: for roll-forward. It gives
 // frames to apply, and what headers say to begin, as [NewFeed] says, until apply
-// returns [Stop] or the journal ends, and returns where that was. keys are
+// returns [Stop], the frame of sequence number until is behind it (0: no bound), or
+// the journal ends, and returns where that was. keys are
 // allowed besides those that closing frames name.
 //
 // Segments must be there one after the other and continue each other in
-// sequence and chain: a gap is [ErrMissing], naming the segment. What follows the last
+// sequence and chain: a gap is [ErrMissing], naming the segment. It is met when all
+// before it was given, as damage is, and the position returned is the one before it;
+// nothing behind until, or behind a [Stop], is looked at. What follows the last
 // frame that is whole is a tail, unless something authentic says that it was
 // durable ([ErrDamaged]). A last segment that was closed for another one, which is not there, is [ErrMissing] too.
 // A folder without segments behind from is the end, at from.
-func Follow(ctx context.Context, o Options, from Position, keys []dek.ID, begin func(SegmentInfo) error, apply func(Frame) error) (Position, error) {
+func Follow(ctx context.Context, o Options, from Position, until uint64, keys []dek.ID, begin func(SegmentInfo) error, apply func(Frame) error) (Position, error) {
 	o, err := o.check()
-	if err != nil {
+	if err != nil || until != 0 && from.Seq >= until {
 		return from, err
 	}
-	segs, err := archive(&o, from)
-	if err != nil || segs == nil {
+	segs, gap, err := archive(&o, from)
+	if err = errors.Join(err, gap); segs == nil {
 		return from, err
 	}
 	f := NewFeed(o, from, keys, begin, apply)
+	f.until = until
 	defer f.Close()
 	for i, images := range segs {
 		var limit *predecessor
@@ -47,6 +51,9 @@ func Follow(ctx context.Context, o Options, from Position, keys []dek.ID, begin 
 			return f.End(), err
 		}
 	}
+	if gap != nil {
+		return f.End(), gap
+	}
 	if !f.reached() {
 		return f.End(), fmt.Errorf("journal: frame %d, to go on from, is not in the folder: %w", from.Seq, errLost)
 	}
@@ -56,28 +63,28 @@ func Follow(ctx context.Context, o Options, from Position, keys []dek.ID, begin 
 	return f.End(), nil
 }
 
-// archive returns the images of each segment to be read, by number; nil where there are none.
-func archive(o *Options, from Position) ([][]*found, error) {
+// archive returns the images of each segment to be read, by number, up to the
+// first that is not there, or there twice: gap says which; nil where there are none.
+func archive(o *Options, from Position) (segs [][]*found, gap, err error) {
 	slots, err := readFolder(o.FS, o.Dir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var segs [][]*found
 	next := max(from.Segment, 1)
 	for _, images := range groupSegments(slots, o.Volume) {
 		h := &images[0].hdr
 		switch {
 		case !h.ours(o) || h.number < next:
 			if n := len(segs); n > 0 && h.ours(o) && segs[n-1][0].hdr.number == h.number {
-				return nil, &SegmentError{Segment: h.number, Slot: images[0].name, Err: errDuplicate}
+				return segs[:n-1], &SegmentError{Segment: h.number, Slot: images[0].name, Err: errDuplicate}, nil
 			}
 			continue
 		case h.number > next && !(len(segs) == 0 && h.first == from.Seq+1):
-			return nil, &SegmentError{Segment: next, Err: ErrMissing}
+			return segs, &SegmentError{Segment: next, Err: ErrMissing}, nil
 		}
 		segs, next = append(segs, images), h.number+1
 	}
-	return segs, nil
+	return segs, nil, nil
 }
 
 // segment gives one segment of a folder to the feed, up to where its successor says it ends.
@@ -100,6 +107,9 @@ func (f *Feed) segment(ctx context.Context, images []*found, limit *predecessor)
 		}
 		if err := f.Frame(s.raw); err != nil {
 			return err
+		}
+		if f.until != 0 && f.End().Seq >= f.until {
+			return errStop
 		}
 	}
 	return nil

@@ -83,7 +83,7 @@ func TestFollow(t *testing.T) {
 	o, _, ids, records, seqs := archived(t)
 	follow := func(from Position, stop uint64, keys ...dek.ID) ([]string, Position, error) {
 		var got []string
-		end, err := Follow(bg, o, from, keys, nil, func(f Frame) error {
+		end, err := Follow(bg, o, from, 0, keys, nil, func(f Frame) error {
 			if stop != 0 && f.Seq > stop {
 				return Stop()
 			}
@@ -115,7 +115,7 @@ func TestFollow(t *testing.T) {
 	require.ErrorIs(t, err, ErrTampered, "another chain value")
 	none := o
 	none.FS = fsx.NewMem(1)
-	_, err = Follow(bg, none, Position{}, ids, nil, func(Frame) error { return nil })
+	_, err = Follow(bg, none, Position{}, 0, ids, nil, func(Frame) error { return nil })
 	require.Error(t, err)
 }
 
@@ -146,7 +146,7 @@ func TestFollowGaps(t *testing.T) {
 	last := list[len(list)-1].Number
 	require.Greater(t, last, uint64(4))
 	follow := func(o Options) (n int, err error) {
-		_, err = Follow(bg, o, Position{}, ids, nil, func(Frame) error { n++; return nil })
+		_, err = Follow(bg, o, Position{}, 0, ids, nil, func(Frame) error { n++; return nil })
 		return n, err
 	}
 	n, err := follow(without(t, o, func(uint64) bool { return false }))
@@ -162,6 +162,82 @@ func TestFollowGaps(t *testing.T) {
 	require.ErrorContains(t, err, "segment 3")
 	_, err = follow(without(t, o, func(n uint64) bool { return n > 3 })) // the third ends a session: nothing says that there is more
 	require.NoError(t, err)
+}
+
+// What lies before a gap, or before damage, is given, to the last frame asked for; and nothing behind that is looked at.
+func TestFollowUntilGap(t *testing.T) {
+	o, _, ids, records, seqs := archived(t)
+	list, err := List(o.FS, o.Dir)
+	require.NoError(t, err)
+	last := list[len(list)-1].Number
+	check := func(o Options, before int) {
+		t.Helper()
+		given := func(until uint64) (n int, end Position, err error) {
+			end, err = Follow(bg, o, Position{}, until, ids, nil, func(Frame) error { n++; return nil })
+			return n, end, err
+		}
+		n, end, err := given(0)
+		require.ErrorIs(t, err, ErrDamaged)
+		require.Equal(t, before, n)
+		for i, seq := range seqs {
+			n, at, err := given(seq)
+			if i < before {
+				require.NoError(t, err, "frame %d", seq)
+				require.Equal(t, i+1, n)
+				require.Equal(t, seq, at.Seq)
+				continue
+			}
+			require.ErrorIs(t, err, ErrDamaged, "frame %d", seq)
+			require.Equal(t, before, n)
+			require.Equal(t, end, at, "the place before it")
+		}
+	}
+	for gap := uint64(1); gap < last; gap++ {
+		before := 0
+		for _, g := range list {
+			if g.Number == gap {
+				for before < len(seqs) && seqs[before] < g.First {
+					before++
+				}
+			}
+		}
+		check(without(t, o, func(n uint64) bool { return n == gap }), before)
+	}
+	require.Equal(t, "third 0", records[10])
+	bad := without(t, o, func(uint64) bool { return false }) // a frame in the middle of the second segment
+	m := bad.FS.(*fsx.Mem)
+	for _, g := range list {
+		if g.Number != 2 {
+			continue
+		}
+		b, err := m.ReadFile(o.Dir + "/" + g.Slot)
+		require.NoError(t, err)
+		at := walkTo(t, bad, g.Slot, seqs[7])
+		b[at+frameHeaderSize] ^= 1
+		require.NoError(t, m.WriteFile(o.Dir+"/"+g.Slot, b))
+	}
+	check(bad, 7)
+	none := o
+	none.FS = fsx.NewMem(1)
+	at := Position{Segment: 2, Seq: seqs[7]}
+	end, err := Follow(bg, none, at, seqs[7], ids, nil, nil)
+	require.NoError(t, err, "nothing is wanted")
+	require.Equal(t, at, end)
+}
+
+// walkTo returns the offset of a frame in a slot, without keys.
+func walkTo(t *testing.T, o Options, name string, seq uint64) int64 {
+	t.Helper()
+	s, err := findSlot(o.FS, o.Dir, name)
+	require.NoError(t, err)
+	w := newWalker(&s.hdr, imagesOf([]*found{s}), nil)
+	defer w.close()
+	for w.seq < seq {
+		s, err := w.next()
+		require.NoError(t, err)
+		require.NotNil(t, s)
+	}
+	return w.off
 }
 
 // What is copied beside a writer is what a recovery would read, and a hold keeps it there.

@@ -35,13 +35,16 @@ into the new one, which cannot be restored without it. A backup of another
 volume, or of another history of this one, is refused, and so is one from before
 the last 64 times that the volume was opened for writing: then make a full one.
 
+A run that was killed leaves nothing at DEST, or the whole backup, which the
+volume may not list: coffer backup record VOLUME DEST records it.
+
 A program that has the volume open makes backups while it works: in Go,
 Store.BackupTo.`
 	v.register(c)
 	style.register(c)
 	jsonFlag(c, &asJSON)
 	c.Flags().StringVar(&since, "since", "", "an earlier backup, `FILE`: hold only what changed since")
-	c.AddCommand(p.backupForgetCmd())
+	c.AddCommand(p.backupForgetCmd(), p.backupRecordCmd())
 	return c
 }
 
@@ -62,6 +65,10 @@ type madeBackup struct {
 
 func (p *program) backup(ctx context.Context, path, dest, since string, v *volumeFlags, asJSON bool, m *meter) error {
 	if err := mustNotExist(dest); err != nil {
+		if isBackup(dest) {
+			err = fault.Hint(err, fmt.Sprintf("It is a backup, and nothing is overwritten: choose another name. If an interrupted run made it, so that "+
+				"coffer info %s does not list it, record it: coffer backup record %s %s", path, path, dest))
+		}
 		return err
 	}
 	if err := folderThere(dest); err != nil {
@@ -127,6 +134,29 @@ func (p *program) backupForgetCmd() *cobra.Command {
 	c.Long = `Drop the record of a backup from a volume, or with all in place of the ID those
 of all backups. The backup itself is not touched. While it is recorded, the keys
 it needs count as needed.`
+	v.register(c)
+	return c
+}
+
+func (p *program) backupRecordCmd() *cobra.Command {
+	var v volumeFlags
+	c := p.verb("record VOLUME DEST", "Record a backup that an interrupted run left", cobra.ExactArgs(2),
+		func(ctx context.Context, args []string) error {
+			if _, err := inspectBackup(args[1]); err != nil {
+				return err
+			}
+			return p.withVolume(ctx, args[0], &v, false, func(s *volume) error {
+				info, err := s.RecordBackupAt(ctx, args[1])
+				if err != nil {
+					return err
+				}
+				return p.print("%s", info.ID)
+			})
+		})
+	c.Long = `Record in a volume the backup DEST, which a run of coffer backup made and did not
+come to record since it was killed, and print its ID. DEST is read as a whole and
+authenticated first. One of another volume, or one that is recorded already, is
+refused.`
 	v.register(c)
 	return c
 }

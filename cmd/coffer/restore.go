@@ -37,7 +37,9 @@ verified. The keys that coffer info DEST lists are needed.
 (kept there by coffer journal retain): the volume goes on from the backup through
 its commits, to the last one, to that of --until-commit, or to the last one before
 a commit later than --until-time. coffer journal list shows their sequence numbers
-and when each was begun. A gap in them is refused.
+and when each was begun. A gap in them, or damage, is refused where the commit
+asked for lies behind it, or could: --until-commit N needs all segments up to
+commit N only, and --until-time those up to the first commit that is later.
 
 A restored volume has a history of its own from there on. --expect-anchor TOKEN
 refuses a state that does not contain what the token names. Tokens saved after

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -41,10 +43,13 @@ are missing, and the verb says so. --json lists what is lost, and what is
 unproven, as ranges: the first block, how many, and why.
 
 The exit code is 0 only if NEW has everything, and all of it proven; else it is 4,
-and NEW is there all the same. If both copies of the label are damaged nothing
-can be authenticated, and nothing is made: put a copy back with coffer label
-restore. An interrupted run is begun again by the same command; to give it up,
-remove NEW.coffer-new, its .journal folder and NEW.coffer-job.`
+and NEW is there all the same. If both copies of the label are damaged, or gone,
+nothing can be authenticated, and nothing is made (exit code 4): put a copy back
+with coffer label restore. A file without labels, whose length no volume has, is
+refused with 2. An interrupted run is begun again by the same command; to give it up,
+remove NEW.coffer-new, its .journal folder, NEW.coffer-job and NEW.coffer-lost.
+NEW.coffer-lost holds what --json prints, from before NEW is there until it was
+printed: after a kill in between, NEW is whole and the list is in that file.`
 	o.volume.register(c)
 	o.style.register(c)
 	c.Flags().BoolVar(&o.stale, "accept-stale", false, "take blocks, too, that authenticate but are perhaps not the newest")
@@ -58,8 +63,9 @@ func (p *program) salvage(ctx context.Context, path, dest string, o *salvageFlag
 	if err != nil {
 		return err
 	}
+	lost := dest + ".coffer-lost"
 	if err := mustBeNew(dest); err != nil {
-		return err
+		return aboutLost(err, lost)
 	}
 	if err := p.salvageable(path, o); err != nil {
 		return err
@@ -72,11 +78,13 @@ func (p *program) salvage(ctx context.Context, path, dest string, o *salvageFlag
 	opts.Logger = p.logger()
 	m := p.meter(o.style)
 	r, err := blockstore.Salvage(ctx, path, ks.ring, dest, blockstore.SalvageOptions{
-		Options: opts, AcceptStale: o.stale,
+		Options: opts, AcceptStale: o.stale, ReportFile: lost,
 		Progress: func(stage string, done, total uint64) { m.set(stage, int64(done), int64(total), "blocks") },
 	})
 	m.finish()
 	switch {
+	case errors.Is(err, fs.ErrExist):
+		return aboutLost(err, lost)
 	case err != nil && strings.Contains(fault.HintOf(err), "--discard-journal"):
 		return err
 	case err != nil:
@@ -86,10 +94,22 @@ func (p *program) salvage(ctx context.Context, path, dest string, o *salvageFlag
 	default:
 		err = p.printSalvage(path, dest, r)
 	}
+	if err == nil { // it was printed
+		err = os.Remove(lost)
+	}
 	if err != nil {
 		return err
 	}
 	return r.Err()
+}
+
+// aboutLost says where the list is that an interrupted run did not come to print.
+func aboutLost(err error, lost string) error {
+	if _, statErr := os.Lstat(lost); statErr != nil {
+		return err
+	}
+	return fault.Hint(err, fmt.Sprintf("A salvage that was killed made it: what is lost is in %s, which --json would have printed. "+
+		"Move that away, or remove it; nothing is overwritten.", lost))
 }
 
 // salvageable refuses, before anybody types a password, what is no file, and a
@@ -130,9 +150,12 @@ func (p *program) printSalvage(path, dest string, r *blockstore.SalvageReport) e
 	case r.UnprovenBlocks > 0:
 		p.note("%s unproven and read as zeros: --accept-stale, with another new name, takes them", count(r.UnprovenBlocks, "block"))
 	}
-	text := fmt.Sprintf("%s: %d of %s taken into %s, %d never written or trimmed, %d lost", path, r.Copied, count(r.Blocks, "block"), dest, r.Holes, r.LostBlocks)
-	if r.UnprovenBlocks > 0 {
-		text += fmt.Sprintf(", %d unproven", r.UnprovenBlocks)
+	text := fmt.Sprintf("%s: %d of %s taken into %s, %d never written or trimmed, %d lost", path, r.Taken, count(r.Blocks, "block"), dest, r.Holes, r.LostBlocks)
+	switch {
+	case r.UnprovenBlocks > 0 && r.AcceptStale:
+		text += fmt.Sprintf("; of those taken %d are unproven", r.UnprovenBlocks)
+	case r.UnprovenBlocks > 0:
+		text += fmt.Sprintf(", %d unproven and not taken", r.UnprovenBlocks)
 	}
 	return p.print("%s", text)
 }
