@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/cofferdb/coffer/dek"
 	"github.com/cofferdb/coffer/internal/fault"
@@ -99,6 +100,7 @@ func awsLoad(p Place, o *Options) []func(*config.LoadOptions) error {
 	load := []func(*config.LoadOptions) error{
 		config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }), // attempts are this package's
 		config.WithLogConfigurationWarnings(false),
+		config.WithLogger(logging.Nop{}), // it would write to standard error
 	}
 	if o.awsCredentials != nil {
 		load = append(load, config.WithCredentialsProvider(o.awsCredentials))

@@ -123,7 +123,12 @@ func isTLS(err error) bool {
 	var record tls.RecordHeaderError
 	var verify *tls.CertificateVerificationError
 	var alert tls.AlertError
-	return errors.As(err, &record) || errors.As(err, &verify) || errors.As(err, &alert)
+	return errors.As(err, &record) || errors.As(err, &verify) || errors.As(err, &alert) || speaksPlain(err)
+}
+
+// speaksPlain: net/http looks into the record's error itself, and puts a text in its place.
+func speaksPlain(err error) bool {
+	return strings.Contains(err.Error(), "server gave HTTP response to HTTPS client")
 }
 
 // tlsMessage is the part of an error of TLS that says why.
@@ -133,7 +138,7 @@ func tlsMessage(err error) string {
 	switch {
 	case errors.As(err, &verify):
 		return verify.Err.Error()
-	case errors.As(err, &record):
+	case errors.As(err, &record), speaksPlain(err):
 		return "the server does not speak TLS"
 	}
 	return "the handshake failed"
