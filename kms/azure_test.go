@@ -219,7 +219,7 @@ func TestAzureFake(t *testing.T) {
 		},
 		UnwrapKey: func(_ context.Context, name, version string, p azkeys.KeyOperationParameters, _ *azkeys.UnwrapKeyOptions) (resp azfake.Responder[azkeys.UnwrapKeyResponse], errResp azfake.ErrorResponder) {
 			out, err := rsa.DecryptOAEP(sha256.New(), nil, key, p.Value, nil)
-			if err != nil || version != "v7" {
+			if err != nil || strings.Trim(name+"/"+version, "/") != "testkey/v7" { // the fake takes the version for a part of the name
 				errResp.SetResponseError(400, "BadParameter")
 				return
 			}
