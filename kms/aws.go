@@ -76,7 +76,7 @@ func regionOf(serverKey string) string {
 
 func (awsProvider) Connect(ctx context.Context, p Place, o *Options) (Wrapper, error) {
 	load := awsLoad(p, o)
-	if err := refuseProcess(ctx, p, o); err != nil {
+	if err := refuseSettings(ctx, p, o); err != nil {
 		return nil, err
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, load...)
@@ -92,7 +92,13 @@ func (awsProvider) Connect(ctx context.Context, p Place, o *Options) (Wrapper, e
 		}
 		c.HTTPClient = limitedClient{c.HTTPClient}
 	})
-	return &awsWrapper{client: client, cfg: cfg, place: p}, nil
+	w := &awsWrapper{client: client, cfg: cfg, place: p}
+	if u := w.Endpoint(); u != nil { // that of the process's own configuration too
+		if _, err := checkURL("AWS's endpoint", u.String()); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
 }
 
 // awsLoad turns region and environment entries into what the SDK takes.
@@ -132,9 +138,9 @@ func awsLoad(p Place, o *Options) []func(*config.LoadOptions) error {
 	return load
 }
 
-// refuseProcess refuses a configuration that the file names, and nobody has
-// authenticated, where it would start a program (credential_process).
-func refuseProcess(ctx context.Context, p Place, o *Options) error {
+// refuseSettings refuses a configuration that the file names, where a setting in
+// it could hurt: nobody has authenticated the file's word for it yet.
+func refuseSettings(ctx context.Context, p Place, o *Options) error {
 	if p.Env["AWS_CONFIG_FILE"] == "" && p.Env["AWS_SHARED_CREDENTIALS_FILE"] == "" {
 		return nil
 	}
@@ -159,9 +165,16 @@ func refuseProcess(ctx context.Context, p Place, o *Options) error {
 		return nil // no such profile: loading for good says so
 	}
 	for s := &shared; s != nil; s = s.Source {
-		if s.CredentialProcess != "" {
-			return fault.Hint(usage("the configuration that the KMS key file names would start a program (credential_process)"),
-				"Set AWS_CONFIG_FILE in the process's environment instead of the KMS key file.")
+		for _, bad := range []struct{ name, value, does string }{
+			{"credential_process", s.CredentialProcess, "would start a program"},
+			{"ca_bundle", s.CustomCABundle, "says whom to trust"},
+			{"endpoint_url", s.BaseEndpoint, "sends requests elsewhere"},
+			{"services", s.ServicesSectionName, "sends requests elsewhere"},
+		} {
+			if bad.value != "" {
+				return fault.Hint(usage("the configuration that the KMS key file names has %s, which %s", bad.name, bad.does),
+					"Set AWS_CONFIG_FILE in the process's environment instead of the KMS key file.")
+			}
 		}
 	}
 	return nil

@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/cofferdb/coffer/dek"
 	"github.com/cofferdb/coffer/internal/fault"
 	"github.com/cofferdb/coffer/internal/fsx"
 	"github.com/stretchr/testify/require"
@@ -367,7 +366,8 @@ func TestAWSEnvironmentEntries(t *testing.T) {
 	creds, conf := dir+"/credentials", dir+"/config"
 	osfs := fsx.OS()
 	write(t, osfs, creds, []byte("[app]\naws_access_key_id = AKIAFROMTHEFILE00000\naws_secret_access_key = "+secretKey+"\n"))
-	write(t, osfs, conf, []byte("[profile app]\nregion = eu-west-1\n[profile evil]\ncredential_process = touch "+dir+"/pwned\n"))
+	write(t, osfs, conf, []byte("[profile app]\nregion = eu-west-1\n[profile credential_process]\ncredential_process = touch "+dir+"/pwned\n"+
+		"[profile ca_bundle]\nca_bundle = /x\n[profile endpoint_url]\nendpoint_url = https://evil\n[profile services]\nservices = e\n[services e]\nsso =\n  endpoint_url = https://evil\n"))
 	place := Place{Provider: "aws", ServerKey: "alias/app", Endpoint: f.URL,
 		Env: map[string]string{"AWS_SHARED_CREDENTIALS_FILE": creds, "AWS_CONFIG_FILE": conf, "AWS_PROFILE": "app"}}
 	var seen string
@@ -384,12 +384,12 @@ func TestAWSEnvironmentEntries(t *testing.T) {
 	require.NotContains(t, string(read(t, osfs, dir+"/k.kms")), secretKey)
 	require.Equal(t, place.Env, file.Info().Env)
 
-	place.Env["AWS_PROFILE"] = "evil"
-	_, err = Create(t.Context(), dir+"/evil.kms", CreateOptions{Options: o, Place: place})
-	require.ErrorIs(t, err, ErrUsage)
-	require.Contains(t, err.Error(), "credential_process")
+	for _, setting := range []string{"credential_process", "ca_bundle", "endpoint_url", "services"} {
+		place.Env["AWS_PROFILE"] = setting
+		_, err = Create(t.Context(), dir+"/evil.kms", CreateOptions{Options: o, Place: place})
+		require.ErrorIs(t, err, ErrUsage)
+		require.Contains(t, err.Error(), setting)
+	}
 	_, err = osfs.Stat(dir + "/pwned")
 	require.Error(t, err)
 }
-
-var _ dek.Source = (*File)(nil)
