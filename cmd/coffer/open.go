@@ -19,7 +19,9 @@ func inspect(path string) (*blockstore.Info, error) {
 	}
 	info, err := blockstore.Inspect(path, nil)
 	if errors.Is(err, fault.NotFormat) {
-		err = say(err, "%s is not a volume", path)
+		if err = say(err, "%s is not a volume", path); isBackup(path) {
+			err = fault.Hint(say(err, "%s is a backup, not a volume", path), "coffer restore makes a volume from it.")
+		}
 	}
 	return info, err
 }
