@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"os"
+	"runtime"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -83,9 +85,12 @@ func writeCredential(path string, c keyfile.Credentials) error {
 }
 
 // readCredential reads a credential file. The caller wipes the password.
-func readCredential(path string) (keyfile.Credentials, error) {
+func (p *program) readCredential(path string) (keyfile.Credentials, error) {
 	if err := mustBeFile("credential file", path); err != nil {
 		return keyfile.Credentials{}, err
+	}
+	if fi, err := os.Stat(path); err == nil && runtime.GOOS != "windows" && fi.Mode().Perm()&0o077 != 0 {
+		p.warn("credential file %s can be read by others than its owner: chmod 600 %s", path, path)
 	}
 	text, err := readPasswordFile(path)
 	if err != nil {

@@ -149,7 +149,7 @@ func (p *program) admin(ctx context.Context, s source) (string, error) {
 // credentials completes s. The caller wipes the password.
 func (p *program) credentials(ctx context.Context, s source) (keyfile.Credentials, error) {
 	if s.credential != "" {
-		return readCredential(s.credential)
+		return p.readCredential(s.credential)
 	}
 	name, err := p.admin(ctx, s)
 	if err != nil {

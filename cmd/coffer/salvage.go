@@ -77,7 +77,7 @@ func (p *program) salvage(ctx context.Context, path, dest string, o *salvageFlag
 	m.finish()
 	switch {
 	case err != nil && fault.HintOf(err) == "":
-		return explainKeys(err, len(ks.files))
+		return explainKeys(err, ks.sources)
 	case err != nil:
 		return err
 	case o.json:

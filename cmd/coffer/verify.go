@@ -114,7 +114,7 @@ func (p *program) verifyBackup(ctx context.Context, path string, v *volumeFlags,
 	}
 	defer ks.close()
 	r, err := blockstore.VerifyBackup(ctx, path, ks.ring, o, vo)
-	return &verified{Report: r}, explainKeys(err, len(ks.files))
+	return &verified{Report: r}, explainKeys(err, ks.sources)
 }
 
 // verified is a report, and whether what it is about is encrypted.

@@ -52,18 +52,34 @@ func (v *Vault) CA() []byte {
 
 // Rotate adds a version to a key, which is the newest then, and returns its URL.
 func (v *Vault) Rotate(name string) string {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		panic(err)
-	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	id := fmt.Sprintf("%032x", len(v.keys[name])+1)
-	v.keys[name] = append(v.keys[name], &version{id: id, key: key})
+	n := len(v.keys[name])
+	id := fmt.Sprintf("%032x", n+1)
+	v.keys[name] = append(v.keys[name], &version{id: id, key: keyPair(n)})
 	return v.URL + "/keys/" + name + "/" + id
 }
 
-// Disable disables every version of a key; Delete takes a version away.
+// pairs are the RSA keys of versions: vaults share them, since making one takes a while.
+var pairs struct {
+	sync.Mutex
+	list []*rsa.PrivateKey
+}
+
+func keyPair(n int) *rsa.PrivateKey {
+	pairs.Lock()
+	defer pairs.Unlock()
+	for len(pairs.list) <= n {
+		key, err := rsa.GenerateKey(rand.Reader, 2048)
+		if err != nil {
+			panic(err)
+		}
+		pairs.list = append(pairs.list, key)
+	}
+	return pairs.list[n]
+}
+
+// Disable disables every version of a key.
 func (v *Vault) Disable(name string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
