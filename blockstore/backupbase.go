@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"unicode/utf8"
 
 	"github.com/cofferdb/coffer/internal/fault"
 )
@@ -48,6 +49,9 @@ func (b *backup) openBase() error {
 	if err == nil && len(path) > maxBasePath {
 		err = fmt.Errorf("the base's path has %d bytes, at most %d can be kept: %w", len(path), maxBasePath, fault.Usage)
 	}
+	if err == nil && !utf8.ValidString(path) {
+		err = fmt.Errorf("the base's path %q is not UTF-8, so it cannot be kept: %w", path, fault.Usage)
+	}
 	if err == nil {
 		err = b.s.precedes(base)
 	}
@@ -75,6 +79,8 @@ func (s *Store) precedes(base *backupFile) error {
 		return refuse(fault.State, "it has blocks of %d bytes", h.blockSize)
 	case l.restored != 0 && h.session.ordinal < l.restored:
 		return refuse(fault.State, "the volume was restored after it was made")
+	case h.from.Seq > base.finish.end.Seq || h.session.first > base.finish.end.Seq+1:
+		return refuse(fault.State, "its beginning is behind its end: it is damaged or altered")
 	case h.stream != l.stream:
 		return refuse(fault.State, "the volume's journal was discarded after it was made")
 	}

@@ -75,7 +75,7 @@ func findBase(fsys fsx.FS, b *backupFile, baseDir string) (*backupFile, error) {
 		}
 		found = errors.Join(found, err)
 	}
-	return nil, fault.Hint(fmt.Errorf("blockstore: backup %v adds to backup %v, which is not in %s: %w", b.start.id, b.start.base, b.start.basePath,
+	return nil, fault.Hint(fmt.Errorf("blockstore: backup %v adds to backup %v, which is not in %q: %w", b.start.id, b.start.base, b.start.basePath,
 		errors.Join(fault.State, found)), "name the folder that it is in: --base DIR (in Go RestoreOptions.BaseDir)")
 }
 

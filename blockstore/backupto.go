@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"unicode/utf8"
 
 	"github.com/cofferdb/coffer/internal/fault"
 	"github.com/cofferdb/coffer/internal/fsx"
@@ -23,6 +24,9 @@ func (s *Store) BackupTo(ctx context.Context, path string, o BackupOptions) (inf
 	}
 	if len(abs) > maxDestination {
 		return nil, fmt.Errorf("blockstore: a path of %d bytes, at most %d are recorded: %w", len(abs), maxDestination, fault.Usage)
+	}
+	if !utf8.ValidString(abs) {
+		return nil, fmt.Errorf("blockstore: the path %q is not UTF-8, so it cannot be recorded: %w", abs, fault.Usage)
 	}
 	if err := s.roomToRecord(abs); err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cofferdb/coffer/dek"
 	"github.com/cofferdb/coffer/internal/fault"
@@ -22,7 +23,8 @@ type Conversion struct {
 	// that they need no key. Reads of them fail from then on.
 	AcceptLoss bool
 	// Back allows the target to be what an unfinished conversion comes from: that
-	// one is turned around, and every block ends where it began.
+	// one is turned around, and every block ends where it began. Any other target,
+	// or none, means what it means without Back; the way back to suite none has to be named.
 	Back bool
 	// Purge overwrites journal files, too, before they are removed: see [Store.Purge].
 	Purge bool
@@ -164,6 +166,11 @@ func (s *Store) recordConversion(ctx context.Context, c Conversion) error {
 	if err != nil {
 		return err
 	}
+	if op == opEncrypt {
+		if err := s.plainJournal(ctx); err != nil {
+			return err
+		}
+	}
 	to := l.freeSlot()
 	if to == noSlot {
 		return fmt.Errorf("blockstore: all %d key slots are in use: %w", maxSlots, fault.State)
@@ -192,6 +199,23 @@ func (s *Store) recordConversion(ctx context.Context, c Conversion) error {
 		s.ciphers.drop(to)
 	}
 	return err
+}
+
+// plainJournal makes sure that recovery needs no segment from before the volume
+// became plain: behind one under a key it refuses plain ones, once the label is under a key.
+func (s *Store) plainJournal(ctx context.Context) error {
+	keyed := func(id dek.ID) bool { return !id.IsZero() }
+	l := s.label.Load()
+	if !l.journalKey.IsZero() || !slices.ContainsFunc(l.journalKeys, keyed) { // an encryption that did not come about left it under its key
+		return nil
+	}
+	if err := s.settleAll(ctx, checkpointRequest{label: func(*label) {}}); err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(s.label.Load().journalKeys, keyed) {
+		return nil
+	}
+	return fault.Hint(fmt.Errorf("blockstore: the journal still holds what a snapshot from before the decryption needs: %w", fault.State), "end it first")
 }
 
 func (s *Store) targetSlot(c Conversion) (slot keySlot, err error) {

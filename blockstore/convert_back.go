@@ -14,7 +14,9 @@ func (c *Conversion) goesBack(l *label) bool {
 	}
 	from := &l.slots[l.conv.from]
 	suite := c.Suite
-	setDefault(&suite, from.suite)
+	if from.suite != None { // towards plaintext only by name
+		setDefault(&suite, from.suite)
+	}
 	if suite != from.suite || suite != None && c.Key != from.key {
 		return false
 	}

@@ -26,22 +26,25 @@ func (v *Converter) finish() (kept int, err error) {
 			return 0, err
 		}
 	}
-	err = v.s.backups.drop(v.ctx, v.waitsForBackup, func() error {
+	var key dek.ID
+	err = v.s.backups.drop(v.ctx, v.waitsForBackup, func() (err error) {
 		v.setState("finishing")
-		kept, err = v.dropKey()
+		key, err = v.dropSlot()
 		return err
 	})
-	return kept, err
+	if err != nil {
+		return 0, err
+	}
+	return v.dropJournalKey(key)
 }
 
 // waitsForBackup says so in the progress: what a backup has copied names the old key.
 func (v *Converter) waitsForBackup() { v.setState("waiting for a backup") }
 
-// dropKey takes the old slot out of the label and the old key out of the journal.
-func (v *Converter) dropKey() (kept int, err error) {
+// dropSlot takes the old slot out of the label and returns its key.
+func (v *Converter) dropSlot() (key dek.ID, err error) {
 	s := v.s
 	var from uint8
-	var key dek.ID
 	err = s.changeLabel(func(next *label) error {
 		from = next.conv.from
 		key = next.slots[from].key
@@ -57,10 +60,15 @@ func (v *Converter) dropKey() (kept int, err error) {
 		}
 		return nil
 	})
-	if err != nil {
-		return 0, err
+	if err == nil {
+		s.ciphers.drop(from)
 	}
-	s.ciphers.drop(from)
+	return key, err
+}
+
+// dropJournalKey takes the old key out of the journal: recovery needs nothing under it any more.
+func (v *Converter) dropJournalKey(key dek.ID) (kept int, err error) {
+	s := v.s
 	if err := s.switchJournal(v.ctx, s.label.Load().journalKey); err != nil {
 		return 0, err
 	}

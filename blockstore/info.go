@@ -101,6 +101,9 @@ func (i *Info) addSegments(list []journal.SegmentInfo, l *label) {
 			continue
 		}
 		s := SegmentInfo{Number: g.Number, Slot: g.Slot, Key: g.Key, State: l.stateOf(&g).String(), First: g.First, Last: g.Last, Bytes: g.Bytes, Created: g.Created}
+		if s.Bytes == 0 { // not known without reading it
+			s.Bytes = g.FileBytes
+		}
 		if g.Err != nil {
 			s.Problem = g.Err.Error()
 		} else if s.Last == 0 && l.clean && g.Number == l.redo.Segment && UUID(g.Stream) == l.stream {

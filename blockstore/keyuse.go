@@ -16,6 +16,7 @@ type KeyUse struct {
 	Blocks   uint64 `json:"blocks"`           // data blocks whose record names it
 	Segments int    `json:"journal_segments"` // in the volume's journal folder, kept ones too
 	Backups  int    `json:"backups"`          // recorded in the volume
+	Label    bool   `json:"label"`            // the label names it, as the key of new blocks, of the journal, or of a conversion: opening needs it
 }
 
 // KeyCensus counts everything under each key: blocks from the records of every
@@ -89,13 +90,14 @@ func (s *Store) CountKeys(ctx context.Context) (*KeyCensus, error) {
 
 func census(ctx context.Context, tree *metaTree, l *label, info *Info) (*KeyCensus, error) {
 	c := &KeyCensus{Keys: []KeyUse{}, Problems: []string{}, Conversion: info.Conversion}
-	c.use(info.WriteKey)
+	named := append([]dek.ID{info.WriteKey, info.JournalKey}, info.JournalKeys...)
 	for _, k := range info.Keys {
-		c.use(k.ID)
+		named = append(named, k.ID)
 	}
-	c.use(info.JournalKey)
-	for _, id := range info.JournalKeys {
-		c.use(id)
+	for _, id := range named {
+		if k := c.use(id); k != nil {
+			k.Label = true
+		}
 	}
 	if err := c.blocks(ctx, tree, l); err != nil {
 		return nil, err

@@ -28,6 +28,7 @@ const (
 // locked while somebody works on it.
 type making struct {
 	fs     fsx.FS
+	source UUID
 	dest   string
 	beside string
 	note   string   // what the job's file holds
@@ -39,7 +40,7 @@ type making struct {
 // Nothing at the names it needs is touched that an interrupted run of the same
 // operation did not leave. The caller calls release.
 func beginMaking(fsys fsx.FS, dest, operation string, source UUID) (*making, error) {
-	m := &making{fs: fsys, dest: dest, beside: dest + makingSuffix,
+	m := &making{fs: fsys, source: source, dest: dest, beside: dest + makingSuffix,
 		note: fmt.Sprintf("coffer job 1\n%s\n%s\n", operation, source)}
 	_, there, err := m.size(dest)
 	if err != nil {
@@ -165,7 +166,7 @@ func (m *making) open(keys *dek.Keyring, want CreateOptions) (s *Store, resumed 
 	if m.left {
 		s, err := Open(m.beside, keys, &want.Options)
 		switch {
-		case err == nil && fits(s, &want):
+		case err == nil && m.fits(s, &want):
 			return s, true, nil
 		case err == nil:
 			err = s.Close()
@@ -194,8 +195,8 @@ func isHalf(err error) bool {
 	return false
 }
 
-// fits reports whether a volume is what Create would make.
-func fits(s *Store, want *CreateOptions) bool {
+// fits reports whether a volume is what Create would make, and is not the source, put there by somebody else.
+func (m *making) fits(s *Store, want *CreateOptions) bool {
 	l := s.label.Load()
 	live := 0
 	for i := range l.slots {
@@ -204,7 +205,8 @@ func fits(s *Store, want *CreateOptions) bool {
 		}
 	}
 	return live == 1 && l.conv.op == opNone && l.blockSize == want.BlockSize && s.Size() == want.Size &&
-		l.write().suite == want.Suite && l.write().key == want.Key && l.journalKey.IsZero() == (want.Suite == None) && !s.opts.ReadOnly
+		l.write().suite == want.Suite && l.write().key == want.Key && l.journalKey.IsZero() == (want.Suite == None) && !s.opts.ReadOnly &&
+		l.volume != m.source && l.retain == 0 && l.restored == 0 && l.registry == (registryRef{})
 }
 
 // discard throws away what was built, durably.

@@ -10,7 +10,7 @@ import (
 // Purge overwrites what is left in the files of former keys and contents: the
 // older slot of every tag block, everything that lies in the volume where no
 // record says that there is data, both copies of the label, and, until the store
-// is closed, every journal file before it is removed or used again. The volume
+// is closed, every journal file before it is removed. The volume
 // goes on meanwhile. Segments kept for roll-forward stay as they are.
 //
 // It reaches what a file system overwrites in place. What a flash disk, a file

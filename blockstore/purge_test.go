@@ -120,7 +120,7 @@ func TestCountKeys(t *testing.T) {
 	verified(t, s)
 	c, err := CountKeys(context.Background(), "v", &o)
 	require.NoError(t, err)
-	require.Equal(t, []KeyUse{{ID: ids[1], Blocks: 350}}, c.Keys)
+	require.Equal(t, []KeyUse{{ID: ids[1], Blocks: 350, Label: true}}, c.Keys)
 
 	data, err := fs.ReadFile("v") // a damaged tag block hides what it counts, and says so
 	require.NoError(t, err)
@@ -133,5 +133,5 @@ func TestCountKeys(t *testing.T) {
 	c, err = CountKeys(context.Background(), "v", &o)
 	require.NoError(t, err)
 	require.EqualValues(t, 3, c.Unreadable)
-	require.Equal(t, []KeyUse{{ID: ids[1]}}, c.Keys)
+	require.Equal(t, []KeyUse{{ID: ids[1], Label: true}}, c.Keys)
 }

@@ -39,7 +39,7 @@ func (s *Store) recover(l *label) (*replay, error) {
 		return r, nil
 	}
 	floor := journal.Floor{Position: l.redo, Generation: l.generation, DurableThrough: l.durableThrough,
-		Keys: l.journalKeys, MustReach: l.mustReach}
+		Keys: l.journalKeys, MustReach: l.mustReach, Sealed: l.slots[l.macSlot].suite != None}
 	rec, err := journal.Recover(s.ctx, o, floor, r.apply)
 	if err != nil {
 		if errors.Is(err, journal.ErrMissing) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cofferdb/coffer/dek"
 	"github.com/cofferdb/coffer/internal/fault"
 	"github.com/cofferdb/coffer/journal"
 )
@@ -77,6 +78,10 @@ func (r *restorer) replay(ctx context.Context) error {
 func (r *restorer) forward(ctx context.Context, o journal.Options) error {
 	l := r.proof.l
 	keys := append(slices.Clone(l.journalKeys), l.journalKey)
+	keys = slices.DeleteFunc(keys, dek.ID.IsZero)
+	if r.o.AllowPlain {
+		keys = append(keys, dek.ID{})
+	}
 	begin := func(i journal.SegmentInfo) error { // a session that the backup does not know yet
 		if id := UUID(i.Session); !r.end.rep.l.hasSession(id) {
 			r.end.rep.l.begin(id, i.First-1)

@@ -106,7 +106,7 @@ func (v *salvage) replay(ctx context.Context) error {
 		v.leftOut(fmt.Errorf("blockstore: left out as asked: %w", fault.State))
 	default:
 		floor := journal.Floor{Position: l.redo, Generation: l.generation, DurableThrough: l.durableThrough,
-			Keys: l.journalKeys, MustReach: l.mustReach}
+			Keys: l.journalKeys, MustReach: l.mustReach, Sealed: l.slots[l.macSlot].suite != None}
 		p, err := journal.Prefix(ctx, o, floor, r.apply)
 		r.drop()
 		if err != nil {

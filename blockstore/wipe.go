@@ -10,6 +10,9 @@ import (
 // tag blocks of groups that are gone. What the old suite or key left there
 // would otherwise outlive the conversion.
 func (s *Store) wipeFree(ctx context.Context) error {
+	if err := s.cutToSize(); err != nil { // who made the file longer than the volume does not make the work so
+		return err
+	}
 	size, err := s.file.Size()
 	if err != nil {
 		return fmt.Errorf("blockstore: size of the volume file: %w", err)
@@ -32,6 +35,13 @@ func (s *Store) wipeFree(ctx context.Context) error {
 		return s.fail(fmt.Errorf("blockstore: sync overwritten blocks: %w", err))
 	}
 	return nil
+}
+
+// cutToSize cuts the file where the volume ends, as of the last checkpoint.
+func (s *Store) cutToSize() error {
+	s.ckptMu.Lock()
+	defer s.ckptMu.Unlock()
+	return s.cutFile(s.label.Load().size)
 }
 
 // wipeGroup wipes the free places of one group below size. No checkpoint runs

@@ -43,7 +43,13 @@ func Destroy(fsys fsx.FS, dir string) error {
 	return nil
 }
 
+// destroyFile overwrites a file and removes it. Of what is no file, or has another name too, only the name goes.
 func destroyFile(fsys fsx.FS, path string) error {
+	if alone, err := fsx.Alone(fsys, path); err != nil {
+		return err
+	} else if !alone {
+		return fsys.Remove(path)
+	}
 	f, err := fsys.Open(path, os.O_RDWR, 0)
 	if err != nil {
 		return err

@@ -152,7 +152,7 @@ func (f *Feed) frame(raw []byte) error {
 			return errForged
 		}
 		f.ended = &c
-		if f.keys != nil && !slices.Contains(f.keys, c.key) {
+		if f.keys != nil && !c.key.IsZero() && !slices.Contains(f.keys, c.key) {
 			f.keys = append(f.keys, c.key)
 		}
 	}

@@ -165,6 +165,9 @@ func (r *Recovered) enter(images []*found) (*segment, error) {
 	if !slices.Contains(r.from.Keys, h.key) {
 		return nil, fmt.Errorf("key %v: %w", h.key, errKeyNotNamed)
 	}
+	if n := len(r.segs); r.from.Sealed && h.key.IsZero() && n > 0 && !r.segs[n-1].hdr.key.IsZero() {
+		return nil, fmt.Errorf("a plain segment behind one under a key: %w", errKeyNotNamed)
+	}
 	s := &segment{hdr: *h}
 	if err := s.unlock(&r.o); err != nil {
 		return nil, err

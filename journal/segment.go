@@ -198,6 +198,13 @@ func (s *slot) closeLocked() {
 // destroy removes the slot's name, after overwriting the file with zeros if wipe is set.
 func (s *slot) destroy(o *Options, wipe bool) error {
 	path := filepath.Join(o.Dir, s.name)
+	if wipe && s.file == nil { // whoever put a link there does not get what it leads to overwritten
+		alone, err := fsx.Alone(o.FS, path)
+		if err != nil {
+			return fmt.Errorf("journal: overwrite %s: %w", s.name, err)
+		}
+		wipe = alone
+	}
 	if wipe {
 		if err := s.overwrite(o); err != nil {
 			return fmt.Errorf("journal: overwrite %s: %w", s.name, err)

@@ -28,6 +28,8 @@ type Floor struct {
 	Keys []dek.ID
 	// MustReach is the highest segment number known to have been begun; 0 where nothing is known.
 	MustReach uint64
+	// Sealed: once a segment is under a key no plain one may follow, though Keys allow them.
+	Sealed bool
 }
 
 // Frame is one accepted record.

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,7 +32,8 @@ coffer backup forget drops the record of a backup that is gone.
 
 --since names an earlier backup of the same volume: only what changed since goes
 into the new one, which cannot be restored without it. A backup of another
-volume, or of another history of this one, is refused.
+volume, or of another history of this one, is refused, and so is one from before
+the last 64 times that the volume was opened for writing: then make a full one.
 
 A program that has the volume open makes backups while it works: in Go,
 Store.BackupTo.`
@@ -39,6 +43,15 @@ Store.BackupTo.`
 	c.Flags().StringVar(&since, "since", "", "an earlier backup, `FILE`: hold only what changed since")
 	c.AddCommand(p.backupForgetCmd())
 	return c
+}
+
+// folderThere refuses a file in a folder that is not there.
+func folderThere(path string) error {
+	info, err := os.Stat(filepath.Dir(path))
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("%s is no folder", filepath.Dir(path))
+	}
+	return err
 }
 
 // madeBackup is what backup --json prints.
@@ -51,10 +64,21 @@ func (p *program) backup(ctx context.Context, path, dest, since string, v *volum
 	if err := mustNotExist(dest); err != nil {
 		return err
 	}
+	if err := folderThere(dest); err != nil {
+		return err
+	}
+	var base *blockstore.BackupInfo
 	if since != "" {
-		if _, err := inspectBackup(since); err != nil {
+		var err error
+		if base, err = inspectBackup(since); err != nil {
 			return err
 		}
+	}
+	v.before = func(info *blockstore.Info, _ *keys) error {
+		if base != nil && base.Volume != info.UUID {
+			return fault.Hint(statef("%s is a backup of volume %s, not of %s", since, base.Volume, path), "Make a full backup: leave --since out.")
+		}
+		return nil
 	}
 	return p.withVolume(ctx, path, v, false, func(s *volume) error {
 		defer m.finish()
@@ -86,6 +110,12 @@ func (p *program) backupForgetCmd() *cobra.Command {
 				if id, err = blockstore.ParseUUID(args[1]); err != nil {
 					return usagef("%q is not the ID of a backup", args[1])
 				}
+			}
+			v.before = func(info *blockstore.Info, _ *keys) error {
+				if !id.IsZero() && info.BackupsProblem == "" && !slices.ContainsFunc(info.Backups, func(b blockstore.BackupRecord) bool { return b.ID == id }) {
+					return fault.Hint(statef("%s records no backup %s", args[0], id), "coffer info lists them.")
+				}
+				return nil
 			}
 			return p.withVolume(ctx, args[0], &v, false, func(s *volume) error {
 				if id.IsZero() {

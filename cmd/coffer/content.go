@@ -76,6 +76,12 @@ func (p *program) putCmd() *cobra.Command {
 	c := p.verb("put VOLUME --offset N [--grow] < DATA", "Write standard input into a volume, whole or not at all", cobra.ExactArgs(1),
 		func(ctx context.Context, args []string) error {
 			p.data = true
+			v.before = func(info *blockstore.Info, _ *keys) error {
+				if info.Clean && int64(offset) > info.Size && !grow {
+					return outOfRange(info.Size)
+				}
+				return nil
+			}
 			return p.withVolume(ctx, args[0], &v, false, func(s *volume) error {
 				return p.put(ctx, s, int64(offset), grow)
 			})

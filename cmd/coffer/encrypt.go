@@ -19,7 +19,7 @@ type workFlags struct {
 	json       bool
 	acceptLoss bool
 	rate       byteRate // of rekey
-	share      int      // likewise, percent
+	share      percent  // likewise
 	back       bool     // likewise
 	purge      bool     // likewise
 }
@@ -84,6 +84,9 @@ func (p *program) encrypt(ctx context.Context, path string, o *encryptFlags) err
 func (p *program) encryptFile(ctx context.Context, path string, o *encryptFlags, suite blockstore.Suite, key dek.ID) error {
 	if o.anchor != "" || o.work.acceptLoss {
 		return usagef("--expect-anchor and --accept-loss are for volumes, and %s is a plain file", path)
+	}
+	if err := p.mayHide(path, &o.made.keys); err != nil {
+		return err
 	}
 	ks, err := p.activate(ctx, &o.made.keys)
 	if err != nil {

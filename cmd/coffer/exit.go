@@ -51,7 +51,8 @@ func exitCode(ctx context.Context, err error) int {
 	if err == nil {
 		return exitDone
 	}
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+	var stopped errInterrupted // some work returns the context's cause
+	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.As(err, &stopped)) {
 		s, _ := interrupted(ctx)
 		return codeOfSignal(s.signal)
 	}

@@ -40,7 +40,9 @@ func (p *program) infoCmd() *cobra.Command {
 
 With --keys, count what needs each key: blocks, from the records of every tag
 block under the tree's root; segments in the journal folder; and backups, as
-recorded in the volume. A key with three zeros is needed by nothing here.`
+recorded in the volume; and whether its label names the key, without which it
+does not open. A key with three zeros that the label does not name is needed by
+nothing here. A volume that is in use is refused.`
 	c.Flags().BoolVar(&keys, "keys", false, "count what needs each key")
 	jsonFlag(c, &asJSON)
 	return c

@@ -19,9 +19,9 @@ func (p *program) infoKeys(ctx context.Context, path string, asJSON bool) error 
 		return p.printJSON(c)
 	}
 	t := p.table()
-	t.row("KEY", "BLOCKS", "JOURNAL SEGMENTS", "BACKUPS")
+	t.row("KEY", "BLOCKS", "JOURNAL SEGMENTS", "BACKUPS", "LABEL")
 	for _, k := range c.Keys {
-		t.row(k.ID, k.Blocks, k.Segments, k.Backups)
+		t.row(k.ID, k.Blocks, k.Segments, k.Backups, yesNo(k.Label))
 	}
 	if err := t.flush(); err != nil {
 		return err
@@ -57,7 +57,7 @@ func notNeededBy(ctx context.Context, volume string, id dek.ID) error {
 		return needs(volume, id, fmt.Sprintf("%s and %s", count(use.Blocks, "block"), count(use.Segments, "journal segment")), "Re-key the volume first: coffer rekey.")
 	case use.Backups > 0:
 		return needs(volume, id, count(use.Backups, "recorded backup"), "Where they are gone, drop their records: coffer backup forget.")
-	case named(info, id):
+	case use.Label:
 		return needs(volume, id, "its label", "Re-key the volume first: coffer rekey.")
 	case c.Unreadable > 0 && len(info.Keys) > 0 || len(c.Problems) > 0:
 		return fault.Hint(statef("whether volume %s needs key %s cannot be told: it is damaged", volume, id), "coffer verify says what is damaged.")
@@ -67,18 +67,4 @@ func notNeededBy(ctx context.Context, volume string, id dek.ID) error {
 
 func needs(volume string, id dek.ID, what, hint string) error {
 	return fault.Hint(statef("volume %s needs key %s: %s", volume, id, what), hint)
-}
-
-// named reports whether the label names a key: as write key, of a slot, or of the journal.
-func named(info *blockstore.Info, id dek.ID) bool {
-	ids := append([]dek.ID{info.WriteKey, info.JournalKey}, info.JournalKeys...)
-	for _, k := range info.Keys {
-		ids = append(ids, k.ID)
-	}
-	for _, n := range ids {
-		if n == id {
-			return true
-		}
-	}
-	return false
 }

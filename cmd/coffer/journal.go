@@ -5,6 +5,8 @@ import (
 	"strconv"
 
 	"github.com/spf13/cobra"
+
+	"github.com/cofferdb/coffer/blockstore"
 )
 
 func (p *program) journalCmd() *cobra.Command {
@@ -53,6 +55,7 @@ func (p *program) journalSetKeyCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			v.before = func(_ *blockstore.Info, ks *keys) error { return ks.has(id) }
 			return p.withVolume(ctx, args[0], &v, false, func(s *volume) error {
 				return explainKeys(s.SetJournalKey(ctx, id), s.keys.sources)
 			})

@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cofferdb/coffer/blockstore"
+	"github.com/cofferdb/coffer/dek"
 	"github.com/cofferdb/coffer/internal/fault"
 	"github.com/cofferdb/coffer/keyfile"
 )
@@ -32,6 +34,9 @@ type volumeFlags struct {
 	cipher  string // the suite it must be under; "none" accepts one that is not encrypted
 	anchor  string
 	discard bool
+	// before refuses, by what the label says and the keys that are activated, what
+	// would be refused later: opening for writing is a change of the volume itself.
+	before func(*blockstore.Info, *keys) error
 	// makesPlain: this verb may convert to suite none, because the user asked
 	// for that. It accepts no volume that is under suite none already.
 	makesPlain bool
@@ -118,6 +123,13 @@ func (p *program) open(ctx context.Context, path string, v *volumeFlags, readOnl
 	if err != nil {
 		return nil, err
 	}
+	if v.before != nil {
+		err = v.before(info, ks)
+	}
+	if err != nil {
+		ks.close()
+		return nil, err
+	}
 	s, err := blockstore.Open(path, ks.ring, &o)
 	if err != nil {
 		ks.close()
@@ -195,4 +207,14 @@ func (p *program) withVolume(ctx context.Context, path string, v *volumeFlags, r
 		return err
 	}
 	return errors.Join(do(s), s.close())
+}
+
+// has refuses a key that no source has.
+func (k *keys) has(id dek.ID) error {
+	for _, e := range k.ring.List() {
+		if e.ID == id {
+			return nil
+		}
+	}
+	return explainKeys(fmt.Errorf("key %s is not activated: %w", id, fault.NotActivated), len(k.files))
 }

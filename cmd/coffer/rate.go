@@ -57,3 +57,29 @@ func (r *byteRate) String() string {
 
 // Type implements [pflag.Value].
 func (r *byteRate) Type() string { return "rate" }
+
+// percent is a percentage as a flag: 1 to 100, with or without the sign; 0 where it was not given.
+type percent int
+
+var _ pflag.Value = (*percent)(nil)
+
+// Set implements [pflag.Value].
+func (v *percent) Set(text string) error {
+	n, err := strconv.Atoi(strings.TrimSuffix(text, "%"))
+	if err != nil || n < 1 || n > 100 {
+		return usagef("not a percentage: 1 to 100")
+	}
+	*v = percent(n)
+	return nil
+}
+
+// String implements [pflag.Value].
+func (v *percent) String() string {
+	if *v == 0 {
+		return ""
+	}
+	return strconv.Itoa(int(*v))
+}
+
+// Type implements [pflag.Value].
+func (v *percent) Type() string { return "percentage" }

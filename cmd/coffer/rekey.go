@@ -51,7 +51,7 @@ old key.`
 	f.StringVar(&o.description, "description", "", "what the new key is for")
 	f.StringVar(&o.cipher, "cipher", "", "suite to convert to: aes-gcm, aes-cbc or aes-xts; else it stays")
 	f.Var(&o.work.rate, "rate", "re-seal no more than this many bytes per second, such as 200MB/s")
-	f.IntVar(&o.work.share, "share", 0, "re-seal during this percentage of the time at most; else all of it")
+	f.Var(&o.work.share, "share", "re-seal during this percentage of the time at most; else all of it")
 	f.BoolVar(&o.work.purge, "purge", false, "at the end, overwrite what lies in free and superseded places of the files")
 	f.BoolVar(&o.work.back, "back", false, "with --to-key, turn an unfinished re-key around: back to the key it comes from")
 	completeSuites(c)
@@ -87,9 +87,6 @@ func (o *rekeyFlags) target() (t rekeyTarget, err error) {
 	if t.suite == blockstore.None {
 		return t, fault.Hint(usagef("suite none needs no key"), "coffer decrypt --to-volume takes the encryption away.")
 	}
-	if o.work.share < 0 || o.work.share > 100 {
-		return t, usagef("--share %d: a percentage is 1 to 100", o.work.share)
-	}
 	if o.toKey != "" {
 		if t.key, err = parseID(o.toKey); err != nil {
 			return t, err
@@ -114,6 +111,17 @@ func (p *program) rekey(ctx context.Context, path string, o *rekeyFlags) error {
 		return err
 	}
 	v := volumeFlags{keys: o.keys, anchor: o.anchor}
+	v.before = func(info *blockstore.Info, ks *keys) error {
+		t, err := target.against(path, info)
+		if err != nil {
+			return err
+		}
+		if t.key.IsZero() {
+			_, err = newKeyBits(info, t.suite, o.bits)
+			return err
+		}
+		return ks.has(t.key)
+	}
 	return p.withVolume(ctx, path, &v, false, func(s *volume) error {
 		if info, err = s.Info(); err != nil { // what it says now is authentic
 			return err
@@ -143,6 +151,8 @@ func (t rekeyTarget) against(path string, info *blockstore.Info) (rekeyTarget, e
 		}
 		suite, err := blockstore.ParseSuite(c.ToSuite)
 		return rekeyTarget{suite, c.To, true, false}, err
+	case t.back:
+		return t, fault.Hint(statef("no re-key of %s is unfinished: there is nothing to turn around", path), "Without --back it is a re-key of its own.")
 	case !info.Encrypted:
 		return t, fault.Hint(statef("%s is not encrypted", path), "coffer encrypt encrypts it.")
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 )
 
 // OS returns the operating system's file system.
@@ -33,13 +34,16 @@ func (osFS) Open(name string, flag int, perm fs.FileMode) (File, error) {
 	if flag&os.O_APPEND != 0 {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: ErrFlag}
 	}
-	f, err := os.OpenFile(name, flag, perm)
+	f, err := os.OpenFile(name, flag|syscall.O_NONBLOCK, perm) // a pipe would wait for a writer
 	if err != nil {
 		return nil, err
 	}
 	if info, err := f.Stat(); err != nil || info.IsDir() {
 		_ = f.Close()
 		return nil, errors.Join(err, &fs.PathError{Op: "open", Path: name, Err: errIsDir})
+	} else if info.Mode()&fs.ModeNamedPipe != 0 {
+		_ = f.Close()
+		return nil, &fs.PathError{Op: "open", Path: name, Err: errors.New("is a pipe")}
 	}
 	return &osFile{f: f, name: name}, nil
 }

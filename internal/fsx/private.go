@@ -36,6 +36,24 @@ func (osFS) own(name string) (bool, error) {
 	return n == 1 && ownedPrivately(fi), err
 }
 
+// Alone says whether name means a regular file that has no other name, and is no
+// link: what may be overwritten without touching anything else. A name that means nothing is fs.ErrNotExist.
+func Alone(fsys FS, name string) (bool, error) {
+	if _, ok := fsys.(osFS); !ok {
+		_, err := fsys.Stat(name)
+		return err == nil, err
+	}
+	fi, err := os.Lstat(name)
+	if err != nil || !fi.Mode().IsRegular() {
+		return false, err
+	}
+	n, err := HardLinks(name)
+	if errors.Is(err, ErrUnsupported) {
+		return true, nil
+	}
+	return n == 1, err
+}
+
 // PromoteNew is [Promote] for a name that must not exist: fs.ErrExist if it
 // does, and both names are as they were.
 func PromoteNew(fsys FS, prepared, name string) error {
