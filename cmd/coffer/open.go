@@ -216,5 +216,5 @@ func (k *keys) has(id dek.ID) error {
 			return nil
 		}
 	}
-	return explainKeys(fmt.Errorf("key %s is not activated: %w", id, fault.NotActivated), len(k.files))
+	return explainKeys(fmt.Errorf("key %s is not activated: %w", id, fault.NotActivated), k.sources)
 }
