@@ -12,7 +12,7 @@ import (
 	"github.com/cofferdb/coffer/internal/fault"
 )
 
-// The implementations beside the tiers of internal/aes (vaes512, aesni, portable).
+// The implementations beside the tiers of internal/aes (vaes512, vaes256, aesni, portable).
 const (
 	ImplGo      = "go"      // crypto/aes and crypto/cipher; golang.org/x/crypto/xts
 	ImplOpenSSL = "openssl" // openssl speed, where it is installed

@@ -126,18 +126,12 @@ func (r *kernelRun) measureLimit(t aes.Tier, bits int) {
 	r.limits[key] = max(r.limits[key], float64(n)/float64(took.Nanoseconds()))
 }
 
-// limit is what an implementation's figure is a share of.
+// limit is what an implementation's figure is a share of: its own registers', or the best tier's.
 func (r *kernelRun) limit(impl string, bits int) float64 {
 	if l := r.limits[KernelLimit{Impl: impl, Bits: bits}]; l > 0 {
 		return l
 	}
-	best := 0.0
-	for k, l := range r.limits {
-		if k.Bits == bits {
-			best = max(best, l)
-		}
-	}
-	return best
+	return r.limits[KernelLimit{Impl: slices.Max(aes.Available()).String(), Bits: bits}] // 0 where there is no assembler
 }
 
 func (r *kernelRun) report() *KernelReport {

@@ -22,12 +22,14 @@ type cbcLanes struct {
 // Numbers of lanes of the kernels for encryption.
 var (
 	cbcWidthsVAES512 = []int{4, 8, 12, 16, 20, 24, 32}
+	cbcWidthsVAES256 = []int{2, 4, 8, 12, 16, 20, 22, 24}
 	cbcWidthsAESNI   = []int{1, 2, 4, 8, 10, 11, 12}
 )
 
 // Least numbers of lanes for which there are kernels that take lines of 64 bytes.
 const (
 	cbcLinesVAES512 = 16
+	cbcLinesVAES256 = 8
 	cbcLinesAESNI   = 8
 )
 
@@ -36,9 +38,16 @@ const (
 const cbcMost = 64 << 10
 
 func (k *Key) cbcEncryptAsm(jobs []Job) {
-	s := cbcScheduler{key: k, widths: cbcWidthsAESNI, lines: cbcLinesAESNI, waiting: jobs}
-	if k.tier == VAES512 {
+	s := cbcScheduler{key: k, waiting: jobs}
+	switch k.tier {
+	case VAES512:
 		s.widths, s.lines = cbcWidthsVAES512, cbcLinesVAES512
+	case VAES256:
+		s.widths, s.lines = cbcWidthsVAES256, cbcLinesVAES256
+	case AESNI:
+		s.widths, s.lines = cbcWidthsAESNI, cbcLinesAESNI
+	default:
+		panic(noKernel)
 	}
 	s.fill()
 	for s.width > 0 {
@@ -145,78 +154,6 @@ func (s *cbcScheduler) pad() int {
 	return wide
 }
 
-func cbcEncryptBlocks(k *Key, wide int, lanes *byte, blocks int) {
-	if k.tier == AESNI {
-		cbcEncryptBlocksAESNI(k, wide, lanes, blocks)
-		return
-	}
-	switch wide {
-	case 4:
-		cbcEncryptVAES512x4(k.enc(), lanes, blocks, k.rounds)
-	case 8:
-		cbcEncryptVAES512x8(k.enc(), lanes, blocks, k.rounds)
-	case 12:
-		cbcEncryptVAES512x12(k.enc(), lanes, blocks, k.rounds)
-	case 16:
-		cbcEncryptVAES512x16(k.enc(), lanes, blocks, k.rounds)
-	case 20:
-		cbcEncryptVAES512x20(k.enc(), lanes, blocks, k.rounds)
-	case 24:
-		cbcEncryptVAES512x24(k.enc(), lanes, blocks, k.rounds)
-	case 32:
-		cbcEncryptVAES512x32(k.enc(), lanes, blocks, k.rounds)
-	}
-}
-
-func cbcEncryptLines(k *Key, wide int, lanes *byte, lines int) {
-	if k.tier == AESNI {
-		cbcEncryptLinesAESNI(k, wide, lanes, lines)
-		return
-	}
-	switch wide {
-	case 16:
-		cbcEncryptLinesVAES512x16(k.enc(), lanes, lines, k.rounds)
-	case 20:
-		cbcEncryptLinesVAES512x20(k.enc(), lanes, lines, k.rounds)
-	case 24:
-		cbcEncryptLinesVAES512x24(k.enc(), lanes, lines, k.rounds)
-	case 32:
-		cbcEncryptLinesVAES512x32(k.enc(), lanes, lines, k.rounds)
-	}
-}
-
-func cbcEncryptBlocksAESNI(k *Key, wide int, lanes *byte, blocks int) {
-	switch wide {
-	case 1:
-		cbcEncryptAESNIx1(k.enc(), lanes, blocks, k.rounds)
-	case 2:
-		cbcEncryptAESNIx2(k.enc(), lanes, blocks, k.rounds)
-	case 4:
-		cbcEncryptAESNIx4(k.enc(), lanes, blocks, k.rounds)
-	case 8:
-		cbcEncryptAESNIx8(k.enc(), lanes, blocks, k.rounds)
-	case 10:
-		cbcEncryptAESNIx10(k.enc(), lanes, blocks, k.rounds)
-	case 11:
-		cbcEncryptAESNIx11(k.enc(), lanes, blocks, k.rounds)
-	case 12:
-		cbcEncryptAESNIx12(k.enc(), lanes, blocks, k.rounds)
-	}
-}
-
-func cbcEncryptLinesAESNI(k *Key, wide int, lanes *byte, lines int) {
-	switch wide {
-	case 8:
-		cbcEncryptLinesAESNIx8(k.enc(), lanes, lines, k.rounds)
-	case 10:
-		cbcEncryptLinesAESNIx10(k.enc(), lanes, lines, k.rounds)
-	case 11:
-		cbcEncryptLinesAESNIx11(k.enc(), lanes, lines, k.rounds)
-	case 12:
-		cbcEncryptLinesAESNIx12(k.enc(), lanes, lines, k.rounds)
-	}
-}
-
 func (k *Key) cbcDecryptAsm(jobs []Job) {
 	for i := range jobs {
 		j := &jobs[i]
@@ -224,10 +161,15 @@ func (k *Key) cbcDecryptAsm(jobs []Job) {
 		if n == 0 {
 			continue
 		}
-		if k.tier == VAES512 {
+		switch k.tier {
+		case VAES512:
 			cbcDecryptVAES512(k.dec(), &j.IV[0], &j.Dst[0], &j.Src[0], n, k.rounds)
-		} else {
+		case VAES256:
+			cbcDecryptVAES256(k.dec(), &j.IV[0], &j.Dst[0], &j.Src[0], n, k.rounds)
+		case AESNI:
 			cbcDecryptAESNI(k.dec(), &j.IV[0], &j.Dst[0], &j.Src[0], n, k.rounds)
+		default:
+			panic(noKernel)
 		}
 	}
 }

@@ -27910,3 +27910,23676 @@ done:
 	PXOR X14, X14
 	PXOR X15, X15
 	RET
+
+// func cbcEncryptVAES256x2(keys *byte, lanes *byte, blocks int, rounds int)
+// Requires: AVX, AVX2, VAES
+TEXT ·cbcEncryptVAES256x2(SB), NOSPLIT, $0-32
+	MOVQ    keys+0(FP), AX
+	MOVQ    lanes+8(FP), CX
+	MOVQ    blocks+16(FP), DX
+	XORQ    BX, BX
+	VMOVDQU (CX), Y0
+	MOVQ    rounds+24(FP), SI
+	CMPQ    SI, $0x0c
+	JLT     r10
+	JEQ     r12
+
+r14loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r14loop
+	JMP            done
+
+r12:
+r12loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r12loop
+	JMP            done
+
+r10:
+r10loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r10loop
+
+done:
+	VMOVDQU Y0, (CX)
+	VZEROALL
+	RET
+
+// func cbcEncryptVAES256x4(keys *byte, lanes *byte, blocks int, rounds int)
+// Requires: AVX, AVX2, VAES
+TEXT ·cbcEncryptVAES256x4(SB), NOSPLIT, $0-32
+	MOVQ    keys+0(FP), AX
+	MOVQ    lanes+8(FP), CX
+	MOVQ    blocks+16(FP), DX
+	XORQ    BX, BX
+	VMOVDQU (CX), Y0
+	VMOVDQU 32(CX), Y1
+	MOVQ    rounds+24(FP), SI
+	CMPQ    SI, $0x0c
+	JLT     r10
+	JEQ     r12
+
+r14loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r14loop
+	JMP            done
+
+r12:
+r12loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r12loop
+	JMP            done
+
+r10:
+r10loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r10loop
+
+done:
+	VMOVDQU Y0, (CX)
+	VMOVDQU Y1, 32(CX)
+	VZEROALL
+	RET
+
+// func cbcEncryptVAES256x8(keys *byte, lanes *byte, blocks int, rounds int)
+// Requires: AVX, AVX2, VAES
+TEXT ·cbcEncryptVAES256x8(SB), NOSPLIT, $0-32
+	MOVQ    keys+0(FP), AX
+	MOVQ    lanes+8(FP), CX
+	MOVQ    blocks+16(FP), DX
+	XORQ    BX, BX
+	VMOVDQU (CX), Y0
+	VMOVDQU 32(CX), Y1
+	VMOVDQU 64(CX), Y2
+	VMOVDQU 96(CX), Y3
+	MOVQ    rounds+24(FP), SI
+	CMPQ    SI, $0x0c
+	JLT     r10
+	JEQ     r12
+
+r14loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r14loop
+	JMP            done
+
+r12:
+r12loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r12loop
+	JMP            done
+
+r10:
+r10loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r10loop
+
+done:
+	VMOVDQU Y0, (CX)
+	VMOVDQU Y1, 32(CX)
+	VMOVDQU Y2, 64(CX)
+	VMOVDQU Y3, 96(CX)
+	VZEROALL
+	RET
+
+// func cbcEncryptVAES256x12(keys *byte, lanes *byte, blocks int, rounds int)
+// Requires: AVX, AVX2, VAES
+TEXT ·cbcEncryptVAES256x12(SB), NOSPLIT, $0-32
+	MOVQ    keys+0(FP), AX
+	MOVQ    lanes+8(FP), CX
+	MOVQ    blocks+16(FP), DX
+	XORQ    BX, BX
+	VMOVDQU (CX), Y0
+	VMOVDQU 32(CX), Y1
+	VMOVDQU 64(CX), Y2
+	VMOVDQU 96(CX), Y3
+	VMOVDQU 128(CX), Y4
+	VMOVDQU 160(CX), Y5
+	MOVQ    rounds+24(FP), SI
+	CMPQ    SI, $0x0c
+	JLT     r10
+	JEQ     r12
+
+r14loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	MOVQ           576(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           584(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y4, Y4
+	MOVQ           592(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           600(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y5, Y5
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	MOVQ           832(CX), SI
+	VMOVDQU        X4, (SI)(BX*1)
+	MOVQ           840(CX), SI
+	VEXTRACTI128   $0x01, Y4, (SI)(BX*1)
+	MOVQ           848(CX), SI
+	VMOVDQU        X5, (SI)(BX*1)
+	MOVQ           856(CX), SI
+	VEXTRACTI128   $0x01, Y5, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r14loop
+	JMP            done
+
+r12:
+r12loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	MOVQ           576(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           584(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y4, Y4
+	MOVQ           592(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           600(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y5, Y5
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	MOVQ           832(CX), SI
+	VMOVDQU        X4, (SI)(BX*1)
+	MOVQ           840(CX), SI
+	VEXTRACTI128   $0x01, Y4, (SI)(BX*1)
+	MOVQ           848(CX), SI
+	VMOVDQU        X5, (SI)(BX*1)
+	MOVQ           856(CX), SI
+	VEXTRACTI128   $0x01, Y5, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r12loop
+	JMP            done
+
+r10:
+r10loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	MOVQ           576(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           584(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y4, Y4
+	MOVQ           592(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           600(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y5, Y5
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	MOVQ           832(CX), SI
+	VMOVDQU        X4, (SI)(BX*1)
+	MOVQ           840(CX), SI
+	VEXTRACTI128   $0x01, Y4, (SI)(BX*1)
+	MOVQ           848(CX), SI
+	VMOVDQU        X5, (SI)(BX*1)
+	MOVQ           856(CX), SI
+	VEXTRACTI128   $0x01, Y5, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r10loop
+
+done:
+	VMOVDQU Y0, (CX)
+	VMOVDQU Y1, 32(CX)
+	VMOVDQU Y2, 64(CX)
+	VMOVDQU Y3, 96(CX)
+	VMOVDQU Y4, 128(CX)
+	VMOVDQU Y5, 160(CX)
+	VZEROALL
+	RET
+
+// func cbcEncryptVAES256x16(keys *byte, lanes *byte, blocks int, rounds int)
+// Requires: AVX, AVX2, VAES
+TEXT ·cbcEncryptVAES256x16(SB), NOSPLIT, $0-32
+	MOVQ    keys+0(FP), AX
+	MOVQ    lanes+8(FP), CX
+	MOVQ    blocks+16(FP), DX
+	XORQ    BX, BX
+	VMOVDQU (CX), Y0
+	VMOVDQU 32(CX), Y1
+	VMOVDQU 64(CX), Y2
+	VMOVDQU 96(CX), Y3
+	VMOVDQU 128(CX), Y4
+	VMOVDQU 160(CX), Y5
+	VMOVDQU 192(CX), Y6
+	VMOVDQU 224(CX), Y7
+	MOVQ    rounds+24(FP), SI
+	CMPQ    SI, $0x0c
+	JLT     r10
+	JEQ     r12
+
+r14loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	MOVQ           576(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           584(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y4, Y4
+	MOVQ           592(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           600(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y5, Y5
+	MOVQ           608(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           616(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y6, Y6
+	MOVQ           624(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           632(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y7, Y7
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	MOVQ           832(CX), SI
+	VMOVDQU        X4, (SI)(BX*1)
+	MOVQ           840(CX), SI
+	VEXTRACTI128   $0x01, Y4, (SI)(BX*1)
+	MOVQ           848(CX), SI
+	VMOVDQU        X5, (SI)(BX*1)
+	MOVQ           856(CX), SI
+	VEXTRACTI128   $0x01, Y5, (SI)(BX*1)
+	MOVQ           864(CX), SI
+	VMOVDQU        X6, (SI)(BX*1)
+	MOVQ           872(CX), SI
+	VEXTRACTI128   $0x01, Y6, (SI)(BX*1)
+	MOVQ           880(CX), SI
+	VMOVDQU        X7, (SI)(BX*1)
+	MOVQ           888(CX), SI
+	VEXTRACTI128   $0x01, Y7, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r14loop
+	JMP            done
+
+r12:
+r12loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	MOVQ           576(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           584(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y4, Y4
+	MOVQ           592(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           600(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y5, Y5
+	MOVQ           608(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           616(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y6, Y6
+	MOVQ           624(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           632(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y7, Y7
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	MOVQ           832(CX), SI
+	VMOVDQU        X4, (SI)(BX*1)
+	MOVQ           840(CX), SI
+	VEXTRACTI128   $0x01, Y4, (SI)(BX*1)
+	MOVQ           848(CX), SI
+	VMOVDQU        X5, (SI)(BX*1)
+	MOVQ           856(CX), SI
+	VEXTRACTI128   $0x01, Y5, (SI)(BX*1)
+	MOVQ           864(CX), SI
+	VMOVDQU        X6, (SI)(BX*1)
+	MOVQ           872(CX), SI
+	VEXTRACTI128   $0x01, Y6, (SI)(BX*1)
+	MOVQ           880(CX), SI
+	VMOVDQU        X7, (SI)(BX*1)
+	MOVQ           888(CX), SI
+	VEXTRACTI128   $0x01, Y7, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r12loop
+	JMP            done
+
+r10:
+r10loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	MOVQ           576(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           584(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y4, Y4
+	MOVQ           592(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           600(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y5, Y5
+	MOVQ           608(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           616(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y6, Y6
+	MOVQ           624(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           632(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y7, Y7
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	MOVQ           832(CX), SI
+	VMOVDQU        X4, (SI)(BX*1)
+	MOVQ           840(CX), SI
+	VEXTRACTI128   $0x01, Y4, (SI)(BX*1)
+	MOVQ           848(CX), SI
+	VMOVDQU        X5, (SI)(BX*1)
+	MOVQ           856(CX), SI
+	VEXTRACTI128   $0x01, Y5, (SI)(BX*1)
+	MOVQ           864(CX), SI
+	VMOVDQU        X6, (SI)(BX*1)
+	MOVQ           872(CX), SI
+	VEXTRACTI128   $0x01, Y6, (SI)(BX*1)
+	MOVQ           880(CX), SI
+	VMOVDQU        X7, (SI)(BX*1)
+	MOVQ           888(CX), SI
+	VEXTRACTI128   $0x01, Y7, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r10loop
+
+done:
+	VMOVDQU Y0, (CX)
+	VMOVDQU Y1, 32(CX)
+	VMOVDQU Y2, 64(CX)
+	VMOVDQU Y3, 96(CX)
+	VMOVDQU Y4, 128(CX)
+	VMOVDQU Y5, 160(CX)
+	VMOVDQU Y6, 192(CX)
+	VMOVDQU Y7, 224(CX)
+	VZEROALL
+	RET
+
+// func cbcEncryptVAES256x20(keys *byte, lanes *byte, blocks int, rounds int)
+// Requires: AVX, AVX2, VAES
+TEXT ·cbcEncryptVAES256x20(SB), NOSPLIT, $0-32
+	MOVQ    keys+0(FP), AX
+	MOVQ    lanes+8(FP), CX
+	MOVQ    blocks+16(FP), DX
+	XORQ    BX, BX
+	VMOVDQU (CX), Y0
+	VMOVDQU 32(CX), Y1
+	VMOVDQU 64(CX), Y2
+	VMOVDQU 96(CX), Y3
+	VMOVDQU 128(CX), Y4
+	VMOVDQU 160(CX), Y5
+	VMOVDQU 192(CX), Y6
+	VMOVDQU 224(CX), Y7
+	VMOVDQU 256(CX), Y8
+	VMOVDQU 288(CX), Y9
+	MOVQ    rounds+24(FP), SI
+	CMPQ    SI, $0x0c
+	JLT     r10
+	JEQ     r12
+
+r14loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	MOVQ           576(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           584(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y4, Y4
+	MOVQ           592(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           600(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y5, Y5
+	MOVQ           608(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           616(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y6, Y6
+	MOVQ           624(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           632(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y7, Y7
+	MOVQ           640(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           648(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y8, Y8
+	MOVQ           656(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           664(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y9, Y9
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VPXOR          Y15, Y8, Y8
+	VPXOR          Y15, Y9, Y9
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	MOVQ           832(CX), SI
+	VMOVDQU        X4, (SI)(BX*1)
+	MOVQ           840(CX), SI
+	VEXTRACTI128   $0x01, Y4, (SI)(BX*1)
+	MOVQ           848(CX), SI
+	VMOVDQU        X5, (SI)(BX*1)
+	MOVQ           856(CX), SI
+	VEXTRACTI128   $0x01, Y5, (SI)(BX*1)
+	MOVQ           864(CX), SI
+	VMOVDQU        X6, (SI)(BX*1)
+	MOVQ           872(CX), SI
+	VEXTRACTI128   $0x01, Y6, (SI)(BX*1)
+	MOVQ           880(CX), SI
+	VMOVDQU        X7, (SI)(BX*1)
+	MOVQ           888(CX), SI
+	VEXTRACTI128   $0x01, Y7, (SI)(BX*1)
+	MOVQ           896(CX), SI
+	VMOVDQU        X8, (SI)(BX*1)
+	MOVQ           904(CX), SI
+	VEXTRACTI128   $0x01, Y8, (SI)(BX*1)
+	MOVQ           912(CX), SI
+	VMOVDQU        X9, (SI)(BX*1)
+	MOVQ           920(CX), SI
+	VEXTRACTI128   $0x01, Y9, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r14loop
+	JMP            done
+
+r12:
+r12loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	MOVQ           576(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           584(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y4, Y4
+	MOVQ           592(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           600(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y5, Y5
+	MOVQ           608(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           616(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y6, Y6
+	MOVQ           624(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           632(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y7, Y7
+	MOVQ           640(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           648(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y8, Y8
+	MOVQ           656(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           664(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y9, Y9
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VPXOR          Y15, Y8, Y8
+	VPXOR          Y15, Y9, Y9
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	MOVQ           832(CX), SI
+	VMOVDQU        X4, (SI)(BX*1)
+	MOVQ           840(CX), SI
+	VEXTRACTI128   $0x01, Y4, (SI)(BX*1)
+	MOVQ           848(CX), SI
+	VMOVDQU        X5, (SI)(BX*1)
+	MOVQ           856(CX), SI
+	VEXTRACTI128   $0x01, Y5, (SI)(BX*1)
+	MOVQ           864(CX), SI
+	VMOVDQU        X6, (SI)(BX*1)
+	MOVQ           872(CX), SI
+	VEXTRACTI128   $0x01, Y6, (SI)(BX*1)
+	MOVQ           880(CX), SI
+	VMOVDQU        X7, (SI)(BX*1)
+	MOVQ           888(CX), SI
+	VEXTRACTI128   $0x01, Y7, (SI)(BX*1)
+	MOVQ           896(CX), SI
+	VMOVDQU        X8, (SI)(BX*1)
+	MOVQ           904(CX), SI
+	VEXTRACTI128   $0x01, Y8, (SI)(BX*1)
+	MOVQ           912(CX), SI
+	VMOVDQU        X9, (SI)(BX*1)
+	MOVQ           920(CX), SI
+	VEXTRACTI128   $0x01, Y9, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r12loop
+	JMP            done
+
+r10:
+r10loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	MOVQ           576(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           584(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y4, Y4
+	MOVQ           592(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           600(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y5, Y5
+	MOVQ           608(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           616(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y6, Y6
+	MOVQ           624(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           632(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y7, Y7
+	MOVQ           640(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           648(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y8, Y8
+	MOVQ           656(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           664(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y9, Y9
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VPXOR          Y15, Y8, Y8
+	VPXOR          Y15, Y9, Y9
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	MOVQ           832(CX), SI
+	VMOVDQU        X4, (SI)(BX*1)
+	MOVQ           840(CX), SI
+	VEXTRACTI128   $0x01, Y4, (SI)(BX*1)
+	MOVQ           848(CX), SI
+	VMOVDQU        X5, (SI)(BX*1)
+	MOVQ           856(CX), SI
+	VEXTRACTI128   $0x01, Y5, (SI)(BX*1)
+	MOVQ           864(CX), SI
+	VMOVDQU        X6, (SI)(BX*1)
+	MOVQ           872(CX), SI
+	VEXTRACTI128   $0x01, Y6, (SI)(BX*1)
+	MOVQ           880(CX), SI
+	VMOVDQU        X7, (SI)(BX*1)
+	MOVQ           888(CX), SI
+	VEXTRACTI128   $0x01, Y7, (SI)(BX*1)
+	MOVQ           896(CX), SI
+	VMOVDQU        X8, (SI)(BX*1)
+	MOVQ           904(CX), SI
+	VEXTRACTI128   $0x01, Y8, (SI)(BX*1)
+	MOVQ           912(CX), SI
+	VMOVDQU        X9, (SI)(BX*1)
+	MOVQ           920(CX), SI
+	VEXTRACTI128   $0x01, Y9, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r10loop
+
+done:
+	VMOVDQU Y0, (CX)
+	VMOVDQU Y1, 32(CX)
+	VMOVDQU Y2, 64(CX)
+	VMOVDQU Y3, 96(CX)
+	VMOVDQU Y4, 128(CX)
+	VMOVDQU Y5, 160(CX)
+	VMOVDQU Y6, 192(CX)
+	VMOVDQU Y7, 224(CX)
+	VMOVDQU Y8, 256(CX)
+	VMOVDQU Y9, 288(CX)
+	VZEROALL
+	RET
+
+// func cbcEncryptVAES256x22(keys *byte, lanes *byte, blocks int, rounds int)
+// Requires: AVX, AVX2, VAES
+TEXT ·cbcEncryptVAES256x22(SB), NOSPLIT, $0-32
+	MOVQ    keys+0(FP), AX
+	MOVQ    lanes+8(FP), CX
+	MOVQ    blocks+16(FP), DX
+	XORQ    BX, BX
+	VMOVDQU (CX), Y0
+	VMOVDQU 32(CX), Y1
+	VMOVDQU 64(CX), Y2
+	VMOVDQU 96(CX), Y3
+	VMOVDQU 128(CX), Y4
+	VMOVDQU 160(CX), Y5
+	VMOVDQU 192(CX), Y6
+	VMOVDQU 224(CX), Y7
+	VMOVDQU 256(CX), Y8
+	VMOVDQU 288(CX), Y9
+	VMOVDQU 320(CX), Y10
+	MOVQ    rounds+24(FP), SI
+	CMPQ    SI, $0x0c
+	JLT     r10
+	JEQ     r12
+
+r14loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	MOVQ           576(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           584(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y4, Y4
+	MOVQ           592(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           600(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y5, Y5
+	MOVQ           608(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           616(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y6, Y6
+	MOVQ           624(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           632(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y7, Y7
+	MOVQ           640(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           648(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y8, Y8
+	MOVQ           656(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           664(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y9, Y9
+	MOVQ           672(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           680(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y10, Y10
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VPXOR          Y15, Y8, Y8
+	VPXOR          Y15, Y9, Y9
+	VPXOR          Y15, Y10, Y10
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VAESENCLAST    Y15, Y10, Y10
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	MOVQ           832(CX), SI
+	VMOVDQU        X4, (SI)(BX*1)
+	MOVQ           840(CX), SI
+	VEXTRACTI128   $0x01, Y4, (SI)(BX*1)
+	MOVQ           848(CX), SI
+	VMOVDQU        X5, (SI)(BX*1)
+	MOVQ           856(CX), SI
+	VEXTRACTI128   $0x01, Y5, (SI)(BX*1)
+	MOVQ           864(CX), SI
+	VMOVDQU        X6, (SI)(BX*1)
+	MOVQ           872(CX), SI
+	VEXTRACTI128   $0x01, Y6, (SI)(BX*1)
+	MOVQ           880(CX), SI
+	VMOVDQU        X7, (SI)(BX*1)
+	MOVQ           888(CX), SI
+	VEXTRACTI128   $0x01, Y7, (SI)(BX*1)
+	MOVQ           896(CX), SI
+	VMOVDQU        X8, (SI)(BX*1)
+	MOVQ           904(CX), SI
+	VEXTRACTI128   $0x01, Y8, (SI)(BX*1)
+	MOVQ           912(CX), SI
+	VMOVDQU        X9, (SI)(BX*1)
+	MOVQ           920(CX), SI
+	VEXTRACTI128   $0x01, Y9, (SI)(BX*1)
+	MOVQ           928(CX), SI
+	VMOVDQU        X10, (SI)(BX*1)
+	MOVQ           936(CX), SI
+	VEXTRACTI128   $0x01, Y10, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r14loop
+	JMP            done
+
+r12:
+r12loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	MOVQ           576(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           584(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y4, Y4
+	MOVQ           592(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           600(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y5, Y5
+	MOVQ           608(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           616(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y6, Y6
+	MOVQ           624(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           632(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y7, Y7
+	MOVQ           640(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           648(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y8, Y8
+	MOVQ           656(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           664(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y9, Y9
+	MOVQ           672(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           680(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y10, Y10
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VPXOR          Y15, Y8, Y8
+	VPXOR          Y15, Y9, Y9
+	VPXOR          Y15, Y10, Y10
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VAESENCLAST    Y15, Y10, Y10
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	MOVQ           832(CX), SI
+	VMOVDQU        X4, (SI)(BX*1)
+	MOVQ           840(CX), SI
+	VEXTRACTI128   $0x01, Y4, (SI)(BX*1)
+	MOVQ           848(CX), SI
+	VMOVDQU        X5, (SI)(BX*1)
+	MOVQ           856(CX), SI
+	VEXTRACTI128   $0x01, Y5, (SI)(BX*1)
+	MOVQ           864(CX), SI
+	VMOVDQU        X6, (SI)(BX*1)
+	MOVQ           872(CX), SI
+	VEXTRACTI128   $0x01, Y6, (SI)(BX*1)
+	MOVQ           880(CX), SI
+	VMOVDQU        X7, (SI)(BX*1)
+	MOVQ           888(CX), SI
+	VEXTRACTI128   $0x01, Y7, (SI)(BX*1)
+	MOVQ           896(CX), SI
+	VMOVDQU        X8, (SI)(BX*1)
+	MOVQ           904(CX), SI
+	VEXTRACTI128   $0x01, Y8, (SI)(BX*1)
+	MOVQ           912(CX), SI
+	VMOVDQU        X9, (SI)(BX*1)
+	MOVQ           920(CX), SI
+	VEXTRACTI128   $0x01, Y9, (SI)(BX*1)
+	MOVQ           928(CX), SI
+	VMOVDQU        X10, (SI)(BX*1)
+	MOVQ           936(CX), SI
+	VEXTRACTI128   $0x01, Y10, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r12loop
+	JMP            done
+
+r10:
+r10loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	MOVQ           576(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           584(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y4, Y4
+	MOVQ           592(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           600(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y5, Y5
+	MOVQ           608(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           616(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y6, Y6
+	MOVQ           624(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           632(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y7, Y7
+	MOVQ           640(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           648(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y8, Y8
+	MOVQ           656(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           664(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y9, Y9
+	MOVQ           672(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           680(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y10, Y10
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VPXOR          Y15, Y8, Y8
+	VPXOR          Y15, Y9, Y9
+	VPXOR          Y15, Y10, Y10
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VAESENCLAST    Y15, Y10, Y10
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	MOVQ           832(CX), SI
+	VMOVDQU        X4, (SI)(BX*1)
+	MOVQ           840(CX), SI
+	VEXTRACTI128   $0x01, Y4, (SI)(BX*1)
+	MOVQ           848(CX), SI
+	VMOVDQU        X5, (SI)(BX*1)
+	MOVQ           856(CX), SI
+	VEXTRACTI128   $0x01, Y5, (SI)(BX*1)
+	MOVQ           864(CX), SI
+	VMOVDQU        X6, (SI)(BX*1)
+	MOVQ           872(CX), SI
+	VEXTRACTI128   $0x01, Y6, (SI)(BX*1)
+	MOVQ           880(CX), SI
+	VMOVDQU        X7, (SI)(BX*1)
+	MOVQ           888(CX), SI
+	VEXTRACTI128   $0x01, Y7, (SI)(BX*1)
+	MOVQ           896(CX), SI
+	VMOVDQU        X8, (SI)(BX*1)
+	MOVQ           904(CX), SI
+	VEXTRACTI128   $0x01, Y8, (SI)(BX*1)
+	MOVQ           912(CX), SI
+	VMOVDQU        X9, (SI)(BX*1)
+	MOVQ           920(CX), SI
+	VEXTRACTI128   $0x01, Y9, (SI)(BX*1)
+	MOVQ           928(CX), SI
+	VMOVDQU        X10, (SI)(BX*1)
+	MOVQ           936(CX), SI
+	VEXTRACTI128   $0x01, Y10, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r10loop
+
+done:
+	VMOVDQU Y0, (CX)
+	VMOVDQU Y1, 32(CX)
+	VMOVDQU Y2, 64(CX)
+	VMOVDQU Y3, 96(CX)
+	VMOVDQU Y4, 128(CX)
+	VMOVDQU Y5, 160(CX)
+	VMOVDQU Y6, 192(CX)
+	VMOVDQU Y7, 224(CX)
+	VMOVDQU Y8, 256(CX)
+	VMOVDQU Y9, 288(CX)
+	VMOVDQU Y10, 320(CX)
+	VZEROALL
+	RET
+
+// func cbcEncryptVAES256x24(keys *byte, lanes *byte, blocks int, rounds int)
+// Requires: AVX, AVX2, VAES
+TEXT ·cbcEncryptVAES256x24(SB), NOSPLIT, $0-32
+	MOVQ    keys+0(FP), AX
+	MOVQ    lanes+8(FP), CX
+	MOVQ    blocks+16(FP), DX
+	XORQ    BX, BX
+	VMOVDQU (CX), Y0
+	VMOVDQU 32(CX), Y1
+	VMOVDQU 64(CX), Y2
+	VMOVDQU 96(CX), Y3
+	VMOVDQU 128(CX), Y4
+	VMOVDQU 160(CX), Y5
+	VMOVDQU 192(CX), Y6
+	VMOVDQU 224(CX), Y7
+	VMOVDQU 256(CX), Y8
+	VMOVDQU 288(CX), Y9
+	VMOVDQU 320(CX), Y10
+	VMOVDQU 352(CX), Y11
+	MOVQ    rounds+24(FP), SI
+	CMPQ    SI, $0x0c
+	JLT     r10
+	JEQ     r12
+
+r14loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	MOVQ           576(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           584(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y4, Y4
+	MOVQ           592(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           600(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y5, Y5
+	MOVQ           608(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           616(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y6, Y6
+	MOVQ           624(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           632(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y7, Y7
+	MOVQ           640(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           648(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y8, Y8
+	MOVQ           656(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           664(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y9, Y9
+	MOVQ           672(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           680(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y10, Y10
+	MOVQ           688(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           696(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y11, Y11
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VPXOR          Y15, Y8, Y8
+	VPXOR          Y15, Y9, Y9
+	VPXOR          Y15, Y10, Y10
+	VPXOR          Y15, Y11, Y11
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VAESENCLAST    Y15, Y10, Y10
+	VAESENCLAST    Y15, Y11, Y11
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	MOVQ           832(CX), SI
+	VMOVDQU        X4, (SI)(BX*1)
+	MOVQ           840(CX), SI
+	VEXTRACTI128   $0x01, Y4, (SI)(BX*1)
+	MOVQ           848(CX), SI
+	VMOVDQU        X5, (SI)(BX*1)
+	MOVQ           856(CX), SI
+	VEXTRACTI128   $0x01, Y5, (SI)(BX*1)
+	MOVQ           864(CX), SI
+	VMOVDQU        X6, (SI)(BX*1)
+	MOVQ           872(CX), SI
+	VEXTRACTI128   $0x01, Y6, (SI)(BX*1)
+	MOVQ           880(CX), SI
+	VMOVDQU        X7, (SI)(BX*1)
+	MOVQ           888(CX), SI
+	VEXTRACTI128   $0x01, Y7, (SI)(BX*1)
+	MOVQ           896(CX), SI
+	VMOVDQU        X8, (SI)(BX*1)
+	MOVQ           904(CX), SI
+	VEXTRACTI128   $0x01, Y8, (SI)(BX*1)
+	MOVQ           912(CX), SI
+	VMOVDQU        X9, (SI)(BX*1)
+	MOVQ           920(CX), SI
+	VEXTRACTI128   $0x01, Y9, (SI)(BX*1)
+	MOVQ           928(CX), SI
+	VMOVDQU        X10, (SI)(BX*1)
+	MOVQ           936(CX), SI
+	VEXTRACTI128   $0x01, Y10, (SI)(BX*1)
+	MOVQ           944(CX), SI
+	VMOVDQU        X11, (SI)(BX*1)
+	MOVQ           952(CX), SI
+	VEXTRACTI128   $0x01, Y11, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r14loop
+	JMP            done
+
+r12:
+r12loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	MOVQ           576(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           584(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y4, Y4
+	MOVQ           592(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           600(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y5, Y5
+	MOVQ           608(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           616(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y6, Y6
+	MOVQ           624(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           632(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y7, Y7
+	MOVQ           640(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           648(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y8, Y8
+	MOVQ           656(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           664(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y9, Y9
+	MOVQ           672(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           680(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y10, Y10
+	MOVQ           688(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           696(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y11, Y11
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VPXOR          Y15, Y8, Y8
+	VPXOR          Y15, Y9, Y9
+	VPXOR          Y15, Y10, Y10
+	VPXOR          Y15, Y11, Y11
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VAESENCLAST    Y15, Y10, Y10
+	VAESENCLAST    Y15, Y11, Y11
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	MOVQ           832(CX), SI
+	VMOVDQU        X4, (SI)(BX*1)
+	MOVQ           840(CX), SI
+	VEXTRACTI128   $0x01, Y4, (SI)(BX*1)
+	MOVQ           848(CX), SI
+	VMOVDQU        X5, (SI)(BX*1)
+	MOVQ           856(CX), SI
+	VEXTRACTI128   $0x01, Y5, (SI)(BX*1)
+	MOVQ           864(CX), SI
+	VMOVDQU        X6, (SI)(BX*1)
+	MOVQ           872(CX), SI
+	VEXTRACTI128   $0x01, Y6, (SI)(BX*1)
+	MOVQ           880(CX), SI
+	VMOVDQU        X7, (SI)(BX*1)
+	MOVQ           888(CX), SI
+	VEXTRACTI128   $0x01, Y7, (SI)(BX*1)
+	MOVQ           896(CX), SI
+	VMOVDQU        X8, (SI)(BX*1)
+	MOVQ           904(CX), SI
+	VEXTRACTI128   $0x01, Y8, (SI)(BX*1)
+	MOVQ           912(CX), SI
+	VMOVDQU        X9, (SI)(BX*1)
+	MOVQ           920(CX), SI
+	VEXTRACTI128   $0x01, Y9, (SI)(BX*1)
+	MOVQ           928(CX), SI
+	VMOVDQU        X10, (SI)(BX*1)
+	MOVQ           936(CX), SI
+	VEXTRACTI128   $0x01, Y10, (SI)(BX*1)
+	MOVQ           944(CX), SI
+	VMOVDQU        X11, (SI)(BX*1)
+	MOVQ           952(CX), SI
+	VEXTRACTI128   $0x01, Y11, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r12loop
+	JMP            done
+
+r10:
+r10loop:
+	MOVQ           512(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           520(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y0, Y0
+	MOVQ           528(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           536(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y1, Y1
+	MOVQ           544(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           552(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y2, Y2
+	MOVQ           560(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           568(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y3, Y3
+	MOVQ           576(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           584(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y4, Y4
+	MOVQ           592(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           600(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y5, Y5
+	MOVQ           608(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           616(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y6, Y6
+	MOVQ           624(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           632(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y7, Y7
+	MOVQ           640(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           648(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y8, Y8
+	MOVQ           656(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           664(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y9, Y9
+	MOVQ           672(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           680(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y10, Y10
+	MOVQ           688(CX), SI
+	VMOVDQU        (SI)(BX*1), X14
+	MOVQ           696(CX), SI
+	VINSERTI128    $0x01, (SI)(BX*1), Y14, Y14
+	VPXOR          Y14, Y11, Y11
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VPXOR          Y15, Y8, Y8
+	VPXOR          Y15, Y9, Y9
+	VPXOR          Y15, Y10, Y10
+	VPXOR          Y15, Y11, Y11
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VAESENCLAST    Y15, Y10, Y10
+	VAESENCLAST    Y15, Y11, Y11
+	MOVQ           768(CX), SI
+	VMOVDQU        X0, (SI)(BX*1)
+	MOVQ           776(CX), SI
+	VEXTRACTI128   $0x01, Y0, (SI)(BX*1)
+	MOVQ           784(CX), SI
+	VMOVDQU        X1, (SI)(BX*1)
+	MOVQ           792(CX), SI
+	VEXTRACTI128   $0x01, Y1, (SI)(BX*1)
+	MOVQ           800(CX), SI
+	VMOVDQU        X2, (SI)(BX*1)
+	MOVQ           808(CX), SI
+	VEXTRACTI128   $0x01, Y2, (SI)(BX*1)
+	MOVQ           816(CX), SI
+	VMOVDQU        X3, (SI)(BX*1)
+	MOVQ           824(CX), SI
+	VEXTRACTI128   $0x01, Y3, (SI)(BX*1)
+	MOVQ           832(CX), SI
+	VMOVDQU        X4, (SI)(BX*1)
+	MOVQ           840(CX), SI
+	VEXTRACTI128   $0x01, Y4, (SI)(BX*1)
+	MOVQ           848(CX), SI
+	VMOVDQU        X5, (SI)(BX*1)
+	MOVQ           856(CX), SI
+	VEXTRACTI128   $0x01, Y5, (SI)(BX*1)
+	MOVQ           864(CX), SI
+	VMOVDQU        X6, (SI)(BX*1)
+	MOVQ           872(CX), SI
+	VEXTRACTI128   $0x01, Y6, (SI)(BX*1)
+	MOVQ           880(CX), SI
+	VMOVDQU        X7, (SI)(BX*1)
+	MOVQ           888(CX), SI
+	VEXTRACTI128   $0x01, Y7, (SI)(BX*1)
+	MOVQ           896(CX), SI
+	VMOVDQU        X8, (SI)(BX*1)
+	MOVQ           904(CX), SI
+	VEXTRACTI128   $0x01, Y8, (SI)(BX*1)
+	MOVQ           912(CX), SI
+	VMOVDQU        X9, (SI)(BX*1)
+	MOVQ           920(CX), SI
+	VEXTRACTI128   $0x01, Y9, (SI)(BX*1)
+	MOVQ           928(CX), SI
+	VMOVDQU        X10, (SI)(BX*1)
+	MOVQ           936(CX), SI
+	VEXTRACTI128   $0x01, Y10, (SI)(BX*1)
+	MOVQ           944(CX), SI
+	VMOVDQU        X11, (SI)(BX*1)
+	MOVQ           952(CX), SI
+	VEXTRACTI128   $0x01, Y11, (SI)(BX*1)
+	ADDQ           $0x10, BX
+	DECQ           DX
+	JNE            r10loop
+
+done:
+	VMOVDQU Y0, (CX)
+	VMOVDQU Y1, 32(CX)
+	VMOVDQU Y2, 64(CX)
+	VMOVDQU Y3, 96(CX)
+	VMOVDQU Y4, 128(CX)
+	VMOVDQU Y5, 160(CX)
+	VMOVDQU Y6, 192(CX)
+	VMOVDQU Y7, 224(CX)
+	VMOVDQU Y8, 256(CX)
+	VMOVDQU Y9, 288(CX)
+	VMOVDQU Y10, 320(CX)
+	VMOVDQU Y11, 352(CX)
+	VZEROALL
+	RET
+
+// func cbcEncryptLinesVAES256x8(keys *byte, lanes *byte, lines int, rounds int)
+// Requires: AVX, AVX2, CMOV, MMX+, VAES
+TEXT ·cbcEncryptLinesVAES256x8(SB), $1088-32
+	MOVQ           keys+0(FP), AX
+	MOVQ           lanes+8(FP), CX
+	MOVQ           lines+16(FP), DX
+	LEAQ           63(SP), BX
+	ANDQ           $-64, BX
+	LEAQ           512(BX), SI
+	XORQ           R8, R8
+	XORQ           DI, DI
+	XORQ           R10, R10
+	MOVQ           DX, R9
+	SHLQ           $0x06, R9
+	SUBQ           $0x40, R9
+	VPXOR          Y0, Y0, Y0
+	VMOVDQU        Y0, (SI)
+	VMOVDQU        Y0, 32(SI)
+	VMOVDQU        Y0, 64(SI)
+	VMOVDQU        Y0, 96(SI)
+	VMOVDQU        Y0, 128(SI)
+	VMOVDQU        Y0, 160(SI)
+	VMOVDQU        Y0, 192(SI)
+	VMOVDQU        Y0, 224(SI)
+	VMOVDQU        Y0, 256(SI)
+	VMOVDQU        Y0, 288(SI)
+	VMOVDQU        Y0, 320(SI)
+	VMOVDQU        Y0, 352(SI)
+	VMOVDQU        Y0, 384(SI)
+	VMOVDQU        Y0, 416(SI)
+	VMOVDQU        Y0, 448(SI)
+	VMOVDQU        Y0, 480(SI)
+	VBROADCASTI128 (AX), Y12
+	VMOVDQU        (CX), Y0
+	MOVQ           512(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, (BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 32(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 64(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 96(BX)
+	MOVQ           520(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 16(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 48(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 80(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 112(BX)
+	VMOVDQU        32(CX), Y1
+	MOVQ           528(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 128(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 160(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 192(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 224(BX)
+	MOVQ           536(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 144(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 176(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 208(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 240(BX)
+	VMOVDQU        64(CX), Y2
+	MOVQ           544(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 256(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 288(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 320(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 352(BX)
+	MOVQ           552(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 272(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 304(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 336(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 368(BX)
+	VMOVDQU        96(CX), Y3
+	MOVQ           560(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 384(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 416(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 448(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 480(BX)
+	MOVQ           568(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 400(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 432(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 464(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 496(BX)
+	MOVQ           rounds+24(FP), R11
+	CMPQ           R11, $0x0c
+	JLT            r10
+	JEQ            r12
+
+r14loop:
+	ADDQ           $0x40, DI
+	CMPQ           DI, R9
+	CMOVQGT        R9, DI
+	VPXOR          (BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	VPXOR          128(BX), Y1, Y1
+	MOVQ           768(CX), R11
+	VPXOR          Y12, Y1, Y1
+	VPXOR          256(BX), Y2, Y2
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          Y12, Y2, Y2
+	VPXOR          384(BX), Y3, Y3
+	VMOVDQU        (SI), X13
+	VPXOR          Y12, Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        64(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        96(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	MOVQ           776(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        16(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        48(SI), X14
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        80(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        112(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           512(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        (R11)(DI*1), X13
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, (SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        X13, 32(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        X13, 64(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 96(SI)
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           520(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 16(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 224(AX), Y15
+	VMOVDQU        X14, 48(SI)
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        X14, 80(SI)
+	VMOVDQU        Y0, (BX)
+	VMOVDQU        Y1, 128(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y2, 256(BX)
+	VMOVDQU        Y3, 384(BX)
+	VMOVDQU        X14, 112(SI)
+	VPXOR          32(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	VPXOR          160(BX), Y1, Y1
+	MOVQ           784(CX), R11
+	VPXOR          Y12, Y1, Y1
+	VPXOR          288(BX), Y2, Y2
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          Y12, Y2, Y2
+	VPXOR          416(BX), Y3, Y3
+	VMOVDQU        128(SI), X13
+	VPXOR          Y12, Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        160(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        192(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        224(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	MOVQ           792(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        144(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        176(SI), X14
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        208(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        240(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           528(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        (R11)(DI*1), X13
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 128(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        X13, 160(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        X13, 192(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 224(SI)
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           536(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 144(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 224(AX), Y15
+	VMOVDQU        X14, 176(SI)
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        X14, 208(SI)
+	VMOVDQU        Y0, 32(BX)
+	VMOVDQU        Y1, 160(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y2, 288(BX)
+	VMOVDQU        Y3, 416(BX)
+	VMOVDQU        X14, 240(SI)
+	VPXOR          64(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	VPXOR          192(BX), Y1, Y1
+	MOVQ           800(CX), R11
+	VPXOR          Y12, Y1, Y1
+	VPXOR          320(BX), Y2, Y2
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          Y12, Y2, Y2
+	VPXOR          448(BX), Y3, Y3
+	VMOVDQU        256(SI), X13
+	VPXOR          Y12, Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        288(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        320(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        352(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	MOVQ           808(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        272(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        304(SI), X14
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        336(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        368(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           544(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        (R11)(DI*1), X13
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 256(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        X13, 288(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        X13, 320(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 352(SI)
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           552(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 272(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 224(AX), Y15
+	VMOVDQU        X14, 304(SI)
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        X14, 336(SI)
+	VMOVDQU        Y0, 64(BX)
+	VMOVDQU        Y1, 192(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y2, 320(BX)
+	VMOVDQU        Y3, 448(BX)
+	VMOVDQU        X14, 368(SI)
+	VPXOR          96(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	VPXOR          224(BX), Y1, Y1
+	MOVQ           816(CX), R11
+	VPXOR          Y12, Y1, Y1
+	VPXOR          352(BX), Y2, Y2
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          Y12, Y2, Y2
+	VPXOR          480(BX), Y3, Y3
+	VMOVDQU        384(SI), X13
+	VPXOR          Y12, Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        416(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        448(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        480(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	MOVQ           824(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        400(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        432(SI), X14
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        464(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        496(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           560(CX), R8
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        (R8)(DI*1), X13
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 384(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        16(R8)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        X13, 416(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        32(R8)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        X13, 448(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        48(R8)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 480(SI)
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           568(CX), R8
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R8)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 400(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        16(R8)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 224(AX), Y15
+	VMOVDQU        X14, 432(SI)
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        32(R8)(DI*1), X14
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        X14, 464(SI)
+	VMOVDQU        Y0, 96(BX)
+	VMOVDQU        Y1, 224(BX)
+	VMOVDQU        48(R8)(DI*1), X14
+	VMOVDQU        Y2, 352(BX)
+	VMOVDQU        Y3, 480(BX)
+	VMOVDQU        X14, 496(SI)
+	MOVQ           R10, R8
+	ADDQ           $0x40, R10
+	XCHGQ          BX, SI
+	DECQ           DX
+	JNE            r14loop
+	JMP            done
+
+r12:
+r12loop:
+	ADDQ           $0x40, DI
+	CMPQ           DI, R9
+	CMOVQGT        R9, DI
+	VPXOR          (BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           768(CX), R11
+	VPXOR          128(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          256(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        (SI), X13
+	VPXOR          384(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        32(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        64(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        96(SI), X13
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           776(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	PREFETCHT1     320(R11)(R8*1)
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        48(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        80(SI), X14
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        112(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           512(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        X13, (SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 32(SI)
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 64(SI)
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 96(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           520(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 16(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X14
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        X14, 48(SI)
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        Y0, (BX)
+	VMOVDQU        X14, 80(SI)
+	VMOVDQU        Y1, 128(BX)
+	VMOVDQU        Y2, 256(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y3, 384(BX)
+	VMOVDQU        X14, 112(SI)
+	VPXOR          32(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           784(CX), R11
+	VPXOR          160(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          288(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        128(SI), X13
+	VPXOR          416(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        160(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        192(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        224(SI), X13
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           792(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	PREFETCHT1     320(R11)(R8*1)
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        144(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        176(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        208(SI), X14
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        240(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           528(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        X13, 128(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 160(SI)
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 192(SI)
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 224(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           536(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 144(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X14
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        X14, 176(SI)
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        Y0, 32(BX)
+	VMOVDQU        X14, 208(SI)
+	VMOVDQU        Y1, 160(BX)
+	VMOVDQU        Y2, 288(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y3, 416(BX)
+	VMOVDQU        X14, 240(SI)
+	VPXOR          64(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           800(CX), R11
+	VPXOR          192(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          320(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        256(SI), X13
+	VPXOR          448(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        288(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        320(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        352(SI), X13
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           808(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	PREFETCHT1     320(R11)(R8*1)
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        272(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        304(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        336(SI), X14
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        368(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           544(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        X13, 256(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 288(SI)
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 320(SI)
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 352(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           552(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 272(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X14
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        X14, 304(SI)
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        Y0, 64(BX)
+	VMOVDQU        X14, 336(SI)
+	VMOVDQU        Y1, 192(BX)
+	VMOVDQU        Y2, 320(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y3, 448(BX)
+	VMOVDQU        X14, 368(SI)
+	VPXOR          96(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           816(CX), R11
+	VPXOR          224(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          352(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        384(SI), X13
+	VPXOR          480(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        416(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        448(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        480(SI), X13
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           824(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	PREFETCHT1     320(R11)(R8*1)
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        400(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        432(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        464(SI), X14
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        496(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           560(CX), R8
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R8)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        X13, 384(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        16(R8)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 416(SI)
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        32(R8)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 448(SI)
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        48(R8)(DI*1), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 480(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           568(CX), R8
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        (R8)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 400(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(R8)(DI*1), X14
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        X14, 432(SI)
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        32(R8)(DI*1), X14
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        Y0, 96(BX)
+	VMOVDQU        X14, 464(SI)
+	VMOVDQU        Y1, 224(BX)
+	VMOVDQU        Y2, 352(BX)
+	VMOVDQU        48(R8)(DI*1), X14
+	VMOVDQU        Y3, 480(BX)
+	VMOVDQU        X14, 496(SI)
+	MOVQ           R10, R8
+	ADDQ           $0x40, R10
+	XCHGQ          BX, SI
+	DECQ           DX
+	JNE            r12loop
+	JMP            done
+
+r10:
+r10loop:
+	ADDQ           $0x40, DI
+	CMPQ           DI, R9
+	CMOVQGT        R9, DI
+	VPXOR          (BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           768(CX), R11
+	VPXOR          128(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          256(BX), Y2, Y2
+	VMOVDQU        (SI), X13
+	VPXOR          Y12, Y2, Y2
+	VPXOR          384(BX), Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          Y12, Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        32(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        64(SI), X13
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        96(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	MOVQ           776(CX), R11
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        16(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, (R11)(R8*1)
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        48(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        80(SI), X14
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        112(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           512(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, (SI)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 32(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), X13
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 64(SI)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 96(SI)
+	VBROADCASTI128 144(AX), Y15
+	MOVQ           520(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 16(SI)
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        X14, 48(SI)
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        Y0, (BX)
+	VMOVDQU        X14, 80(SI)
+	VMOVDQU        Y1, 128(BX)
+	VMOVDQU        Y2, 256(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y3, 384(BX)
+	VMOVDQU        X14, 112(SI)
+	VPXOR          32(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           784(CX), R11
+	VPXOR          160(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          288(BX), Y2, Y2
+	VMOVDQU        128(SI), X13
+	VPXOR          Y12, Y2, Y2
+	VPXOR          416(BX), Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          Y12, Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        160(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        192(SI), X13
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        224(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	MOVQ           792(CX), R11
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        144(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, (R11)(R8*1)
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        176(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        208(SI), X14
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        240(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           528(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 128(SI)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 160(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), X13
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 192(SI)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 224(SI)
+	VBROADCASTI128 144(AX), Y15
+	MOVQ           536(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 144(SI)
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        X14, 176(SI)
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        Y0, 32(BX)
+	VMOVDQU        X14, 208(SI)
+	VMOVDQU        Y1, 160(BX)
+	VMOVDQU        Y2, 288(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y3, 416(BX)
+	VMOVDQU        X14, 240(SI)
+	VPXOR          64(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           800(CX), R11
+	VPXOR          192(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          320(BX), Y2, Y2
+	VMOVDQU        256(SI), X13
+	VPXOR          Y12, Y2, Y2
+	VPXOR          448(BX), Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          Y12, Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        288(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        320(SI), X13
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        352(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	MOVQ           808(CX), R11
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        272(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, (R11)(R8*1)
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        304(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        336(SI), X14
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        368(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           544(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 256(SI)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 288(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), X13
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 320(SI)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 352(SI)
+	VBROADCASTI128 144(AX), Y15
+	MOVQ           552(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 272(SI)
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        X14, 304(SI)
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        Y0, 64(BX)
+	VMOVDQU        X14, 336(SI)
+	VMOVDQU        Y1, 192(BX)
+	VMOVDQU        Y2, 320(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y3, 448(BX)
+	VMOVDQU        X14, 368(SI)
+	VPXOR          96(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           816(CX), R11
+	VPXOR          224(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          352(BX), Y2, Y2
+	VMOVDQU        384(SI), X13
+	VPXOR          Y12, Y2, Y2
+	VPXOR          480(BX), Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          Y12, Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        416(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        448(SI), X13
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        480(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	MOVQ           824(CX), R11
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        400(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, (R11)(R8*1)
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        432(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        464(SI), X14
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        496(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           560(CX), R8
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R8)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 384(SI)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R8)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 416(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R8)(DI*1), X13
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 448(SI)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        48(R8)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 480(SI)
+	VBROADCASTI128 144(AX), Y15
+	MOVQ           568(CX), R8
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R8)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 400(SI)
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        16(R8)(DI*1), X14
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        X14, 432(SI)
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        32(R8)(DI*1), X14
+	VMOVDQU        Y0, 96(BX)
+	VMOVDQU        X14, 464(SI)
+	VMOVDQU        Y1, 224(BX)
+	VMOVDQU        Y2, 352(BX)
+	VMOVDQU        48(R8)(DI*1), X14
+	VMOVDQU        Y3, 480(BX)
+	VMOVDQU        X14, 496(SI)
+	MOVQ           R10, R8
+	ADDQ           $0x40, R10
+	XCHGQ          BX, SI
+	DECQ           DX
+	JNE            r10loop
+
+done:
+	MOVQ       768(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    (SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    32(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    64(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    96(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       776(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    16(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    48(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    80(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    112(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y0, (CX)
+	MOVQ       784(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    128(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    160(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    192(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    224(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       792(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    144(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    176(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    208(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    240(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y1, 32(CX)
+	MOVQ       800(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    256(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    288(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    320(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    352(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       808(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    272(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    304(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    336(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    368(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y2, 64(CX)
+	MOVQ       816(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    384(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    416(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    448(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    480(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       824(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    400(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    432(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    464(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    496(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y3, 96(CX)
+	VPXOR      Y0, Y0, Y0
+	VMOVDQU    Y0, (BX)
+	VMOVDQU    Y0, 32(BX)
+	VMOVDQU    Y0, 64(BX)
+	VMOVDQU    Y0, 96(BX)
+	VMOVDQU    Y0, 128(BX)
+	VMOVDQU    Y0, 160(BX)
+	VMOVDQU    Y0, 192(BX)
+	VMOVDQU    Y0, 224(BX)
+	VMOVDQU    Y0, 256(BX)
+	VMOVDQU    Y0, 288(BX)
+	VMOVDQU    Y0, 320(BX)
+	VMOVDQU    Y0, 352(BX)
+	VMOVDQU    Y0, 384(BX)
+	VMOVDQU    Y0, 416(BX)
+	VMOVDQU    Y0, 448(BX)
+	VMOVDQU    Y0, 480(BX)
+	VZEROALL
+	RET
+
+// func cbcEncryptLinesVAES256x12(keys *byte, lanes *byte, lines int, rounds int)
+// Requires: AVX, AVX2, CMOV, MMX+, VAES
+TEXT ·cbcEncryptLinesVAES256x12(SB), $1600-32
+	MOVQ           keys+0(FP), AX
+	MOVQ           lanes+8(FP), CX
+	MOVQ           lines+16(FP), DX
+	LEAQ           63(SP), BX
+	ANDQ           $-64, BX
+	LEAQ           768(BX), SI
+	XORQ           R8, R8
+	XORQ           DI, DI
+	XORQ           R10, R10
+	MOVQ           DX, R9
+	SHLQ           $0x06, R9
+	SUBQ           $0x40, R9
+	VPXOR          Y0, Y0, Y0
+	VMOVDQU        Y0, (SI)
+	VMOVDQU        Y0, 32(SI)
+	VMOVDQU        Y0, 64(SI)
+	VMOVDQU        Y0, 96(SI)
+	VMOVDQU        Y0, 128(SI)
+	VMOVDQU        Y0, 160(SI)
+	VMOVDQU        Y0, 192(SI)
+	VMOVDQU        Y0, 224(SI)
+	VMOVDQU        Y0, 256(SI)
+	VMOVDQU        Y0, 288(SI)
+	VMOVDQU        Y0, 320(SI)
+	VMOVDQU        Y0, 352(SI)
+	VMOVDQU        Y0, 384(SI)
+	VMOVDQU        Y0, 416(SI)
+	VMOVDQU        Y0, 448(SI)
+	VMOVDQU        Y0, 480(SI)
+	VMOVDQU        Y0, 512(SI)
+	VMOVDQU        Y0, 544(SI)
+	VMOVDQU        Y0, 576(SI)
+	VMOVDQU        Y0, 608(SI)
+	VMOVDQU        Y0, 640(SI)
+	VMOVDQU        Y0, 672(SI)
+	VMOVDQU        Y0, 704(SI)
+	VMOVDQU        Y0, 736(SI)
+	VBROADCASTI128 (AX), Y12
+	VMOVDQU        (CX), Y0
+	MOVQ           512(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, (BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 32(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 64(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 96(BX)
+	MOVQ           520(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 16(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 48(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 80(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 112(BX)
+	VMOVDQU        32(CX), Y1
+	MOVQ           528(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 128(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 160(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 192(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 224(BX)
+	MOVQ           536(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 144(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 176(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 208(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 240(BX)
+	VMOVDQU        64(CX), Y2
+	MOVQ           544(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 256(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 288(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 320(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 352(BX)
+	MOVQ           552(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 272(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 304(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 336(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 368(BX)
+	VMOVDQU        96(CX), Y3
+	MOVQ           560(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 384(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 416(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 448(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 480(BX)
+	MOVQ           568(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 400(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 432(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 464(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 496(BX)
+	VMOVDQU        128(CX), Y4
+	MOVQ           576(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 512(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 544(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 576(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 608(BX)
+	MOVQ           584(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 528(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 560(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 592(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 624(BX)
+	VMOVDQU        160(CX), Y5
+	MOVQ           592(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 640(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 672(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 704(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 736(BX)
+	MOVQ           600(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 656(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 688(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 720(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 752(BX)
+	MOVQ           rounds+24(FP), R11
+	CMPQ           R11, $0x0c
+	JLT            r10
+	JEQ            r12
+
+r14loop:
+	ADDQ           $0x40, DI
+	CMPQ           DI, R9
+	CMOVQGT        R9, DI
+	VPXOR          (BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	VPXOR          128(BX), Y1, Y1
+	MOVQ           768(CX), R11
+	VPXOR          Y12, Y1, Y1
+	VPXOR          256(BX), Y2, Y2
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          Y12, Y2, Y2
+	VPXOR          384(BX), Y3, Y3
+	VMOVDQU        (SI), X13
+	VPXOR          Y12, Y3, Y3
+	VPXOR          512(BX), Y4, Y4
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          Y12, Y4, Y4
+	VPXOR          640(BX), Y5, Y5
+	VMOVDQU        32(SI), X13
+	VPXOR          Y12, Y5, Y5
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        64(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        96(SI), X13
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           776(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        16(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        48(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        80(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        112(SI), X14
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           512(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, (SI)
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 32(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        X13, 64(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 96(SI)
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 128(AX), Y15
+	MOVQ           520(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 16(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        16(R11)(DI*1), X14
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 48(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 80(SI)
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 112(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           784(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	PREFETCHT1     320(R11)(R8*1)
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        128(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        160(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 192(AX), Y15
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        192(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        224(SI), X13
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           792(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 224(AX), Y15
+	VMOVDQU        144(SI), X14
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        176(SI), X14
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VMOVDQU        Y0, (BX)
+	VMOVDQU        Y1, 128(BX)
+	VMOVDQU        208(SI), X14
+	VMOVDQU        Y2, 256(BX)
+	VMOVDQU        Y3, 384(BX)
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VMOVDQU        Y4, 512(BX)
+	VMOVDQU        Y5, 640(BX)
+	VMOVDQU        240(SI), X14
+	VPXOR          32(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	VPXOR          160(BX), Y1, Y1
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VPXOR          Y12, Y1, Y1
+	VPXOR          288(BX), Y2, Y2
+	MOVQ           528(CX), R11
+	VPXOR          Y12, Y2, Y2
+	VPXOR          416(BX), Y3, Y3
+	VMOVDQU        (R11)(DI*1), X13
+	VPXOR          Y12, Y3, Y3
+	VPXOR          544(BX), Y4, Y4
+	VMOVDQU        X13, 128(SI)
+	VPXOR          Y12, Y4, Y4
+	VPXOR          672(BX), Y5, Y5
+	VMOVDQU        16(R11)(DI*1), X13
+	VPXOR          Y12, Y5, Y5
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        X13, 160(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 192(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        48(R11)(DI*1), X13
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 224(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           536(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        X14, 144(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 176(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), X14
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 208(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 240(SI)
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 80(AX), Y15
+	MOVQ           800(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        256(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, (R11)(R8*1)
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        288(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        320(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        352(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 128(AX), Y15
+	MOVQ           808(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        272(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, (R11)(R8*1)
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        304(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        336(SI), X14
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        368(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           544(CX), R11
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 256(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 192(AX), Y15
+	VMOVDQU        X13, 288(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 320(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        48(R11)(DI*1), X13
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 352(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           552(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 224(AX), Y15
+	VMOVDQU        X14, 272(SI)
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        X14, 304(SI)
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        Y0, 32(BX)
+	VMOVDQU        Y1, 160(BX)
+	VMOVDQU        X14, 336(SI)
+	VMOVDQU        Y2, 288(BX)
+	VMOVDQU        Y3, 416(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y4, 544(BX)
+	VMOVDQU        Y5, 672(BX)
+	VMOVDQU        X14, 368(SI)
+	VPXOR          64(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	VPXOR          192(BX), Y1, Y1
+	MOVQ           816(CX), R11
+	VPXOR          Y12, Y1, Y1
+	VPXOR          320(BX), Y2, Y2
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          Y12, Y2, Y2
+	VPXOR          448(BX), Y3, Y3
+	VMOVDQU        384(SI), X13
+	VPXOR          Y12, Y3, Y3
+	VPXOR          576(BX), Y4, Y4
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          Y12, Y4, Y4
+	VPXOR          704(BX), Y5, Y5
+	VMOVDQU        416(SI), X13
+	VPXOR          Y12, Y5, Y5
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        448(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        480(SI), X13
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           824(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        400(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        432(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        464(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        496(SI), X14
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           560(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 384(SI)
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 416(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        X13, 448(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 480(SI)
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 128(AX), Y15
+	MOVQ           568(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 400(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        16(R11)(DI*1), X14
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 432(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 464(SI)
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 496(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           832(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	PREFETCHT1     320(R11)(R8*1)
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        512(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        544(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 192(AX), Y15
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        576(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        608(SI), X13
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           840(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 224(AX), Y15
+	VMOVDQU        528(SI), X14
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        560(SI), X14
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VMOVDQU        Y0, 64(BX)
+	VMOVDQU        Y1, 192(BX)
+	VMOVDQU        592(SI), X14
+	VMOVDQU        Y2, 320(BX)
+	VMOVDQU        Y3, 448(BX)
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VMOVDQU        Y4, 576(BX)
+	VMOVDQU        Y5, 704(BX)
+	VMOVDQU        624(SI), X14
+	VPXOR          96(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	VPXOR          224(BX), Y1, Y1
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VPXOR          Y12, Y1, Y1
+	VPXOR          352(BX), Y2, Y2
+	MOVQ           576(CX), R11
+	VPXOR          Y12, Y2, Y2
+	VPXOR          480(BX), Y3, Y3
+	VMOVDQU        (R11)(DI*1), X13
+	VPXOR          Y12, Y3, Y3
+	VPXOR          608(BX), Y4, Y4
+	VMOVDQU        X13, 512(SI)
+	VPXOR          Y12, Y4, Y4
+	VPXOR          736(BX), Y5, Y5
+	VMOVDQU        16(R11)(DI*1), X13
+	VPXOR          Y12, Y5, Y5
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        X13, 544(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 576(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        48(R11)(DI*1), X13
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 608(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           584(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        X14, 528(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 560(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), X14
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 592(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 624(SI)
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 80(AX), Y15
+	MOVQ           848(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        640(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, (R11)(R8*1)
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        672(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        704(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        736(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 128(AX), Y15
+	MOVQ           856(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        656(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, (R11)(R8*1)
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        688(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        720(SI), X14
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        752(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           592(CX), R8
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        (R8)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 640(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        16(R8)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 192(AX), Y15
+	VMOVDQU        X13, 672(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R8)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 704(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        48(R8)(DI*1), X13
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 736(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           600(CX), R8
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        (R8)(DI*1), X14
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 224(AX), Y15
+	VMOVDQU        X14, 656(SI)
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        16(R8)(DI*1), X14
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        X14, 688(SI)
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        32(R8)(DI*1), X14
+	VMOVDQU        Y0, 96(BX)
+	VMOVDQU        Y1, 224(BX)
+	VMOVDQU        X14, 720(SI)
+	VMOVDQU        Y2, 352(BX)
+	VMOVDQU        Y3, 480(BX)
+	VMOVDQU        48(R8)(DI*1), X14
+	VMOVDQU        Y4, 608(BX)
+	VMOVDQU        Y5, 736(BX)
+	VMOVDQU        X14, 752(SI)
+	MOVQ           R10, R8
+	ADDQ           $0x40, R10
+	XCHGQ          BX, SI
+	DECQ           DX
+	JNE            r14loop
+	JMP            done
+
+r12:
+r12loop:
+	ADDQ           $0x40, DI
+	CMPQ           DI, R9
+	CMOVQGT        R9, DI
+	VPXOR          (BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           768(CX), R11
+	VPXOR          128(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          256(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        (SI), X13
+	VPXOR          384(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          512(BX), Y4, Y4
+	VMOVDQU        32(SI), X13
+	VPXOR          Y12, Y4, Y4
+	VPXOR          640(BX), Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          Y12, Y5, Y5
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        64(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        96(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 32(AX), Y15
+	MOVQ           776(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, (R11)(R8*1)
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        48(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        80(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        112(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           512(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        (R11)(DI*1), X13
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, (SI)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 32(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), X13
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 64(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 96(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           520(CX), R11
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 16(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 48(SI)
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 80(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 112(SI)
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           784(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        128(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        160(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        192(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        224(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           792(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 192(AX), Y15
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        144(SI), X14
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        176(SI), X14
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        Y0, (BX)
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VMOVDQU        Y1, 128(BX)
+	VMOVDQU        Y2, 256(BX)
+	VMOVDQU        208(SI), X14
+	VMOVDQU        Y3, 384(BX)
+	VMOVDQU        Y4, 512(BX)
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VMOVDQU        Y5, 640(BX)
+	VMOVDQU        240(SI), X14
+	VPXOR          32(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VPXOR          160(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	MOVQ           528(CX), R11
+	VPXOR          288(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X13
+	VPXOR          416(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        X13, 128(SI)
+	VPXOR          544(BX), Y4, Y4
+	VMOVDQU        16(R11)(DI*1), X13
+	VPXOR          Y12, Y4, Y4
+	VPXOR          672(BX), Y5, Y5
+	VMOVDQU        X13, 160(SI)
+	VPXOR          Y12, Y5, Y5
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 192(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 224(SI)
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 32(AX), Y15
+	MOVQ           536(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 144(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        16(R11)(DI*1), X14
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        X14, 176(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 208(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        48(R11)(DI*1), X14
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        X14, 240(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           800(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        256(SI), X13
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        288(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        320(SI), X13
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        352(SI), X13
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           808(CX), R11
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        272(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        304(SI), X14
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        336(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        368(SI), X14
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           544(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        X13, 256(SI)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 288(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        X13, 320(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 352(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           552(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 192(AX), Y15
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        X14, 272(SI)
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        X14, 304(SI)
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        Y0, 32(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        Y1, 160(BX)
+	VMOVDQU        Y2, 288(BX)
+	VMOVDQU        X14, 336(SI)
+	VMOVDQU        Y3, 416(BX)
+	VMOVDQU        Y4, 544(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y5, 672(BX)
+	VMOVDQU        X14, 368(SI)
+	VPXOR          64(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           816(CX), R11
+	VPXOR          192(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          320(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        384(SI), X13
+	VPXOR          448(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          576(BX), Y4, Y4
+	VMOVDQU        416(SI), X13
+	VPXOR          Y12, Y4, Y4
+	VPXOR          704(BX), Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          Y12, Y5, Y5
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        448(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        480(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 32(AX), Y15
+	MOVQ           824(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        400(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, (R11)(R8*1)
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        432(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        464(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        496(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           560(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        (R11)(DI*1), X13
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 384(SI)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 416(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), X13
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 448(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 480(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           568(CX), R11
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 400(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 432(SI)
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 464(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 496(SI)
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           832(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        512(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        544(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        576(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        608(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           840(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 192(AX), Y15
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        528(SI), X14
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        560(SI), X14
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        Y0, 64(BX)
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VMOVDQU        Y1, 192(BX)
+	VMOVDQU        Y2, 320(BX)
+	VMOVDQU        592(SI), X14
+	VMOVDQU        Y3, 448(BX)
+	VMOVDQU        Y4, 576(BX)
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VMOVDQU        Y5, 704(BX)
+	VMOVDQU        624(SI), X14
+	VPXOR          96(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VPXOR          224(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	MOVQ           576(CX), R11
+	VPXOR          352(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X13
+	VPXOR          480(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        X13, 512(SI)
+	VPXOR          608(BX), Y4, Y4
+	VMOVDQU        16(R11)(DI*1), X13
+	VPXOR          Y12, Y4, Y4
+	VPXOR          736(BX), Y5, Y5
+	VMOVDQU        X13, 544(SI)
+	VPXOR          Y12, Y5, Y5
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 576(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 608(SI)
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 32(AX), Y15
+	MOVQ           584(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 528(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        16(R11)(DI*1), X14
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        X14, 560(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 592(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        48(R11)(DI*1), X14
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        X14, 624(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           848(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        640(SI), X13
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        672(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        704(SI), X13
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        736(SI), X13
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           856(CX), R11
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        656(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        688(SI), X14
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        720(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        752(SI), X14
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           592(CX), R8
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        (R8)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        X13, 640(SI)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R8)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 672(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        32(R8)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        X13, 704(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        48(R8)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 736(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           600(CX), R8
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 192(AX), Y15
+	VMOVDQU        (R8)(DI*1), X14
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        X14, 656(SI)
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        16(R8)(DI*1), X14
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        X14, 688(SI)
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        Y0, 96(BX)
+	VMOVDQU        32(R8)(DI*1), X14
+	VMOVDQU        Y1, 224(BX)
+	VMOVDQU        Y2, 352(BX)
+	VMOVDQU        X14, 720(SI)
+	VMOVDQU        Y3, 480(BX)
+	VMOVDQU        Y4, 608(BX)
+	VMOVDQU        48(R8)(DI*1), X14
+	VMOVDQU        Y5, 736(BX)
+	VMOVDQU        X14, 752(SI)
+	MOVQ           R10, R8
+	ADDQ           $0x40, R10
+	XCHGQ          BX, SI
+	DECQ           DX
+	JNE            r12loop
+	JMP            done
+
+r10:
+r10loop:
+	ADDQ           $0x40, DI
+	CMPQ           DI, R9
+	CMOVQGT        R9, DI
+	VPXOR          (BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           768(CX), R11
+	VPXOR          128(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          256(BX), Y2, Y2
+	VMOVDQU        (SI), X13
+	VPXOR          Y12, Y2, Y2
+	VPXOR          384(BX), Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        32(SI), X13
+	VPXOR          512(BX), Y4, Y4
+	VPXOR          Y12, Y4, Y4
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          640(BX), Y5, Y5
+	VMOVDQU        64(SI), X13
+	VPXOR          Y12, Y5, Y5
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        96(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	MOVQ           776(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	PREFETCHT1     320(R11)(R8*1)
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        48(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        80(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        112(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           512(CX), R11
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, (SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 32(SI)
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 64(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 96(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           520(CX), R11
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 16(SI)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 48(SI)
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 80(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 112(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           784(CX), R11
+	VBROADCASTI128 128(AX), Y15
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        128(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        160(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        192(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        224(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VBROADCASTI128 160(AX), Y15
+	MOVQ           792(CX), R11
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        144(SI), X14
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        176(SI), X14
+	VMOVDQU        Y0, (BX)
+	VMOVDQU        Y1, 128(BX)
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VMOVDQU        Y2, 256(BX)
+	VMOVDQU        208(SI), X14
+	VMOVDQU        Y3, 384(BX)
+	VMOVDQU        Y4, 512(BX)
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VMOVDQU        Y5, 640(BX)
+	VMOVDQU        240(SI), X14
+	VPXOR          32(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VPXOR          160(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	MOVQ           528(CX), R11
+	VPXOR          288(BX), Y2, Y2
+	VMOVDQU        (R11)(DI*1), X13
+	VPXOR          Y12, Y2, Y2
+	VPXOR          416(BX), Y3, Y3
+	VMOVDQU        X13, 128(SI)
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X13
+	VPXOR          544(BX), Y4, Y4
+	VPXOR          Y12, Y4, Y4
+	VMOVDQU        X13, 160(SI)
+	VPXOR          672(BX), Y5, Y5
+	VMOVDQU        32(R11)(DI*1), X13
+	VPXOR          Y12, Y5, Y5
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        X13, 192(SI)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 224(SI)
+	VAESENC        Y15, Y3, Y3
+	MOVQ           536(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        (R11)(DI*1), X14
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 144(SI)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 176(SI)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        X14, 208(SI)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 240(SI)
+	VAESENC        Y15, Y3, Y3
+	MOVQ           800(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	PREFETCHT1     320(R11)(R8*1)
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        256(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        288(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        320(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        352(SI), X13
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           808(CX), R11
+	VBROADCASTI128 96(AX), Y15
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        272(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        304(SI), X14
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        336(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        368(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VBROADCASTI128 128(AX), Y15
+	MOVQ           544(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 256(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 288(SI)
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 320(SI)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 352(SI)
+	VBROADCASTI128 160(AX), Y15
+	MOVQ           552(CX), R11
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        X14, 272(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        X14, 304(SI)
+	VMOVDQU        Y0, 32(BX)
+	VMOVDQU        Y1, 160(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        Y2, 288(BX)
+	VMOVDQU        X14, 336(SI)
+	VMOVDQU        Y3, 416(BX)
+	VMOVDQU        Y4, 544(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y5, 672(BX)
+	VMOVDQU        X14, 368(SI)
+	VPXOR          64(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           816(CX), R11
+	VPXOR          192(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          320(BX), Y2, Y2
+	VMOVDQU        384(SI), X13
+	VPXOR          Y12, Y2, Y2
+	VPXOR          448(BX), Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        416(SI), X13
+	VPXOR          576(BX), Y4, Y4
+	VPXOR          Y12, Y4, Y4
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          704(BX), Y5, Y5
+	VMOVDQU        448(SI), X13
+	VPXOR          Y12, Y5, Y5
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        480(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	MOVQ           824(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	PREFETCHT1     320(R11)(R8*1)
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        400(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        432(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        464(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        496(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           560(CX), R11
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 384(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 416(SI)
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 448(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 480(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           568(CX), R11
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 400(SI)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 432(SI)
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 464(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 496(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           832(CX), R11
+	VBROADCASTI128 128(AX), Y15
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        512(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        544(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        576(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        608(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VBROADCASTI128 160(AX), Y15
+	MOVQ           840(CX), R11
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        528(SI), X14
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        560(SI), X14
+	VMOVDQU        Y0, 64(BX)
+	VMOVDQU        Y1, 192(BX)
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VMOVDQU        Y2, 320(BX)
+	VMOVDQU        592(SI), X14
+	VMOVDQU        Y3, 448(BX)
+	VMOVDQU        Y4, 576(BX)
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VMOVDQU        Y5, 704(BX)
+	VMOVDQU        624(SI), X14
+	VPXOR          96(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VPXOR          224(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	MOVQ           576(CX), R11
+	VPXOR          352(BX), Y2, Y2
+	VMOVDQU        (R11)(DI*1), X13
+	VPXOR          Y12, Y2, Y2
+	VPXOR          480(BX), Y3, Y3
+	VMOVDQU        X13, 512(SI)
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X13
+	VPXOR          608(BX), Y4, Y4
+	VPXOR          Y12, Y4, Y4
+	VMOVDQU        X13, 544(SI)
+	VPXOR          736(BX), Y5, Y5
+	VMOVDQU        32(R11)(DI*1), X13
+	VPXOR          Y12, Y5, Y5
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        X13, 576(SI)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 608(SI)
+	VAESENC        Y15, Y3, Y3
+	MOVQ           584(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        (R11)(DI*1), X14
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 528(SI)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 560(SI)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        X14, 592(SI)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 624(SI)
+	VAESENC        Y15, Y3, Y3
+	MOVQ           848(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	PREFETCHT1     320(R11)(R8*1)
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        640(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        672(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        704(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        736(SI), X13
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           856(CX), R11
+	VBROADCASTI128 96(AX), Y15
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        656(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        688(SI), X14
+	VAESENC        Y15, Y5, Y5
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        720(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        752(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VBROADCASTI128 128(AX), Y15
+	MOVQ           592(CX), R8
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R8)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 640(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        16(R8)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 672(SI)
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        32(R8)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 704(SI)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        48(R8)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 736(SI)
+	VBROADCASTI128 160(AX), Y15
+	MOVQ           600(CX), R8
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        (R8)(DI*1), X14
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        X14, 656(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        16(R8)(DI*1), X14
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        X14, 688(SI)
+	VMOVDQU        Y0, 96(BX)
+	VMOVDQU        Y1, 224(BX)
+	VMOVDQU        32(R8)(DI*1), X14
+	VMOVDQU        Y2, 352(BX)
+	VMOVDQU        X14, 720(SI)
+	VMOVDQU        Y3, 480(BX)
+	VMOVDQU        Y4, 608(BX)
+	VMOVDQU        48(R8)(DI*1), X14
+	VMOVDQU        Y5, 736(BX)
+	VMOVDQU        X14, 752(SI)
+	MOVQ           R10, R8
+	ADDQ           $0x40, R10
+	XCHGQ          BX, SI
+	DECQ           DX
+	JNE            r10loop
+
+done:
+	MOVQ       768(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    (SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    32(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    64(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    96(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       776(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    16(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    48(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    80(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    112(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y0, (CX)
+	MOVQ       784(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    128(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    160(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    192(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    224(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       792(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    144(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    176(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    208(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    240(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y1, 32(CX)
+	MOVQ       800(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    256(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    288(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    320(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    352(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       808(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    272(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    304(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    336(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    368(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y2, 64(CX)
+	MOVQ       816(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    384(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    416(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    448(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    480(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       824(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    400(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    432(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    464(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    496(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y3, 96(CX)
+	MOVQ       832(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    512(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    544(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    576(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    608(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       840(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    528(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    560(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    592(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    624(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y4, 128(CX)
+	MOVQ       848(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    640(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    672(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    704(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    736(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       856(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    656(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    688(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    720(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    752(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y5, 160(CX)
+	VPXOR      Y0, Y0, Y0
+	VMOVDQU    Y0, (BX)
+	VMOVDQU    Y0, 32(BX)
+	VMOVDQU    Y0, 64(BX)
+	VMOVDQU    Y0, 96(BX)
+	VMOVDQU    Y0, 128(BX)
+	VMOVDQU    Y0, 160(BX)
+	VMOVDQU    Y0, 192(BX)
+	VMOVDQU    Y0, 224(BX)
+	VMOVDQU    Y0, 256(BX)
+	VMOVDQU    Y0, 288(BX)
+	VMOVDQU    Y0, 320(BX)
+	VMOVDQU    Y0, 352(BX)
+	VMOVDQU    Y0, 384(BX)
+	VMOVDQU    Y0, 416(BX)
+	VMOVDQU    Y0, 448(BX)
+	VMOVDQU    Y0, 480(BX)
+	VMOVDQU    Y0, 512(BX)
+	VMOVDQU    Y0, 544(BX)
+	VMOVDQU    Y0, 576(BX)
+	VMOVDQU    Y0, 608(BX)
+	VMOVDQU    Y0, 640(BX)
+	VMOVDQU    Y0, 672(BX)
+	VMOVDQU    Y0, 704(BX)
+	VMOVDQU    Y0, 736(BX)
+	VZEROALL
+	RET
+
+// func cbcEncryptLinesVAES256x16(keys *byte, lanes *byte, lines int, rounds int)
+// Requires: AVX, AVX2, CMOV, MMX+, VAES
+TEXT ·cbcEncryptLinesVAES256x16(SB), $2112-32
+	MOVQ           keys+0(FP), AX
+	MOVQ           lanes+8(FP), CX
+	MOVQ           lines+16(FP), DX
+	LEAQ           63(SP), BX
+	ANDQ           $-64, BX
+	LEAQ           1024(BX), SI
+	XORQ           R8, R8
+	XORQ           DI, DI
+	XORQ           R10, R10
+	MOVQ           DX, R9
+	SHLQ           $0x06, R9
+	SUBQ           $0x40, R9
+	VPXOR          Y0, Y0, Y0
+	VMOVDQU        Y0, (SI)
+	VMOVDQU        Y0, 32(SI)
+	VMOVDQU        Y0, 64(SI)
+	VMOVDQU        Y0, 96(SI)
+	VMOVDQU        Y0, 128(SI)
+	VMOVDQU        Y0, 160(SI)
+	VMOVDQU        Y0, 192(SI)
+	VMOVDQU        Y0, 224(SI)
+	VMOVDQU        Y0, 256(SI)
+	VMOVDQU        Y0, 288(SI)
+	VMOVDQU        Y0, 320(SI)
+	VMOVDQU        Y0, 352(SI)
+	VMOVDQU        Y0, 384(SI)
+	VMOVDQU        Y0, 416(SI)
+	VMOVDQU        Y0, 448(SI)
+	VMOVDQU        Y0, 480(SI)
+	VMOVDQU        Y0, 512(SI)
+	VMOVDQU        Y0, 544(SI)
+	VMOVDQU        Y0, 576(SI)
+	VMOVDQU        Y0, 608(SI)
+	VMOVDQU        Y0, 640(SI)
+	VMOVDQU        Y0, 672(SI)
+	VMOVDQU        Y0, 704(SI)
+	VMOVDQU        Y0, 736(SI)
+	VMOVDQU        Y0, 768(SI)
+	VMOVDQU        Y0, 800(SI)
+	VMOVDQU        Y0, 832(SI)
+	VMOVDQU        Y0, 864(SI)
+	VMOVDQU        Y0, 896(SI)
+	VMOVDQU        Y0, 928(SI)
+	VMOVDQU        Y0, 960(SI)
+	VMOVDQU        Y0, 992(SI)
+	VBROADCASTI128 (AX), Y12
+	VMOVDQU        (CX), Y0
+	MOVQ           512(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, (BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 32(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 64(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 96(BX)
+	MOVQ           520(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 16(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 48(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 80(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 112(BX)
+	VMOVDQU        32(CX), Y1
+	MOVQ           528(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 128(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 160(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 192(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 224(BX)
+	MOVQ           536(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 144(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 176(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 208(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 240(BX)
+	VMOVDQU        64(CX), Y2
+	MOVQ           544(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 256(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 288(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 320(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 352(BX)
+	MOVQ           552(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 272(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 304(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 336(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 368(BX)
+	VMOVDQU        96(CX), Y3
+	MOVQ           560(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 384(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 416(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 448(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 480(BX)
+	MOVQ           568(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 400(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 432(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 464(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 496(BX)
+	VMOVDQU        128(CX), Y4
+	MOVQ           576(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 512(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 544(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 576(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 608(BX)
+	MOVQ           584(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 528(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 560(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 592(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 624(BX)
+	VMOVDQU        160(CX), Y5
+	MOVQ           592(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 640(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 672(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 704(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 736(BX)
+	MOVQ           600(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 656(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 688(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 720(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 752(BX)
+	VMOVDQU        192(CX), Y6
+	MOVQ           608(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 768(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 800(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 832(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 864(BX)
+	MOVQ           616(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 784(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 816(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 848(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 880(BX)
+	VMOVDQU        224(CX), Y7
+	MOVQ           624(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 896(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 928(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 960(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 992(BX)
+	MOVQ           632(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 912(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 944(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 976(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 1008(BX)
+	MOVQ           rounds+24(FP), R11
+	CMPQ           R11, $0x0c
+	JLT            r10
+	JEQ            r12
+
+r14loop:
+	ADDQ           $0x40, DI
+	CMPQ           DI, R9
+	CMOVQGT        R9, DI
+	VPXOR          (BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           768(CX), R11
+	VPXOR          128(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          256(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        (SI), X13
+	VPXOR          384(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          512(BX), Y4, Y4
+	VPXOR          Y12, Y4, Y4
+	VMOVDQU        32(SI), X13
+	VPXOR          640(BX), Y5, Y5
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          768(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        64(SI), X13
+	VPXOR          896(BX), Y7, Y7
+	VPXOR          Y12, Y7, Y7
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        96(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           776(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        16(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        48(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        80(SI), X14
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        112(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           512(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, (SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 32(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        32(R11)(DI*1), X13
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 64(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 96(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           520(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 16(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 48(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        32(R11)(DI*1), X14
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 80(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 112(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           784(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT1     320(R11)(R8*1)
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        128(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        160(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VMOVDQU        192(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        224(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           792(CX), R11
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        144(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        176(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        208(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        240(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           528(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 128(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 208(AX), Y15
+	VMOVDQU        X13, 160(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 192(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 224(SI)
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	MOVQ           536(CX), R11
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        X14, 144(SI)
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        Y0, (BX)
+	VMOVDQU        X14, 176(SI)
+	VMOVDQU        Y1, 128(BX)
+	VMOVDQU        Y2, 256(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        Y3, 384(BX)
+	VMOVDQU        Y4, 512(BX)
+	VMOVDQU        X14, 208(SI)
+	VMOVDQU        Y5, 640(BX)
+	VMOVDQU        Y6, 768(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y7, 896(BX)
+	VMOVDQU        X14, 240(SI)
+	VPXOR          32(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           800(CX), R11
+	VPXOR          160(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          288(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        256(SI), X13
+	VPXOR          416(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          544(BX), Y4, Y4
+	VPXOR          Y12, Y4, Y4
+	VMOVDQU        288(SI), X13
+	VPXOR          672(BX), Y5, Y5
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          800(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        320(SI), X13
+	VPXOR          928(BX), Y7, Y7
+	VPXOR          Y12, Y7, Y7
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        352(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           808(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        272(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        304(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        336(SI), X14
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        368(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           544(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 256(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 288(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        32(R11)(DI*1), X13
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 320(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 352(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           552(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 272(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 304(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        32(R11)(DI*1), X14
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 336(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 368(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           816(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT1     320(R11)(R8*1)
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        384(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        416(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VMOVDQU        448(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        480(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           824(CX), R11
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        400(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        432(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        464(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        496(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           560(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 384(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 208(AX), Y15
+	VMOVDQU        X13, 416(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 448(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 480(SI)
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	MOVQ           568(CX), R11
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        X14, 400(SI)
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        Y0, 32(BX)
+	VMOVDQU        X14, 432(SI)
+	VMOVDQU        Y1, 160(BX)
+	VMOVDQU        Y2, 288(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        Y3, 416(BX)
+	VMOVDQU        Y4, 544(BX)
+	VMOVDQU        X14, 464(SI)
+	VMOVDQU        Y5, 672(BX)
+	VMOVDQU        Y6, 800(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y7, 928(BX)
+	VMOVDQU        X14, 496(SI)
+	VPXOR          64(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           832(CX), R11
+	VPXOR          192(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          320(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        512(SI), X13
+	VPXOR          448(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          576(BX), Y4, Y4
+	VPXOR          Y12, Y4, Y4
+	VMOVDQU        544(SI), X13
+	VPXOR          704(BX), Y5, Y5
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          832(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        576(SI), X13
+	VPXOR          960(BX), Y7, Y7
+	VPXOR          Y12, Y7, Y7
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        608(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           840(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        528(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        560(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        592(SI), X14
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        624(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           576(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 512(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 544(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        32(R11)(DI*1), X13
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 576(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 608(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           584(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 528(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 560(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        32(R11)(DI*1), X14
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 592(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 624(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           848(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT1     320(R11)(R8*1)
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        640(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        672(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VMOVDQU        704(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        736(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           856(CX), R11
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        656(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        688(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        720(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        752(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           592(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 640(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 208(AX), Y15
+	VMOVDQU        X13, 672(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 704(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 736(SI)
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	MOVQ           600(CX), R11
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        X14, 656(SI)
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        Y0, 64(BX)
+	VMOVDQU        X14, 688(SI)
+	VMOVDQU        Y1, 192(BX)
+	VMOVDQU        Y2, 320(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        Y3, 448(BX)
+	VMOVDQU        Y4, 576(BX)
+	VMOVDQU        X14, 720(SI)
+	VMOVDQU        Y5, 704(BX)
+	VMOVDQU        Y6, 832(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y7, 960(BX)
+	VMOVDQU        X14, 752(SI)
+	VPXOR          96(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           864(CX), R11
+	VPXOR          224(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          352(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        768(SI), X13
+	VPXOR          480(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          608(BX), Y4, Y4
+	VPXOR          Y12, Y4, Y4
+	VMOVDQU        800(SI), X13
+	VPXOR          736(BX), Y5, Y5
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          864(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        832(SI), X13
+	VPXOR          992(BX), Y7, Y7
+	VPXOR          Y12, Y7, Y7
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        864(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           872(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        784(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        816(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        848(SI), X14
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        880(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           608(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 768(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 800(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        32(R11)(DI*1), X13
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 832(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 864(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           616(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 784(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 816(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        32(R11)(DI*1), X14
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 848(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 880(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           880(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT1     320(R11)(R8*1)
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        896(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        928(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VMOVDQU        960(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        992(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           888(CX), R11
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        912(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        944(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        976(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        1008(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           624(CX), R8
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R8)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 896(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        16(R8)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 208(AX), Y15
+	VMOVDQU        X13, 928(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R8)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 960(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        48(R8)(DI*1), X13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 992(SI)
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	MOVQ           632(CX), R8
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        (R8)(DI*1), X14
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        X14, 912(SI)
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        16(R8)(DI*1), X14
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        Y0, 96(BX)
+	VMOVDQU        X14, 944(SI)
+	VMOVDQU        Y1, 224(BX)
+	VMOVDQU        Y2, 352(BX)
+	VMOVDQU        32(R8)(DI*1), X14
+	VMOVDQU        Y3, 480(BX)
+	VMOVDQU        Y4, 608(BX)
+	VMOVDQU        X14, 976(SI)
+	VMOVDQU        Y5, 736(BX)
+	VMOVDQU        Y6, 864(BX)
+	VMOVDQU        48(R8)(DI*1), X14
+	VMOVDQU        Y7, 992(BX)
+	VMOVDQU        X14, 1008(SI)
+	MOVQ           R10, R8
+	ADDQ           $0x40, R10
+	XCHGQ          BX, SI
+	DECQ           DX
+	JNE            r14loop
+	JMP            done
+
+r12:
+r12loop:
+	ADDQ           $0x40, DI
+	CMPQ           DI, R9
+	CMOVQGT        R9, DI
+	VPXOR          (BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           768(CX), R11
+	VPXOR          128(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          256(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        (SI), X13
+	VPXOR          384(BX), Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          Y12, Y3, Y3
+	VPXOR          512(BX), Y4, Y4
+	VMOVDQU        32(SI), X13
+	VPXOR          Y12, Y4, Y4
+	VPXOR          640(BX), Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          Y12, Y5, Y5
+	VPXOR          768(BX), Y6, Y6
+	VMOVDQU        64(SI), X13
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VPXOR          896(BX), Y7, Y7
+	VPXOR          Y12, Y7, Y7
+	VMOVDQU        96(SI), X13
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           776(CX), R11
+	VAESENC        Y15, Y3, Y3
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        16(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, (R11)(R8*1)
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        48(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        80(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        112(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           512(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, (SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        X13, 32(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 64(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 96(SI)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	MOVQ           520(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 16(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 48(SI)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        32(R11)(DI*1), X14
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 80(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 112(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           784(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT1     320(R11)(R8*1)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        128(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        160(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        192(SI), X13
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        224(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           792(CX), R11
+	VAESENC        Y15, Y6, Y6
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VMOVDQU        144(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        176(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        208(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        240(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           528(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 128(SI)
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 160(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 192(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        48(R11)(DI*1), X13
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        X13, 224(SI)
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	MOVQ           536(CX), R11
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        X14, 144(SI)
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        Y0, (BX)
+	VMOVDQU        Y1, 128(BX)
+	VMOVDQU        X14, 176(SI)
+	VMOVDQU        Y2, 256(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        Y3, 384(BX)
+	VMOVDQU        Y4, 512(BX)
+	VMOVDQU        X14, 208(SI)
+	VMOVDQU        Y5, 640(BX)
+	VMOVDQU        Y6, 768(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y7, 896(BX)
+	VMOVDQU        X14, 240(SI)
+	VPXOR          32(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           800(CX), R11
+	VPXOR          160(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          288(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        256(SI), X13
+	VPXOR          416(BX), Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          Y12, Y3, Y3
+	VPXOR          544(BX), Y4, Y4
+	VMOVDQU        288(SI), X13
+	VPXOR          Y12, Y4, Y4
+	VPXOR          672(BX), Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          Y12, Y5, Y5
+	VPXOR          800(BX), Y6, Y6
+	VMOVDQU        320(SI), X13
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VPXOR          928(BX), Y7, Y7
+	VPXOR          Y12, Y7, Y7
+	VMOVDQU        352(SI), X13
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           808(CX), R11
+	VAESENC        Y15, Y3, Y3
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        272(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, (R11)(R8*1)
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        304(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        336(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        368(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           544(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 256(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        X13, 288(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 320(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 352(SI)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	MOVQ           552(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 272(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 304(SI)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        32(R11)(DI*1), X14
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 336(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 368(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           816(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT1     320(R11)(R8*1)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        384(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        416(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        448(SI), X13
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        480(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           824(CX), R11
+	VAESENC        Y15, Y6, Y6
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VMOVDQU        400(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        432(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        464(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        496(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           560(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 384(SI)
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 416(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 448(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        48(R11)(DI*1), X13
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        X13, 480(SI)
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	MOVQ           568(CX), R11
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        X14, 400(SI)
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        Y0, 32(BX)
+	VMOVDQU        Y1, 160(BX)
+	VMOVDQU        X14, 432(SI)
+	VMOVDQU        Y2, 288(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        Y3, 416(BX)
+	VMOVDQU        Y4, 544(BX)
+	VMOVDQU        X14, 464(SI)
+	VMOVDQU        Y5, 672(BX)
+	VMOVDQU        Y6, 800(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y7, 928(BX)
+	VMOVDQU        X14, 496(SI)
+	VPXOR          64(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           832(CX), R11
+	VPXOR          192(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          320(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        512(SI), X13
+	VPXOR          448(BX), Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          Y12, Y3, Y3
+	VPXOR          576(BX), Y4, Y4
+	VMOVDQU        544(SI), X13
+	VPXOR          Y12, Y4, Y4
+	VPXOR          704(BX), Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          Y12, Y5, Y5
+	VPXOR          832(BX), Y6, Y6
+	VMOVDQU        576(SI), X13
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VPXOR          960(BX), Y7, Y7
+	VPXOR          Y12, Y7, Y7
+	VMOVDQU        608(SI), X13
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           840(CX), R11
+	VAESENC        Y15, Y3, Y3
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        528(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, (R11)(R8*1)
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        560(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        592(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        624(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           576(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 512(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        X13, 544(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 576(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 608(SI)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	MOVQ           584(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 528(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 560(SI)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        32(R11)(DI*1), X14
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 592(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 624(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           848(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT1     320(R11)(R8*1)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        640(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        672(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        704(SI), X13
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        736(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           856(CX), R11
+	VAESENC        Y15, Y6, Y6
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VMOVDQU        656(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        688(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        720(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        752(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           592(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 640(SI)
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 672(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 704(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        48(R11)(DI*1), X13
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        X13, 736(SI)
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	MOVQ           600(CX), R11
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        X14, 656(SI)
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        Y0, 64(BX)
+	VMOVDQU        Y1, 192(BX)
+	VMOVDQU        X14, 688(SI)
+	VMOVDQU        Y2, 320(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        Y3, 448(BX)
+	VMOVDQU        Y4, 576(BX)
+	VMOVDQU        X14, 720(SI)
+	VMOVDQU        Y5, 704(BX)
+	VMOVDQU        Y6, 832(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y7, 960(BX)
+	VMOVDQU        X14, 752(SI)
+	VPXOR          96(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           864(CX), R11
+	VPXOR          224(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          352(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        768(SI), X13
+	VPXOR          480(BX), Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          Y12, Y3, Y3
+	VPXOR          608(BX), Y4, Y4
+	VMOVDQU        800(SI), X13
+	VPXOR          Y12, Y4, Y4
+	VPXOR          736(BX), Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          Y12, Y5, Y5
+	VPXOR          864(BX), Y6, Y6
+	VMOVDQU        832(SI), X13
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VPXOR          992(BX), Y7, Y7
+	VPXOR          Y12, Y7, Y7
+	VMOVDQU        864(SI), X13
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           872(CX), R11
+	VAESENC        Y15, Y3, Y3
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        784(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, (R11)(R8*1)
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        816(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        848(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        880(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           608(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 768(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        X13, 800(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 832(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 864(SI)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	MOVQ           616(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 784(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 816(SI)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        32(R11)(DI*1), X14
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 848(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 880(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           880(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT1     320(R11)(R8*1)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        896(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        928(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        960(SI), X13
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        992(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           888(CX), R11
+	VAESENC        Y15, Y6, Y6
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VMOVDQU        912(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        944(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        976(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        1008(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           624(CX), R8
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R8)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 896(SI)
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R8)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 928(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        32(R8)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 960(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        48(R8)(DI*1), X13
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        X13, 992(SI)
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	MOVQ           632(CX), R8
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        (R8)(DI*1), X14
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        X14, 912(SI)
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        16(R8)(DI*1), X14
+	VMOVDQU        Y0, 96(BX)
+	VMOVDQU        Y1, 224(BX)
+	VMOVDQU        X14, 944(SI)
+	VMOVDQU        Y2, 352(BX)
+	VMOVDQU        32(R8)(DI*1), X14
+	VMOVDQU        Y3, 480(BX)
+	VMOVDQU        Y4, 608(BX)
+	VMOVDQU        X14, 976(SI)
+	VMOVDQU        Y5, 736(BX)
+	VMOVDQU        Y6, 864(BX)
+	VMOVDQU        48(R8)(DI*1), X14
+	VMOVDQU        Y7, 992(BX)
+	VMOVDQU        X14, 1008(SI)
+	MOVQ           R10, R8
+	ADDQ           $0x40, R10
+	XCHGQ          BX, SI
+	DECQ           DX
+	JNE            r12loop
+	JMP            done
+
+r10:
+r10loop:
+	ADDQ           $0x40, DI
+	CMPQ           DI, R9
+	CMOVQGT        R9, DI
+	VPXOR          (BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           768(CX), R11
+	VPXOR          128(BX), Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          Y12, Y1, Y1
+	VPXOR          256(BX), Y2, Y2
+	VMOVDQU        (SI), X13
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          384(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        32(SI), X13
+	VPXOR          512(BX), Y4, Y4
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          Y12, Y4, Y4
+	VPXOR          640(BX), Y5, Y5
+	VMOVDQU        64(SI), X13
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VPXOR          768(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        96(SI), X13
+	VPXOR          896(BX), Y7, Y7
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VPXOR          Y12, Y7, Y7
+	VBROADCASTI128 16(AX), Y15
+	MOVQ           776(CX), R11
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        16(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        48(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        80(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        112(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           512(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        X13, (SI)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 32(SI)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 64(SI)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        X13, 96(SI)
+	VAESENC        Y15, Y0, Y0
+	MOVQ           520(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 16(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 48(SI)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 80(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 112(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           784(CX), R11
+	VAESENC        Y15, Y6, Y6
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        128(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        160(SI), X13
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        192(SI), X13
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        224(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           792(CX), R11
+	VAESENC        Y15, Y3, Y3
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        144(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        176(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        208(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        240(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	MOVQ           528(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 128(SI)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 160(SI)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        X13, 192(SI)
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        X13, 224(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	MOVQ           536(CX), R11
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        X14, 144(SI)
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        Y0, (BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        Y1, 128(BX)
+	VMOVDQU        X14, 176(SI)
+	VMOVDQU        Y2, 256(BX)
+	VMOVDQU        Y3, 384(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        Y4, 512(BX)
+	VMOVDQU        X14, 208(SI)
+	VMOVDQU        Y5, 640(BX)
+	VMOVDQU        Y6, 768(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y7, 896(BX)
+	VMOVDQU        X14, 240(SI)
+	VPXOR          32(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           800(CX), R11
+	VPXOR          160(BX), Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          Y12, Y1, Y1
+	VPXOR          288(BX), Y2, Y2
+	VMOVDQU        256(SI), X13
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          416(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        288(SI), X13
+	VPXOR          544(BX), Y4, Y4
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          Y12, Y4, Y4
+	VPXOR          672(BX), Y5, Y5
+	VMOVDQU        320(SI), X13
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VPXOR          800(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        352(SI), X13
+	VPXOR          928(BX), Y7, Y7
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VPXOR          Y12, Y7, Y7
+	VBROADCASTI128 16(AX), Y15
+	MOVQ           808(CX), R11
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        272(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        304(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        336(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        368(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           544(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        X13, 256(SI)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 288(SI)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 320(SI)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        X13, 352(SI)
+	VAESENC        Y15, Y0, Y0
+	MOVQ           552(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 272(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 304(SI)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 336(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 368(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           816(CX), R11
+	VAESENC        Y15, Y6, Y6
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        384(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        416(SI), X13
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        448(SI), X13
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        480(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           824(CX), R11
+	VAESENC        Y15, Y3, Y3
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        400(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        432(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        464(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        496(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	MOVQ           560(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 384(SI)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 416(SI)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        X13, 448(SI)
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        X13, 480(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	MOVQ           568(CX), R11
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        X14, 400(SI)
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        Y0, 32(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        Y1, 160(BX)
+	VMOVDQU        X14, 432(SI)
+	VMOVDQU        Y2, 288(BX)
+	VMOVDQU        Y3, 416(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        Y4, 544(BX)
+	VMOVDQU        X14, 464(SI)
+	VMOVDQU        Y5, 672(BX)
+	VMOVDQU        Y6, 800(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y7, 928(BX)
+	VMOVDQU        X14, 496(SI)
+	VPXOR          64(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           832(CX), R11
+	VPXOR          192(BX), Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          Y12, Y1, Y1
+	VPXOR          320(BX), Y2, Y2
+	VMOVDQU        512(SI), X13
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          448(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        544(SI), X13
+	VPXOR          576(BX), Y4, Y4
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          Y12, Y4, Y4
+	VPXOR          704(BX), Y5, Y5
+	VMOVDQU        576(SI), X13
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VPXOR          832(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        608(SI), X13
+	VPXOR          960(BX), Y7, Y7
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VPXOR          Y12, Y7, Y7
+	VBROADCASTI128 16(AX), Y15
+	MOVQ           840(CX), R11
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        528(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        560(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        592(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        624(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           576(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        X13, 512(SI)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 544(SI)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 576(SI)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        X13, 608(SI)
+	VAESENC        Y15, Y0, Y0
+	MOVQ           584(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 528(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 560(SI)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 592(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 624(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           848(CX), R11
+	VAESENC        Y15, Y6, Y6
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        640(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        672(SI), X13
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        704(SI), X13
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        736(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           856(CX), R11
+	VAESENC        Y15, Y3, Y3
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        656(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        688(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        720(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        752(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	MOVQ           592(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 640(SI)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 672(SI)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        X13, 704(SI)
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        X13, 736(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	MOVQ           600(CX), R11
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        X14, 656(SI)
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        Y0, 64(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        Y1, 192(BX)
+	VMOVDQU        X14, 688(SI)
+	VMOVDQU        Y2, 320(BX)
+	VMOVDQU        Y3, 448(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        Y4, 576(BX)
+	VMOVDQU        X14, 720(SI)
+	VMOVDQU        Y5, 704(BX)
+	VMOVDQU        Y6, 832(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y7, 960(BX)
+	VMOVDQU        X14, 752(SI)
+	VPXOR          96(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           864(CX), R11
+	VPXOR          224(BX), Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          Y12, Y1, Y1
+	VPXOR          352(BX), Y2, Y2
+	VMOVDQU        768(SI), X13
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          480(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        800(SI), X13
+	VPXOR          608(BX), Y4, Y4
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          Y12, Y4, Y4
+	VPXOR          736(BX), Y5, Y5
+	VMOVDQU        832(SI), X13
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VPXOR          864(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        864(SI), X13
+	VPXOR          992(BX), Y7, Y7
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VPXOR          Y12, Y7, Y7
+	VBROADCASTI128 16(AX), Y15
+	MOVQ           872(CX), R11
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        784(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        816(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        848(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        880(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           608(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        X13, 768(SI)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 800(SI)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 832(SI)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        X13, 864(SI)
+	VAESENC        Y15, Y0, Y0
+	MOVQ           616(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 784(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 816(SI)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 848(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 880(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           880(CX), R11
+	VAESENC        Y15, Y6, Y6
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        896(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        928(SI), X13
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        960(SI), X13
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        992(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           888(CX), R11
+	VAESENC        Y15, Y3, Y3
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        912(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        944(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        976(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        1008(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	MOVQ           624(CX), R8
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        (R8)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 896(SI)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(R8)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 928(SI)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        32(R8)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        X13, 960(SI)
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        48(R8)(DI*1), X13
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        X13, 992(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	MOVQ           632(CX), R8
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        (R8)(DI*1), X14
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        X14, 912(SI)
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        Y0, 96(BX)
+	VMOVDQU        16(R8)(DI*1), X14
+	VMOVDQU        Y1, 224(BX)
+	VMOVDQU        X14, 944(SI)
+	VMOVDQU        Y2, 352(BX)
+	VMOVDQU        Y3, 480(BX)
+	VMOVDQU        32(R8)(DI*1), X14
+	VMOVDQU        Y4, 608(BX)
+	VMOVDQU        X14, 976(SI)
+	VMOVDQU        Y5, 736(BX)
+	VMOVDQU        Y6, 864(BX)
+	VMOVDQU        48(R8)(DI*1), X14
+	VMOVDQU        Y7, 992(BX)
+	VMOVDQU        X14, 1008(SI)
+	MOVQ           R10, R8
+	ADDQ           $0x40, R10
+	XCHGQ          BX, SI
+	DECQ           DX
+	JNE            r10loop
+
+done:
+	MOVQ       768(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    (SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    32(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    64(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    96(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       776(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    16(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    48(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    80(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    112(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y0, (CX)
+	MOVQ       784(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    128(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    160(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    192(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    224(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       792(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    144(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    176(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    208(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    240(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y1, 32(CX)
+	MOVQ       800(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    256(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    288(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    320(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    352(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       808(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    272(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    304(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    336(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    368(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y2, 64(CX)
+	MOVQ       816(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    384(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    416(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    448(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    480(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       824(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    400(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    432(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    464(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    496(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y3, 96(CX)
+	MOVQ       832(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    512(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    544(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    576(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    608(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       840(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    528(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    560(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    592(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    624(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y4, 128(CX)
+	MOVQ       848(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    640(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    672(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    704(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    736(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       856(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    656(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    688(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    720(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    752(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y5, 160(CX)
+	MOVQ       864(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    768(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    800(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    832(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    864(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       872(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    784(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    816(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    848(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    880(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y6, 192(CX)
+	MOVQ       880(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    896(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    928(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    960(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    992(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       888(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    912(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    944(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    976(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    1008(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y7, 224(CX)
+	VPXOR      Y0, Y0, Y0
+	VMOVDQU    Y0, (BX)
+	VMOVDQU    Y0, 32(BX)
+	VMOVDQU    Y0, 64(BX)
+	VMOVDQU    Y0, 96(BX)
+	VMOVDQU    Y0, 128(BX)
+	VMOVDQU    Y0, 160(BX)
+	VMOVDQU    Y0, 192(BX)
+	VMOVDQU    Y0, 224(BX)
+	VMOVDQU    Y0, 256(BX)
+	VMOVDQU    Y0, 288(BX)
+	VMOVDQU    Y0, 320(BX)
+	VMOVDQU    Y0, 352(BX)
+	VMOVDQU    Y0, 384(BX)
+	VMOVDQU    Y0, 416(BX)
+	VMOVDQU    Y0, 448(BX)
+	VMOVDQU    Y0, 480(BX)
+	VMOVDQU    Y0, 512(BX)
+	VMOVDQU    Y0, 544(BX)
+	VMOVDQU    Y0, 576(BX)
+	VMOVDQU    Y0, 608(BX)
+	VMOVDQU    Y0, 640(BX)
+	VMOVDQU    Y0, 672(BX)
+	VMOVDQU    Y0, 704(BX)
+	VMOVDQU    Y0, 736(BX)
+	VMOVDQU    Y0, 768(BX)
+	VMOVDQU    Y0, 800(BX)
+	VMOVDQU    Y0, 832(BX)
+	VMOVDQU    Y0, 864(BX)
+	VMOVDQU    Y0, 896(BX)
+	VMOVDQU    Y0, 928(BX)
+	VMOVDQU    Y0, 960(BX)
+	VMOVDQU    Y0, 992(BX)
+	VZEROALL
+	RET
+
+// func cbcEncryptLinesVAES256x20(keys *byte, lanes *byte, lines int, rounds int)
+// Requires: AVX, AVX2, CMOV, MMX+, VAES
+TEXT ·cbcEncryptLinesVAES256x20(SB), $2624-32
+	MOVQ           keys+0(FP), AX
+	MOVQ           lanes+8(FP), CX
+	MOVQ           lines+16(FP), DX
+	LEAQ           63(SP), BX
+	ANDQ           $-64, BX
+	LEAQ           1280(BX), SI
+	XORQ           R8, R8
+	XORQ           DI, DI
+	XORQ           R10, R10
+	MOVQ           DX, R9
+	SHLQ           $0x06, R9
+	SUBQ           $0x40, R9
+	VPXOR          Y0, Y0, Y0
+	VMOVDQU        Y0, (SI)
+	VMOVDQU        Y0, 32(SI)
+	VMOVDQU        Y0, 64(SI)
+	VMOVDQU        Y0, 96(SI)
+	VMOVDQU        Y0, 128(SI)
+	VMOVDQU        Y0, 160(SI)
+	VMOVDQU        Y0, 192(SI)
+	VMOVDQU        Y0, 224(SI)
+	VMOVDQU        Y0, 256(SI)
+	VMOVDQU        Y0, 288(SI)
+	VMOVDQU        Y0, 320(SI)
+	VMOVDQU        Y0, 352(SI)
+	VMOVDQU        Y0, 384(SI)
+	VMOVDQU        Y0, 416(SI)
+	VMOVDQU        Y0, 448(SI)
+	VMOVDQU        Y0, 480(SI)
+	VMOVDQU        Y0, 512(SI)
+	VMOVDQU        Y0, 544(SI)
+	VMOVDQU        Y0, 576(SI)
+	VMOVDQU        Y0, 608(SI)
+	VMOVDQU        Y0, 640(SI)
+	VMOVDQU        Y0, 672(SI)
+	VMOVDQU        Y0, 704(SI)
+	VMOVDQU        Y0, 736(SI)
+	VMOVDQU        Y0, 768(SI)
+	VMOVDQU        Y0, 800(SI)
+	VMOVDQU        Y0, 832(SI)
+	VMOVDQU        Y0, 864(SI)
+	VMOVDQU        Y0, 896(SI)
+	VMOVDQU        Y0, 928(SI)
+	VMOVDQU        Y0, 960(SI)
+	VMOVDQU        Y0, 992(SI)
+	VMOVDQU        Y0, 1024(SI)
+	VMOVDQU        Y0, 1056(SI)
+	VMOVDQU        Y0, 1088(SI)
+	VMOVDQU        Y0, 1120(SI)
+	VMOVDQU        Y0, 1152(SI)
+	VMOVDQU        Y0, 1184(SI)
+	VMOVDQU        Y0, 1216(SI)
+	VMOVDQU        Y0, 1248(SI)
+	VBROADCASTI128 (AX), Y12
+	VMOVDQU        (CX), Y0
+	MOVQ           512(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, (BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 32(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 64(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 96(BX)
+	MOVQ           520(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 16(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 48(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 80(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 112(BX)
+	VMOVDQU        32(CX), Y1
+	MOVQ           528(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 128(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 160(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 192(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 224(BX)
+	MOVQ           536(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 144(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 176(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 208(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 240(BX)
+	VMOVDQU        64(CX), Y2
+	MOVQ           544(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 256(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 288(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 320(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 352(BX)
+	MOVQ           552(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 272(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 304(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 336(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 368(BX)
+	VMOVDQU        96(CX), Y3
+	MOVQ           560(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 384(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 416(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 448(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 480(BX)
+	MOVQ           568(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 400(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 432(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 464(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 496(BX)
+	VMOVDQU        128(CX), Y4
+	MOVQ           576(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 512(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 544(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 576(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 608(BX)
+	MOVQ           584(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 528(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 560(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 592(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 624(BX)
+	VMOVDQU        160(CX), Y5
+	MOVQ           592(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 640(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 672(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 704(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 736(BX)
+	MOVQ           600(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 656(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 688(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 720(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 752(BX)
+	VMOVDQU        192(CX), Y6
+	MOVQ           608(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 768(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 800(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 832(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 864(BX)
+	MOVQ           616(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 784(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 816(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 848(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 880(BX)
+	VMOVDQU        224(CX), Y7
+	MOVQ           624(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 896(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 928(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 960(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 992(BX)
+	MOVQ           632(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 912(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 944(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 976(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 1008(BX)
+	VMOVDQU        256(CX), Y8
+	MOVQ           640(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 1024(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 1056(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 1088(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 1120(BX)
+	MOVQ           648(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 1040(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 1072(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 1104(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 1136(BX)
+	VMOVDQU        288(CX), Y9
+	MOVQ           656(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 1152(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 1184(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 1216(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 1248(BX)
+	MOVQ           664(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 1168(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 1200(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 1232(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 1264(BX)
+	MOVQ           rounds+24(FP), R11
+	CMPQ           R11, $0x0c
+	JLT            r10
+	JEQ            r12
+
+r14loop:
+	ADDQ           $0x40, DI
+	CMPQ           DI, R9
+	CMOVQGT        R9, DI
+	VPXOR          (BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           768(CX), R11
+	VPXOR          128(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          256(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        (SI), X13
+	VPXOR          384(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          512(BX), Y4, Y4
+	VPXOR          Y12, Y4, Y4
+	VMOVDQU        32(SI), X13
+	VPXOR          640(BX), Y5, Y5
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          768(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        64(SI), X13
+	VPXOR          896(BX), Y7, Y7
+	VPXOR          Y12, Y7, Y7
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VPXOR          1024(BX), Y8, Y8
+	VPXOR          Y12, Y8, Y8
+	VMOVDQU        96(SI), X13
+	VPXOR          1152(BX), Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           776(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        16(SI), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        48(SI), X14
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        80(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        112(SI), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           512(CX), R11
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, (SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 32(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 64(SI)
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 96(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           520(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 16(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        16(R11)(DI*1), X14
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 48(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 80(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 112(SI)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 96(AX), Y15
+	MOVQ           784(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        128(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        160(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        192(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        224(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           792(CX), R11
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	PREFETCHT1     320(R11)(R8*1)
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        144(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        176(SI), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        208(SI), X14
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 144(AX), Y15
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        240(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           528(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 128(SI)
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 160(SI)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 192(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 224(SI)
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           536(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 144(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 176(SI)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 192(AX), Y15
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 208(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 240(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           800(CX), R11
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	PREFETCHT1     320(R11)(R8*1)
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        256(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        288(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        320(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        352(SI), X13
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	MOVQ           808(CX), R11
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VMOVDQU        272(SI), X14
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        Y0, (BX)
+	VMOVDQU        X14, (R11)(R8*1)
+	VMOVDQU        Y1, 128(BX)
+	VMOVDQU        Y2, 256(BX)
+	VMOVDQU        304(SI), X14
+	VMOVDQU        Y3, 384(BX)
+	VMOVDQU        Y4, 512(BX)
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VMOVDQU        Y5, 640(BX)
+	VMOVDQU        Y6, 768(BX)
+	VMOVDQU        336(SI), X14
+	VMOVDQU        Y7, 896(BX)
+	VMOVDQU        Y8, 1024(BX)
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VMOVDQU        Y9, 1152(BX)
+	VMOVDQU        368(SI), X14
+	VPXOR          32(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VPXOR          160(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	MOVQ           544(CX), R11
+	VPXOR          288(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X13
+	VPXOR          416(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        X13, 256(SI)
+	VPXOR          544(BX), Y4, Y4
+	VPXOR          Y12, Y4, Y4
+	VMOVDQU        16(R11)(DI*1), X13
+	VPXOR          672(BX), Y5, Y5
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        X13, 288(SI)
+	VPXOR          800(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        32(R11)(DI*1), X13
+	VPXOR          928(BX), Y7, Y7
+	VPXOR          Y12, Y7, Y7
+	VMOVDQU        X13, 320(SI)
+	VPXOR          1056(BX), Y8, Y8
+	VPXOR          Y12, Y8, Y8
+	VMOVDQU        48(R11)(DI*1), X13
+	VPXOR          1184(BX), Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VMOVDQU        X13, 352(SI)
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           552(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 272(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 304(SI)
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        32(R11)(DI*1), X14
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 336(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 368(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           816(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        384(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        416(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        448(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        480(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           824(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        400(SI), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, (R11)(R8*1)
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        432(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        464(SI), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        496(SI), X14
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           560(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 384(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 416(SI)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 448(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 480(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           568(CX), R11
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        (R11)(DI*1), X14
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 400(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 432(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 464(SI)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 144(AX), Y15
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 496(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           832(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        512(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, (R11)(R8*1)
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        544(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        576(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        608(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           840(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        528(SI), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        560(SI), X14
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 192(AX), Y15
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        592(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        624(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           576(CX), R11
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 512(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 544(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 576(SI)
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        X13, 608(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	MOVQ           584(CX), R11
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VMOVDQU        X14, 528(SI)
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        Y0, 32(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        Y1, 160(BX)
+	VMOVDQU        Y2, 288(BX)
+	VMOVDQU        X14, 560(SI)
+	VMOVDQU        Y3, 416(BX)
+	VMOVDQU        Y4, 544(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        Y5, 672(BX)
+	VMOVDQU        Y6, 800(BX)
+	VMOVDQU        X14, 592(SI)
+	VMOVDQU        Y7, 928(BX)
+	VMOVDQU        Y8, 1056(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y9, 1184(BX)
+	VMOVDQU        X14, 624(SI)
+	VPXOR          64(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           848(CX), R11
+	VPXOR          192(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          320(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        640(SI), X13
+	VPXOR          448(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          576(BX), Y4, Y4
+	VPXOR          Y12, Y4, Y4
+	VMOVDQU        672(SI), X13
+	VPXOR          704(BX), Y5, Y5
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          832(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        704(SI), X13
+	VPXOR          960(BX), Y7, Y7
+	VPXOR          Y12, Y7, Y7
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VPXOR          1088(BX), Y8, Y8
+	VPXOR          Y12, Y8, Y8
+	VMOVDQU        736(SI), X13
+	VPXOR          1216(BX), Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           856(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        656(SI), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        688(SI), X14
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        720(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        752(SI), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           592(CX), R11
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 640(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 672(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 704(SI)
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 736(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           600(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 656(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        16(R11)(DI*1), X14
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 688(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 720(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 752(SI)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 96(AX), Y15
+	MOVQ           864(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        768(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        800(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        832(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        864(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           872(CX), R11
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	PREFETCHT1     320(R11)(R8*1)
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        784(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        816(SI), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        848(SI), X14
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 144(AX), Y15
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        880(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           608(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 768(SI)
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 800(SI)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 832(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 864(SI)
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           616(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 784(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 816(SI)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 192(AX), Y15
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 848(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 880(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           880(CX), R11
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	PREFETCHT1     320(R11)(R8*1)
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        896(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        928(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        960(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        992(SI), X13
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	MOVQ           888(CX), R11
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VMOVDQU        912(SI), X14
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        Y0, 64(BX)
+	VMOVDQU        X14, (R11)(R8*1)
+	VMOVDQU        Y1, 192(BX)
+	VMOVDQU        Y2, 320(BX)
+	VMOVDQU        944(SI), X14
+	VMOVDQU        Y3, 448(BX)
+	VMOVDQU        Y4, 576(BX)
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VMOVDQU        Y5, 704(BX)
+	VMOVDQU        Y6, 832(BX)
+	VMOVDQU        976(SI), X14
+	VMOVDQU        Y7, 960(BX)
+	VMOVDQU        Y8, 1088(BX)
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VMOVDQU        Y9, 1216(BX)
+	VMOVDQU        1008(SI), X14
+	VPXOR          96(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VPXOR          224(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	MOVQ           624(CX), R11
+	VPXOR          352(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X13
+	VPXOR          480(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        X13, 896(SI)
+	VPXOR          608(BX), Y4, Y4
+	VPXOR          Y12, Y4, Y4
+	VMOVDQU        16(R11)(DI*1), X13
+	VPXOR          736(BX), Y5, Y5
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        X13, 928(SI)
+	VPXOR          864(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        32(R11)(DI*1), X13
+	VPXOR          992(BX), Y7, Y7
+	VPXOR          Y12, Y7, Y7
+	VMOVDQU        X13, 960(SI)
+	VPXOR          1120(BX), Y8, Y8
+	VPXOR          Y12, Y8, Y8
+	VMOVDQU        48(R11)(DI*1), X13
+	VPXOR          1248(BX), Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VMOVDQU        X13, 992(SI)
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           632(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 912(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 944(SI)
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        32(R11)(DI*1), X14
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 976(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 1008(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           896(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        1024(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        1056(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        1088(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        1120(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           904(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        1040(SI), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, (R11)(R8*1)
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        1072(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        1104(SI), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        1136(SI), X14
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           640(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 1024(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 1056(SI)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 1088(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 1120(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           648(CX), R11
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        (R11)(DI*1), X14
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 1040(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 1072(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 1104(SI)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 144(AX), Y15
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 1136(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           912(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        1152(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, (R11)(R8*1)
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        1184(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        1216(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        1248(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           920(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        1168(SI), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        1200(SI), X14
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 192(AX), Y15
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        1232(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        1264(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           656(CX), R8
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        (R8)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 1152(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(R8)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 1184(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        32(R8)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 1216(SI)
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        48(R8)(DI*1), X13
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        X13, 1248(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	MOVQ           664(CX), R8
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        (R8)(DI*1), X14
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VMOVDQU        X14, 1168(SI)
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        Y0, 96(BX)
+	VMOVDQU        16(R8)(DI*1), X14
+	VMOVDQU        Y1, 224(BX)
+	VMOVDQU        Y2, 352(BX)
+	VMOVDQU        X14, 1200(SI)
+	VMOVDQU        Y3, 480(BX)
+	VMOVDQU        Y4, 608(BX)
+	VMOVDQU        32(R8)(DI*1), X14
+	VMOVDQU        Y5, 736(BX)
+	VMOVDQU        Y6, 864(BX)
+	VMOVDQU        X14, 1232(SI)
+	VMOVDQU        Y7, 992(BX)
+	VMOVDQU        Y8, 1120(BX)
+	VMOVDQU        48(R8)(DI*1), X14
+	VMOVDQU        Y9, 1248(BX)
+	VMOVDQU        X14, 1264(SI)
+	MOVQ           R10, R8
+	ADDQ           $0x40, R10
+	XCHGQ          BX, SI
+	DECQ           DX
+	JNE            r14loop
+	JMP            done
+
+r12:
+r12loop:
+	ADDQ           $0x40, DI
+	CMPQ           DI, R9
+	CMOVQGT        R9, DI
+	VPXOR          (BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           768(CX), R11
+	VPXOR          128(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          256(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        (SI), X13
+	VPXOR          384(BX), Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          Y12, Y3, Y3
+	VPXOR          512(BX), Y4, Y4
+	VMOVDQU        32(SI), X13
+	VPXOR          Y12, Y4, Y4
+	VPXOR          640(BX), Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        64(SI), X13
+	VPXOR          768(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VPXOR          896(BX), Y7, Y7
+	VPXOR          Y12, Y7, Y7
+	VMOVDQU        96(SI), X13
+	VPXOR          1024(BX), Y8, Y8
+	VPXOR          Y12, Y8, Y8
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VPXOR          1152(BX), Y9, Y9
+	MOVQ           776(CX), R11
+	VPXOR          Y12, Y9, Y9
+	VBROADCASTI128 16(AX), Y15
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        16(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        48(SI), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        80(SI), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        112(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	MOVQ           512(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, (SI)
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        X13, 32(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 64(SI)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 96(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           520(CX), R11
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        (R11)(DI*1), X14
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 16(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 48(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 80(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        48(R11)(DI*1), X14
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        X14, 112(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           784(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        128(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        160(SI), X13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        192(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        224(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           792(CX), R11
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	PREFETCHT1     320(R11)(R8*1)
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        144(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        176(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        208(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        240(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           528(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 128(SI)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 160(SI)
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 192(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 224(SI)
+	VAESENC        Y15, Y6, Y6
+	MOVQ           536(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        X14, 144(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 176(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 208(SI)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 240(SI)
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           800(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        256(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        288(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 192(AX), Y15
+	VMOVDQU        320(SI), X13
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        352(SI), X13
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	MOVQ           808(CX), R11
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        272(SI), X14
+	VMOVDQU        Y0, (BX)
+	VMOVDQU        Y1, 128(BX)
+	VMOVDQU        X14, (R11)(R8*1)
+	VMOVDQU        Y2, 256(BX)
+	VMOVDQU        Y3, 384(BX)
+	VMOVDQU        304(SI), X14
+	VMOVDQU        Y4, 512(BX)
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VMOVDQU        Y5, 640(BX)
+	VMOVDQU        Y6, 768(BX)
+	VMOVDQU        336(SI), X14
+	VMOVDQU        Y7, 896(BX)
+	VMOVDQU        Y8, 1024(BX)
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VMOVDQU        Y9, 1152(BX)
+	VMOVDQU        368(SI), X14
+	VPXOR          32(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VPXOR          160(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	MOVQ           544(CX), R11
+	VPXOR          288(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X13
+	VPXOR          416(BX), Y3, Y3
+	VMOVDQU        X13, 256(SI)
+	VPXOR          Y12, Y3, Y3
+	VPXOR          544(BX), Y4, Y4
+	VMOVDQU        16(R11)(DI*1), X13
+	VPXOR          Y12, Y4, Y4
+	VPXOR          672(BX), Y5, Y5
+	VMOVDQU        X13, 288(SI)
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), X13
+	VPXOR          800(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        X13, 320(SI)
+	VPXOR          928(BX), Y7, Y7
+	VPXOR          Y12, Y7, Y7
+	VMOVDQU        48(R11)(DI*1), X13
+	VPXOR          1056(BX), Y8, Y8
+	VPXOR          Y12, Y8, Y8
+	VMOVDQU        X13, 352(SI)
+	VPXOR          1184(BX), Y9, Y9
+	MOVQ           552(CX), R11
+	VPXOR          Y12, Y9, Y9
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 272(SI)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 304(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 336(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        48(R11)(DI*1), X14
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 368(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           816(CX), R11
+	VAESENC        Y15, Y3, Y3
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        384(SI), X13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        416(SI), X13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        448(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        480(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           824(CX), R11
+	VAESENC        Y15, Y9, Y9
+	PREFETCHT1     320(R11)(R8*1)
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        400(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        432(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        464(SI), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        496(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           560(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 384(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        X13, 416(SI)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 448(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 480(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           568(CX), R11
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        (R11)(DI*1), X14
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        X14, 400(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 432(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 464(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        X14, 496(SI)
+	VAESENC        Y15, Y0, Y0
+	MOVQ           832(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        512(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        544(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        576(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        608(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	MOVQ           840(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        528(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        560(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        592(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        624(SI), X14
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           576(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 512(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 544(SI)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 192(AX), Y15
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        X13, 576(SI)
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        X13, 608(SI)
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	MOVQ           584(CX), R11
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        X14, 528(SI)
+	VMOVDQU        Y0, 32(BX)
+	VMOVDQU        Y1, 160(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        Y2, 288(BX)
+	VMOVDQU        Y3, 416(BX)
+	VMOVDQU        X14, 560(SI)
+	VMOVDQU        Y4, 544(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        Y5, 672(BX)
+	VMOVDQU        Y6, 800(BX)
+	VMOVDQU        X14, 592(SI)
+	VMOVDQU        Y7, 928(BX)
+	VMOVDQU        Y8, 1056(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y9, 1184(BX)
+	VMOVDQU        X14, 624(SI)
+	VPXOR          64(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           848(CX), R11
+	VPXOR          192(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          320(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        640(SI), X13
+	VPXOR          448(BX), Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          Y12, Y3, Y3
+	VPXOR          576(BX), Y4, Y4
+	VMOVDQU        672(SI), X13
+	VPXOR          Y12, Y4, Y4
+	VPXOR          704(BX), Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        704(SI), X13
+	VPXOR          832(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VPXOR          960(BX), Y7, Y7
+	VPXOR          Y12, Y7, Y7
+	VMOVDQU        736(SI), X13
+	VPXOR          1088(BX), Y8, Y8
+	VPXOR          Y12, Y8, Y8
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VPXOR          1216(BX), Y9, Y9
+	MOVQ           856(CX), R11
+	VPXOR          Y12, Y9, Y9
+	VBROADCASTI128 16(AX), Y15
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        656(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        688(SI), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        720(SI), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        752(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	MOVQ           592(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 640(SI)
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        X13, 672(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 704(SI)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 736(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           600(CX), R11
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        (R11)(DI*1), X14
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 656(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 688(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 720(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        48(R11)(DI*1), X14
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        X14, 752(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           864(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        768(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        800(SI), X13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        832(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        864(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           872(CX), R11
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	PREFETCHT1     320(R11)(R8*1)
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        784(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        816(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        848(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        880(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           608(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 768(SI)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 800(SI)
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 832(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 864(SI)
+	VAESENC        Y15, Y6, Y6
+	MOVQ           616(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        X14, 784(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 816(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 848(SI)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 880(SI)
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           880(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        896(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        928(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 192(AX), Y15
+	VMOVDQU        960(SI), X13
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        992(SI), X13
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	MOVQ           888(CX), R11
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        912(SI), X14
+	VMOVDQU        Y0, 64(BX)
+	VMOVDQU        Y1, 192(BX)
+	VMOVDQU        X14, (R11)(R8*1)
+	VMOVDQU        Y2, 320(BX)
+	VMOVDQU        Y3, 448(BX)
+	VMOVDQU        944(SI), X14
+	VMOVDQU        Y4, 576(BX)
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VMOVDQU        Y5, 704(BX)
+	VMOVDQU        Y6, 832(BX)
+	VMOVDQU        976(SI), X14
+	VMOVDQU        Y7, 960(BX)
+	VMOVDQU        Y8, 1088(BX)
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VMOVDQU        Y9, 1216(BX)
+	VMOVDQU        1008(SI), X14
+	VPXOR          96(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VPXOR          224(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	MOVQ           624(CX), R11
+	VPXOR          352(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X13
+	VPXOR          480(BX), Y3, Y3
+	VMOVDQU        X13, 896(SI)
+	VPXOR          Y12, Y3, Y3
+	VPXOR          608(BX), Y4, Y4
+	VMOVDQU        16(R11)(DI*1), X13
+	VPXOR          Y12, Y4, Y4
+	VPXOR          736(BX), Y5, Y5
+	VMOVDQU        X13, 928(SI)
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), X13
+	VPXOR          864(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        X13, 960(SI)
+	VPXOR          992(BX), Y7, Y7
+	VPXOR          Y12, Y7, Y7
+	VMOVDQU        48(R11)(DI*1), X13
+	VPXOR          1120(BX), Y8, Y8
+	VPXOR          Y12, Y8, Y8
+	VMOVDQU        X13, 992(SI)
+	VPXOR          1248(BX), Y9, Y9
+	MOVQ           632(CX), R11
+	VPXOR          Y12, Y9, Y9
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 912(SI)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 944(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 976(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        48(R11)(DI*1), X14
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 1008(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           896(CX), R11
+	VAESENC        Y15, Y3, Y3
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        1024(SI), X13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        1056(SI), X13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        1088(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        1120(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           904(CX), R11
+	VAESENC        Y15, Y9, Y9
+	PREFETCHT1     320(R11)(R8*1)
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        1040(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        1072(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        1104(SI), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        1136(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           640(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 1024(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        X13, 1056(SI)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 1088(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 1120(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           648(CX), R11
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        (R11)(DI*1), X14
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        X14, 1040(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 1072(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 1104(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        X14, 1136(SI)
+	VAESENC        Y15, Y0, Y0
+	MOVQ           912(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        1152(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        1184(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        1216(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        1248(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	MOVQ           920(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        1168(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        1200(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        1232(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        1264(SI), X14
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           656(CX), R8
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        (R8)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 1152(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        16(R8)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 1184(SI)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 192(AX), Y15
+	VMOVDQU        32(R8)(DI*1), X13
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        X13, 1216(SI)
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        48(R8)(DI*1), X13
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        X13, 1248(SI)
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	MOVQ           664(CX), R8
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VMOVDQU        (R8)(DI*1), X14
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        X14, 1168(SI)
+	VMOVDQU        Y0, 96(BX)
+	VMOVDQU        Y1, 224(BX)
+	VMOVDQU        16(R8)(DI*1), X14
+	VMOVDQU        Y2, 352(BX)
+	VMOVDQU        Y3, 480(BX)
+	VMOVDQU        X14, 1200(SI)
+	VMOVDQU        Y4, 608(BX)
+	VMOVDQU        32(R8)(DI*1), X14
+	VMOVDQU        Y5, 736(BX)
+	VMOVDQU        Y6, 864(BX)
+	VMOVDQU        X14, 1232(SI)
+	VMOVDQU        Y7, 992(BX)
+	VMOVDQU        Y8, 1120(BX)
+	VMOVDQU        48(R8)(DI*1), X14
+	VMOVDQU        Y9, 1248(BX)
+	VMOVDQU        X14, 1264(SI)
+	MOVQ           R10, R8
+	ADDQ           $0x40, R10
+	XCHGQ          BX, SI
+	DECQ           DX
+	JNE            r12loop
+	JMP            done
+
+r10:
+r10loop:
+	ADDQ           $0x40, DI
+	CMPQ           DI, R9
+	CMOVQGT        R9, DI
+	VPXOR          (BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           768(CX), R11
+	VPXOR          128(BX), Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          Y12, Y1, Y1
+	VPXOR          256(BX), Y2, Y2
+	VMOVDQU        (SI), X13
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          384(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        32(SI), X13
+	VPXOR          512(BX), Y4, Y4
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          Y12, Y4, Y4
+	VPXOR          640(BX), Y5, Y5
+	VMOVDQU        64(SI), X13
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VPXOR          768(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        96(SI), X13
+	VPXOR          896(BX), Y7, Y7
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VPXOR          Y12, Y7, Y7
+	VPXOR          1024(BX), Y8, Y8
+	MOVQ           776(CX), R11
+	VPXOR          Y12, Y8, Y8
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          1152(BX), Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VMOVDQU        16(SI), X14
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        48(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        80(SI), X14
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        112(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	MOVQ           512(CX), R11
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, (SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 32(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 64(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        48(R11)(DI*1), X13
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        X13, 96(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           520(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 16(SI)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 48(SI)
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        X14, 80(SI)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 112(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           784(CX), R11
+	VAESENC        Y15, Y4, Y4
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        128(SI), X13
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        160(SI), X13
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        192(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        224(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           792(CX), R11
+	VAESENC        Y15, Y8, Y8
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        144(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        176(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        208(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        240(SI), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VBROADCASTI128 112(AX), Y15
+	MOVQ           528(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 128(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 160(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 192(SI)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 224(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           536(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 144(SI)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 176(SI)
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        32(R11)(DI*1), X14
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 208(SI)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 240(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           800(CX), R11
+	VAESENC        Y15, Y5, Y5
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        256(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        288(SI), X13
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        320(SI), X13
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        352(SI), X13
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	MOVQ           808(CX), R11
+	VAESENCLAST    Y15, Y9, Y9
+	PREFETCHT1     320(R11)(R8*1)
+	VMOVDQU        Y0, (BX)
+	VMOVDQU        Y1, 128(BX)
+	VMOVDQU        272(SI), X14
+	VMOVDQU        Y2, 256(BX)
+	VMOVDQU        X14, (R11)(R8*1)
+	VMOVDQU        Y3, 384(BX)
+	VMOVDQU        Y4, 512(BX)
+	VMOVDQU        304(SI), X14
+	VMOVDQU        Y5, 640(BX)
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VMOVDQU        Y6, 768(BX)
+	VMOVDQU        Y7, 896(BX)
+	VMOVDQU        336(SI), X14
+	VMOVDQU        Y8, 1024(BX)
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VMOVDQU        Y9, 1152(BX)
+	VMOVDQU        368(SI), X14
+	VPXOR          32(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VPXOR          160(BX), Y1, Y1
+	MOVQ           544(CX), R11
+	VPXOR          Y12, Y1, Y1
+	VPXOR          288(BX), Y2, Y2
+	VMOVDQU        (R11)(DI*1), X13
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        X13, 256(SI)
+	VPXOR          416(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X13
+	VPXOR          544(BX), Y4, Y4
+	VMOVDQU        X13, 288(SI)
+	VPXOR          Y12, Y4, Y4
+	VPXOR          672(BX), Y5, Y5
+	VMOVDQU        32(R11)(DI*1), X13
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        X13, 320(SI)
+	VPXOR          800(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        48(R11)(DI*1), X13
+	VPXOR          928(BX), Y7, Y7
+	VMOVDQU        X13, 352(SI)
+	VPXOR          Y12, Y7, Y7
+	VPXOR          1056(BX), Y8, Y8
+	MOVQ           552(CX), R11
+	VPXOR          Y12, Y8, Y8
+	VMOVDQU        (R11)(DI*1), X14
+	VPXOR          1184(BX), Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VMOVDQU        X14, 272(SI)
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 304(SI)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 336(SI)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 368(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           816(CX), R11
+	VAESENC        Y15, Y9, Y9
+	PREFETCHT1     320(R11)(R8*1)
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        384(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        416(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        448(SI), X13
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        480(SI), X13
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           824(CX), R11
+	VAESENC        Y15, Y2, Y2
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        400(SI), X14
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        432(SI), X14
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        464(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        496(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	MOVQ           560(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 384(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        16(R11)(DI*1), X13
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        X13, 416(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 448(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 480(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           568(CX), R11
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        X14, 400(SI)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 432(SI)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 464(SI)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 496(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           832(CX), R11
+	VBROADCASTI128 112(AX), Y15
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        512(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        544(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        576(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        608(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           840(CX), R11
+	VAESENC        Y15, Y3, Y3
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        528(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        560(SI), X14
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        592(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        624(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	MOVQ           576(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 512(SI)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        X13, 544(SI)
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        X13, 576(SI)
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        X13, 608(SI)
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	MOVQ           584(CX), R11
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        Y0, 32(BX)
+	VMOVDQU        Y1, 160(BX)
+	VMOVDQU        X14, 528(SI)
+	VMOVDQU        Y2, 288(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        Y3, 416(BX)
+	VMOVDQU        Y4, 544(BX)
+	VMOVDQU        X14, 560(SI)
+	VMOVDQU        Y5, 672(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        Y6, 800(BX)
+	VMOVDQU        Y7, 928(BX)
+	VMOVDQU        X14, 592(SI)
+	VMOVDQU        Y8, 1056(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y9, 1184(BX)
+	VMOVDQU        X14, 624(SI)
+	VPXOR          64(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           848(CX), R11
+	VPXOR          192(BX), Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          Y12, Y1, Y1
+	VPXOR          320(BX), Y2, Y2
+	VMOVDQU        640(SI), X13
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          448(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        672(SI), X13
+	VPXOR          576(BX), Y4, Y4
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          Y12, Y4, Y4
+	VPXOR          704(BX), Y5, Y5
+	VMOVDQU        704(SI), X13
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VPXOR          832(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        736(SI), X13
+	VPXOR          960(BX), Y7, Y7
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VPXOR          Y12, Y7, Y7
+	VPXOR          1088(BX), Y8, Y8
+	MOVQ           856(CX), R11
+	VPXOR          Y12, Y8, Y8
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          1216(BX), Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VMOVDQU        656(SI), X14
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        688(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        720(SI), X14
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        752(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	MOVQ           592(CX), R11
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 640(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 672(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 704(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        48(R11)(DI*1), X13
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        X13, 736(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           600(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 656(SI)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 688(SI)
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        X14, 720(SI)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 752(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           864(CX), R11
+	VAESENC        Y15, Y4, Y4
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        768(SI), X13
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        800(SI), X13
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        832(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        864(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           872(CX), R11
+	VAESENC        Y15, Y8, Y8
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        784(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        816(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        848(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        880(SI), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VBROADCASTI128 112(AX), Y15
+	MOVQ           608(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 768(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 800(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 832(SI)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 864(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           616(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 784(SI)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 816(SI)
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        32(R11)(DI*1), X14
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 848(SI)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 880(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           880(CX), R11
+	VAESENC        Y15, Y5, Y5
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        896(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        928(SI), X13
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        960(SI), X13
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        992(SI), X13
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	MOVQ           888(CX), R11
+	VAESENCLAST    Y15, Y9, Y9
+	PREFETCHT1     320(R11)(R8*1)
+	VMOVDQU        Y0, 64(BX)
+	VMOVDQU        Y1, 192(BX)
+	VMOVDQU        912(SI), X14
+	VMOVDQU        Y2, 320(BX)
+	VMOVDQU        X14, (R11)(R8*1)
+	VMOVDQU        Y3, 448(BX)
+	VMOVDQU        Y4, 576(BX)
+	VMOVDQU        944(SI), X14
+	VMOVDQU        Y5, 704(BX)
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VMOVDQU        Y6, 832(BX)
+	VMOVDQU        Y7, 960(BX)
+	VMOVDQU        976(SI), X14
+	VMOVDQU        Y8, 1088(BX)
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VMOVDQU        Y9, 1216(BX)
+	VMOVDQU        1008(SI), X14
+	VPXOR          96(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VPXOR          224(BX), Y1, Y1
+	MOVQ           624(CX), R11
+	VPXOR          Y12, Y1, Y1
+	VPXOR          352(BX), Y2, Y2
+	VMOVDQU        (R11)(DI*1), X13
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        X13, 896(SI)
+	VPXOR          480(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X13
+	VPXOR          608(BX), Y4, Y4
+	VMOVDQU        X13, 928(SI)
+	VPXOR          Y12, Y4, Y4
+	VPXOR          736(BX), Y5, Y5
+	VMOVDQU        32(R11)(DI*1), X13
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        X13, 960(SI)
+	VPXOR          864(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        48(R11)(DI*1), X13
+	VPXOR          992(BX), Y7, Y7
+	VMOVDQU        X13, 992(SI)
+	VPXOR          Y12, Y7, Y7
+	VPXOR          1120(BX), Y8, Y8
+	MOVQ           632(CX), R11
+	VPXOR          Y12, Y8, Y8
+	VMOVDQU        (R11)(DI*1), X14
+	VPXOR          1248(BX), Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VMOVDQU        X14, 912(SI)
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 944(SI)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 976(SI)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 1008(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           896(CX), R11
+	VAESENC        Y15, Y9, Y9
+	PREFETCHT1     320(R11)(R8*1)
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        1024(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        1056(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        1088(SI), X13
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        1120(SI), X13
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           904(CX), R11
+	VAESENC        Y15, Y2, Y2
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        1040(SI), X14
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        1072(SI), X14
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        1104(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        1136(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	MOVQ           640(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 1024(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        16(R11)(DI*1), X13
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        X13, 1056(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 1088(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 1120(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           648(CX), R11
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        X14, 1040(SI)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 1072(SI)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 1104(SI)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 1136(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           912(CX), R11
+	VBROADCASTI128 112(AX), Y15
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        1152(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        1184(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        1216(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        1248(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           920(CX), R11
+	VAESENC        Y15, Y3, Y3
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        1168(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        1200(SI), X14
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        1232(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        1264(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	MOVQ           656(CX), R8
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        (R8)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 1152(SI)
+	VAESENC        Y15, Y9, Y9
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        16(R8)(DI*1), X13
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        X13, 1184(SI)
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        32(R8)(DI*1), X13
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        X13, 1216(SI)
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        48(R8)(DI*1), X13
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        X13, 1248(SI)
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	MOVQ           664(CX), R8
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        (R8)(DI*1), X14
+	VMOVDQU        Y0, 96(BX)
+	VMOVDQU        Y1, 224(BX)
+	VMOVDQU        X14, 1168(SI)
+	VMOVDQU        Y2, 352(BX)
+	VMOVDQU        16(R8)(DI*1), X14
+	VMOVDQU        Y3, 480(BX)
+	VMOVDQU        Y4, 608(BX)
+	VMOVDQU        X14, 1200(SI)
+	VMOVDQU        Y5, 736(BX)
+	VMOVDQU        32(R8)(DI*1), X14
+	VMOVDQU        Y6, 864(BX)
+	VMOVDQU        Y7, 992(BX)
+	VMOVDQU        X14, 1232(SI)
+	VMOVDQU        Y8, 1120(BX)
+	VMOVDQU        48(R8)(DI*1), X14
+	VMOVDQU        Y9, 1248(BX)
+	VMOVDQU        X14, 1264(SI)
+	MOVQ           R10, R8
+	ADDQ           $0x40, R10
+	XCHGQ          BX, SI
+	DECQ           DX
+	JNE            r10loop
+
+done:
+	MOVQ       768(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    (SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    32(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    64(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    96(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       776(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    16(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    48(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    80(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    112(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y0, (CX)
+	MOVQ       784(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    128(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    160(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    192(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    224(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       792(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    144(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    176(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    208(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    240(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y1, 32(CX)
+	MOVQ       800(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    256(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    288(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    320(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    352(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       808(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    272(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    304(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    336(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    368(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y2, 64(CX)
+	MOVQ       816(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    384(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    416(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    448(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    480(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       824(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    400(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    432(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    464(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    496(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y3, 96(CX)
+	MOVQ       832(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    512(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    544(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    576(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    608(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       840(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    528(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    560(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    592(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    624(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y4, 128(CX)
+	MOVQ       848(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    640(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    672(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    704(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    736(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       856(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    656(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    688(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    720(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    752(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y5, 160(CX)
+	MOVQ       864(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    768(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    800(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    832(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    864(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       872(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    784(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    816(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    848(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    880(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y6, 192(CX)
+	MOVQ       880(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    896(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    928(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    960(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    992(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       888(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    912(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    944(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    976(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    1008(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y7, 224(CX)
+	MOVQ       896(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    1024(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    1056(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    1088(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    1120(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       904(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    1040(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    1072(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    1104(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    1136(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y8, 256(CX)
+	MOVQ       912(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    1152(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    1184(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    1216(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    1248(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       920(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    1168(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    1200(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    1232(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    1264(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y9, 288(CX)
+	VPXOR      Y0, Y0, Y0
+	VMOVDQU    Y0, (BX)
+	VMOVDQU    Y0, 32(BX)
+	VMOVDQU    Y0, 64(BX)
+	VMOVDQU    Y0, 96(BX)
+	VMOVDQU    Y0, 128(BX)
+	VMOVDQU    Y0, 160(BX)
+	VMOVDQU    Y0, 192(BX)
+	VMOVDQU    Y0, 224(BX)
+	VMOVDQU    Y0, 256(BX)
+	VMOVDQU    Y0, 288(BX)
+	VMOVDQU    Y0, 320(BX)
+	VMOVDQU    Y0, 352(BX)
+	VMOVDQU    Y0, 384(BX)
+	VMOVDQU    Y0, 416(BX)
+	VMOVDQU    Y0, 448(BX)
+	VMOVDQU    Y0, 480(BX)
+	VMOVDQU    Y0, 512(BX)
+	VMOVDQU    Y0, 544(BX)
+	VMOVDQU    Y0, 576(BX)
+	VMOVDQU    Y0, 608(BX)
+	VMOVDQU    Y0, 640(BX)
+	VMOVDQU    Y0, 672(BX)
+	VMOVDQU    Y0, 704(BX)
+	VMOVDQU    Y0, 736(BX)
+	VMOVDQU    Y0, 768(BX)
+	VMOVDQU    Y0, 800(BX)
+	VMOVDQU    Y0, 832(BX)
+	VMOVDQU    Y0, 864(BX)
+	VMOVDQU    Y0, 896(BX)
+	VMOVDQU    Y0, 928(BX)
+	VMOVDQU    Y0, 960(BX)
+	VMOVDQU    Y0, 992(BX)
+	VMOVDQU    Y0, 1024(BX)
+	VMOVDQU    Y0, 1056(BX)
+	VMOVDQU    Y0, 1088(BX)
+	VMOVDQU    Y0, 1120(BX)
+	VMOVDQU    Y0, 1152(BX)
+	VMOVDQU    Y0, 1184(BX)
+	VMOVDQU    Y0, 1216(BX)
+	VMOVDQU    Y0, 1248(BX)
+	VZEROALL
+	RET
+
+// func cbcEncryptLinesVAES256x22(keys *byte, lanes *byte, lines int, rounds int)
+// Requires: AVX, AVX2, CMOV, MMX+, VAES
+TEXT ·cbcEncryptLinesVAES256x22(SB), $2880-32
+	MOVQ           keys+0(FP), AX
+	MOVQ           lanes+8(FP), CX
+	MOVQ           lines+16(FP), DX
+	LEAQ           63(SP), BX
+	ANDQ           $-64, BX
+	LEAQ           1408(BX), SI
+	XORQ           R8, R8
+	XORQ           DI, DI
+	XORQ           R10, R10
+	MOVQ           DX, R9
+	SHLQ           $0x06, R9
+	SUBQ           $0x40, R9
+	VPXOR          Y0, Y0, Y0
+	VMOVDQU        Y0, (SI)
+	VMOVDQU        Y0, 32(SI)
+	VMOVDQU        Y0, 64(SI)
+	VMOVDQU        Y0, 96(SI)
+	VMOVDQU        Y0, 128(SI)
+	VMOVDQU        Y0, 160(SI)
+	VMOVDQU        Y0, 192(SI)
+	VMOVDQU        Y0, 224(SI)
+	VMOVDQU        Y0, 256(SI)
+	VMOVDQU        Y0, 288(SI)
+	VMOVDQU        Y0, 320(SI)
+	VMOVDQU        Y0, 352(SI)
+	VMOVDQU        Y0, 384(SI)
+	VMOVDQU        Y0, 416(SI)
+	VMOVDQU        Y0, 448(SI)
+	VMOVDQU        Y0, 480(SI)
+	VMOVDQU        Y0, 512(SI)
+	VMOVDQU        Y0, 544(SI)
+	VMOVDQU        Y0, 576(SI)
+	VMOVDQU        Y0, 608(SI)
+	VMOVDQU        Y0, 640(SI)
+	VMOVDQU        Y0, 672(SI)
+	VMOVDQU        Y0, 704(SI)
+	VMOVDQU        Y0, 736(SI)
+	VMOVDQU        Y0, 768(SI)
+	VMOVDQU        Y0, 800(SI)
+	VMOVDQU        Y0, 832(SI)
+	VMOVDQU        Y0, 864(SI)
+	VMOVDQU        Y0, 896(SI)
+	VMOVDQU        Y0, 928(SI)
+	VMOVDQU        Y0, 960(SI)
+	VMOVDQU        Y0, 992(SI)
+	VMOVDQU        Y0, 1024(SI)
+	VMOVDQU        Y0, 1056(SI)
+	VMOVDQU        Y0, 1088(SI)
+	VMOVDQU        Y0, 1120(SI)
+	VMOVDQU        Y0, 1152(SI)
+	VMOVDQU        Y0, 1184(SI)
+	VMOVDQU        Y0, 1216(SI)
+	VMOVDQU        Y0, 1248(SI)
+	VMOVDQU        Y0, 1280(SI)
+	VMOVDQU        Y0, 1312(SI)
+	VMOVDQU        Y0, 1344(SI)
+	VMOVDQU        Y0, 1376(SI)
+	VBROADCASTI128 (AX), Y12
+	VMOVDQU        (CX), Y0
+	MOVQ           512(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, (BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 32(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 64(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 96(BX)
+	MOVQ           520(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 16(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 48(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 80(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 112(BX)
+	VMOVDQU        32(CX), Y1
+	MOVQ           528(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 128(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 160(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 192(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 224(BX)
+	MOVQ           536(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 144(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 176(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 208(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 240(BX)
+	VMOVDQU        64(CX), Y2
+	MOVQ           544(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 256(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 288(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 320(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 352(BX)
+	MOVQ           552(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 272(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 304(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 336(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 368(BX)
+	VMOVDQU        96(CX), Y3
+	MOVQ           560(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 384(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 416(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 448(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 480(BX)
+	MOVQ           568(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 400(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 432(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 464(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 496(BX)
+	VMOVDQU        128(CX), Y4
+	MOVQ           576(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 512(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 544(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 576(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 608(BX)
+	MOVQ           584(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 528(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 560(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 592(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 624(BX)
+	VMOVDQU        160(CX), Y5
+	MOVQ           592(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 640(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 672(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 704(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 736(BX)
+	MOVQ           600(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 656(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 688(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 720(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 752(BX)
+	VMOVDQU        192(CX), Y6
+	MOVQ           608(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 768(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 800(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 832(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 864(BX)
+	MOVQ           616(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 784(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 816(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 848(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 880(BX)
+	VMOVDQU        224(CX), Y7
+	MOVQ           624(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 896(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 928(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 960(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 992(BX)
+	MOVQ           632(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 912(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 944(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 976(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 1008(BX)
+	VMOVDQU        256(CX), Y8
+	MOVQ           640(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 1024(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 1056(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 1088(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 1120(BX)
+	MOVQ           648(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 1040(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 1072(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 1104(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 1136(BX)
+	VMOVDQU        288(CX), Y9
+	MOVQ           656(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 1152(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 1184(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 1216(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 1248(BX)
+	MOVQ           664(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 1168(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 1200(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 1232(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 1264(BX)
+	VMOVDQU        320(CX), Y10
+	MOVQ           672(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 1280(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 1312(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 1344(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 1376(BX)
+	MOVQ           680(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 1296(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 1328(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 1360(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 1392(BX)
+	MOVQ           rounds+24(FP), R11
+	CMPQ           R11, $0x0c
+	JLT            r10
+	JEQ            r12
+
+r14loop:
+	ADDQ           $0x40, DI
+	CMPQ           DI, R9
+	CMOVQGT        R9, DI
+	VPXOR          (BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           768(CX), R11
+	VPXOR          128(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          256(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        (SI), X13
+	VPXOR          384(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          512(BX), Y4, Y4
+	VPXOR          Y12, Y4, Y4
+	VMOVDQU        32(SI), X13
+	VPXOR          640(BX), Y5, Y5
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          768(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        64(SI), X13
+	VPXOR          896(BX), Y7, Y7
+	VPXOR          Y12, Y7, Y7
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VPXOR          1024(BX), Y8, Y8
+	VPXOR          Y12, Y8, Y8
+	VMOVDQU        96(SI), X13
+	VPXOR          1152(BX), Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VPXOR          1280(BX), Y10, Y10
+	VPXOR          Y12, Y10, Y10
+	MOVQ           776(CX), R11
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        16(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        48(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        80(SI), X14
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        112(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           512(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, (SI)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 32(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 64(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 96(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           520(CX), R11
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 16(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 48(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X14, 80(SI)
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 112(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           784(CX), R11
+	VAESENC        Y15, Y5, Y5
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        128(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        160(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        192(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        224(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 112(AX), Y15
+	MOVQ           792(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        144(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        176(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        208(SI), X14
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        240(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           528(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, 128(SI)
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 160(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 192(SI)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 224(SI)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 160(AX), Y15
+	MOVQ           536(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 144(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 176(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        X14, 208(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 240(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           800(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        256(SI), X13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, (R11)(R8*1)
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        288(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        320(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        352(SI), X13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           808(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        272(SI), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        304(SI), X14
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 224(AX), Y15
+	VMOVDQU        336(SI), X14
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        368(SI), X14
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	MOVQ           544(CX), R11
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENCLAST    Y15, Y10, Y10
+	VMOVDQU        Y0, (BX)
+	VMOVDQU        X13, 256(SI)
+	VMOVDQU        Y1, 128(BX)
+	VMOVDQU        Y2, 256(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        Y3, 384(BX)
+	VMOVDQU        Y4, 512(BX)
+	VMOVDQU        X13, 288(SI)
+	VMOVDQU        Y5, 640(BX)
+	VMOVDQU        Y6, 768(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        Y7, 896(BX)
+	VMOVDQU        Y8, 1024(BX)
+	VMOVDQU        X13, 320(SI)
+	VMOVDQU        Y9, 1152(BX)
+	VMOVDQU        Y10, 1280(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VPXOR          32(BX), Y0, Y0
+	VMOVDQU        X13, 352(SI)
+	VPXOR          Y12, Y0, Y0
+	VPXOR          160(BX), Y1, Y1
+	MOVQ           552(CX), R11
+	VPXOR          Y12, Y1, Y1
+	VPXOR          288(BX), Y2, Y2
+	VMOVDQU        (R11)(DI*1), X14
+	VPXOR          Y12, Y2, Y2
+	VPXOR          416(BX), Y3, Y3
+	VMOVDQU        X14, 272(SI)
+	VPXOR          Y12, Y3, Y3
+	VPXOR          544(BX), Y4, Y4
+	VMOVDQU        16(R11)(DI*1), X14
+	VPXOR          Y12, Y4, Y4
+	VPXOR          672(BX), Y5, Y5
+	VMOVDQU        X14, 304(SI)
+	VPXOR          Y12, Y5, Y5
+	VPXOR          800(BX), Y6, Y6
+	VMOVDQU        32(R11)(DI*1), X14
+	VPXOR          Y12, Y6, Y6
+	VPXOR          928(BX), Y7, Y7
+	VMOVDQU        X14, 336(SI)
+	VPXOR          Y12, Y7, Y7
+	VPXOR          1056(BX), Y8, Y8
+	VMOVDQU        48(R11)(DI*1), X14
+	VPXOR          Y12, Y8, Y8
+	VPXOR          1184(BX), Y9, Y9
+	VMOVDQU        X14, 368(SI)
+	VPXOR          Y12, Y9, Y9
+	VPXOR          1312(BX), Y10, Y10
+	MOVQ           816(CX), R11
+	VPXOR          Y12, Y10, Y10
+	VBROADCASTI128 16(AX), Y15
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        384(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        416(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        448(SI), X13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        480(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           824(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        400(SI), X14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X14, (R11)(R8*1)
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        432(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        464(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        496(SI), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 64(AX), Y15
+	MOVQ           560(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 384(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 416(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        X13, 448(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 480(SI)
+	VAESENC        Y15, Y4, Y4
+	MOVQ           568(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 400(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        16(R11)(DI*1), X14
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 432(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 464(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 496(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           832(CX), R11
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        512(SI), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        544(SI), X13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        576(SI), X13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        608(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           840(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        528(SI), X14
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 144(AX), Y15
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        560(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        592(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        624(SI), X14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           576(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 512(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 544(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        32(R11)(DI*1), X13
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 576(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 608(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           584(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 528(SI)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 192(AX), Y15
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 560(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 592(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 624(SI)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 208(AX), Y15
+	MOVQ           848(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        640(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        672(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        704(SI), X13
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        736(SI), X13
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	MOVQ           856(CX), R11
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENCLAST    Y15, Y9, Y9
+	VAESENCLAST    Y15, Y10, Y10
+	VMOVDQU        656(SI), X14
+	VMOVDQU        Y0, 32(BX)
+	VMOVDQU        Y1, 160(BX)
+	VMOVDQU        X14, (R11)(R8*1)
+	VMOVDQU        Y2, 288(BX)
+	VMOVDQU        Y3, 416(BX)
+	VMOVDQU        688(SI), X14
+	VMOVDQU        Y4, 544(BX)
+	VMOVDQU        Y5, 672(BX)
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VMOVDQU        Y6, 800(BX)
+	VMOVDQU        Y7, 928(BX)
+	VMOVDQU        720(SI), X14
+	VMOVDQU        Y8, 1056(BX)
+	VMOVDQU        Y9, 1184(BX)
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VMOVDQU        Y10, 1312(BX)
+	VMOVDQU        752(SI), X14
+	VPXOR          64(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VPXOR          192(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	MOVQ           592(CX), R11
+	VPXOR          320(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X13
+	VPXOR          448(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        X13, 640(SI)
+	VPXOR          576(BX), Y4, Y4
+	VPXOR          Y12, Y4, Y4
+	VMOVDQU        16(R11)(DI*1), X13
+	VPXOR          704(BX), Y5, Y5
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        X13, 672(SI)
+	VPXOR          832(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        32(R11)(DI*1), X13
+	VPXOR          960(BX), Y7, Y7
+	VPXOR          Y12, Y7, Y7
+	VMOVDQU        X13, 704(SI)
+	VPXOR          1088(BX), Y8, Y8
+	VPXOR          Y12, Y8, Y8
+	VMOVDQU        48(R11)(DI*1), X13
+	VPXOR          1216(BX), Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VMOVDQU        X13, 736(SI)
+	VPXOR          1344(BX), Y10, Y10
+	VPXOR          Y12, Y10, Y10
+	MOVQ           600(CX), R11
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 656(SI)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 688(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 720(SI)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 752(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           864(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        768(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        800(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        832(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        864(SI), X13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           872(CX), R11
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        784(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        816(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        848(SI), X14
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        880(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	MOVQ           608(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 768(SI)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 800(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 832(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 864(SI)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 112(AX), Y15
+	MOVQ           616(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 784(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 816(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X14, 848(SI)
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 880(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           880(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        896(SI), X13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, (R11)(R8*1)
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        928(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        960(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        992(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 160(AX), Y15
+	MOVQ           888(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        912(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        944(SI), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        976(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        1008(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           624(CX), R11
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, 896(SI)
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 928(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 960(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, 992(SI)
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           632(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 912(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 944(SI)
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 224(AX), Y15
+	VMOVDQU        X14, 976(SI)
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        X14, 1008(SI)
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	MOVQ           896(CX), R11
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        1024(SI), X13
+	VAESENCLAST    Y15, Y10, Y10
+	VMOVDQU        Y0, 64(BX)
+	VMOVDQU        X13, (R11)(R8*1)
+	VMOVDQU        Y1, 192(BX)
+	VMOVDQU        Y2, 320(BX)
+	VMOVDQU        1056(SI), X13
+	VMOVDQU        Y3, 448(BX)
+	VMOVDQU        Y4, 576(BX)
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VMOVDQU        Y5, 704(BX)
+	VMOVDQU        Y6, 832(BX)
+	VMOVDQU        1088(SI), X13
+	VMOVDQU        Y7, 960(BX)
+	VMOVDQU        Y8, 1088(BX)
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VMOVDQU        Y9, 1216(BX)
+	VMOVDQU        Y10, 1344(BX)
+	VMOVDQU        1120(SI), X13
+	VPXOR          96(BX), Y0, Y0
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VPXOR          Y12, Y0, Y0
+	VPXOR          224(BX), Y1, Y1
+	MOVQ           904(CX), R11
+	VPXOR          Y12, Y1, Y1
+	VPXOR          352(BX), Y2, Y2
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          Y12, Y2, Y2
+	VPXOR          480(BX), Y3, Y3
+	VMOVDQU        1040(SI), X14
+	VPXOR          Y12, Y3, Y3
+	VPXOR          608(BX), Y4, Y4
+	VMOVDQU        X14, (R11)(R8*1)
+	VPXOR          Y12, Y4, Y4
+	VPXOR          736(BX), Y5, Y5
+	VMOVDQU        1072(SI), X14
+	VPXOR          Y12, Y5, Y5
+	VPXOR          864(BX), Y6, Y6
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VPXOR          Y12, Y6, Y6
+	VPXOR          992(BX), Y7, Y7
+	VMOVDQU        1104(SI), X14
+	VPXOR          Y12, Y7, Y7
+	VPXOR          1120(BX), Y8, Y8
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VPXOR          Y12, Y8, Y8
+	VPXOR          1248(BX), Y9, Y9
+	VMOVDQU        1136(SI), X14
+	VPXOR          Y12, Y9, Y9
+	VPXOR          1376(BX), Y10, Y10
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VPXOR          Y12, Y10, Y10
+	VBROADCASTI128 16(AX), Y15
+	MOVQ           640(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 1024(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 1056(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, 1088(SI)
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 1120(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           648(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 1040(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        16(R11)(DI*1), X14
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 1072(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 1104(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 1136(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           912(CX), R11
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 64(AX), Y15
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        1152(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        1184(SI), X13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        1216(SI), X13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        1248(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	MOVQ           920(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        1168(SI), X14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X14, (R11)(R8*1)
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        1200(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        1232(SI), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        1264(SI), X14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           656(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 1152(SI)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 1184(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        X13, 1216(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 1248(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           664(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 1168(SI)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 144(AX), Y15
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 1200(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 1232(SI)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 1264(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           928(CX), R11
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        1280(SI), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        1312(SI), X13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        1344(SI), X13
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        1376(SI), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           936(CX), R11
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        1296(SI), X14
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 192(AX), Y15
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        1328(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        1360(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        1392(SI), X14
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 208(AX), Y15
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           672(CX), R8
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        (R8)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 1280(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        16(R8)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 1312(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        32(R8)(DI*1), X13
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        X13, 1344(SI)
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        48(R8)(DI*1), X13
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        X13, 1376(SI)
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	MOVQ           680(CX), R8
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VMOVDQU        (R8)(DI*1), X14
+	VAESENCLAST    Y15, Y9, Y9
+	VAESENCLAST    Y15, Y10, Y10
+	VMOVDQU        X14, 1296(SI)
+	VMOVDQU        Y0, 96(BX)
+	VMOVDQU        Y1, 224(BX)
+	VMOVDQU        16(R8)(DI*1), X14
+	VMOVDQU        Y2, 352(BX)
+	VMOVDQU        Y3, 480(BX)
+	VMOVDQU        X14, 1328(SI)
+	VMOVDQU        Y4, 608(BX)
+	VMOVDQU        Y5, 736(BX)
+	VMOVDQU        32(R8)(DI*1), X14
+	VMOVDQU        Y6, 864(BX)
+	VMOVDQU        Y7, 992(BX)
+	VMOVDQU        X14, 1360(SI)
+	VMOVDQU        Y8, 1120(BX)
+	VMOVDQU        Y9, 1248(BX)
+	VMOVDQU        48(R8)(DI*1), X14
+	VMOVDQU        Y10, 1376(BX)
+	VMOVDQU        X14, 1392(SI)
+	MOVQ           R10, R8
+	ADDQ           $0x40, R10
+	XCHGQ          BX, SI
+	DECQ           DX
+	JNE            r14loop
+	JMP            done
+
+r12:
+r12loop:
+	ADDQ           $0x40, DI
+	CMPQ           DI, R9
+	CMOVQGT        R9, DI
+	VPXOR          (BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           768(CX), R11
+	VPXOR          128(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          256(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        (SI), X13
+	VPXOR          384(BX), Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          Y12, Y3, Y3
+	VPXOR          512(BX), Y4, Y4
+	VMOVDQU        32(SI), X13
+	VPXOR          Y12, Y4, Y4
+	VPXOR          640(BX), Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        64(SI), X13
+	VPXOR          768(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VPXOR          896(BX), Y7, Y7
+	VPXOR          Y12, Y7, Y7
+	VMOVDQU        96(SI), X13
+	VPXOR          1024(BX), Y8, Y8
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VPXOR          Y12, Y8, Y8
+	VPXOR          1152(BX), Y9, Y9
+	MOVQ           776(CX), R11
+	VPXOR          Y12, Y9, Y9
+	VPXOR          1280(BX), Y10, Y10
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          Y12, Y10, Y10
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        16(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        80(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        112(SI), X14
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           512(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, (SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 32(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, 64(SI)
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 96(SI)
+	VAESENC        Y15, Y3, Y3
+	MOVQ           520(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 16(SI)
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X14, 48(SI)
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 80(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 112(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           784(CX), R11
+	VAESENC        Y15, Y8, Y8
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        128(SI), X13
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        160(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        192(SI), X13
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        224(SI), X13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VBROADCASTI128 96(AX), Y15
+	MOVQ           792(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        144(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        176(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        208(SI), X14
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        240(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	MOVQ           528(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 128(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        16(R11)(DI*1), X13
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        X13, 160(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 192(SI)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 224(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           536(CX), R11
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 144(AX), Y15
+	VMOVDQU        X14, 144(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 176(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 208(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 240(SI)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 160(AX), Y15
+	MOVQ           800(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        256(SI), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        288(SI), X13
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        320(SI), X13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        352(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           808(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        272(SI), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 192(AX), Y15
+	VMOVDQU        304(SI), X14
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        336(SI), X14
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        368(SI), X14
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	MOVQ           544(CX), R11
+	VAESENCLAST    Y15, Y10, Y10
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        Y0, (BX)
+	VMOVDQU        Y1, 128(BX)
+	VMOVDQU        X13, 256(SI)
+	VMOVDQU        Y2, 256(BX)
+	VMOVDQU        Y3, 384(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        Y4, 512(BX)
+	VMOVDQU        Y5, 640(BX)
+	VMOVDQU        X13, 288(SI)
+	VMOVDQU        Y6, 768(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        Y7, 896(BX)
+	VMOVDQU        Y8, 1024(BX)
+	VMOVDQU        X13, 320(SI)
+	VMOVDQU        Y9, 1152(BX)
+	VMOVDQU        Y10, 1280(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VPXOR          32(BX), Y0, Y0
+	VMOVDQU        X13, 352(SI)
+	VPXOR          Y12, Y0, Y0
+	VPXOR          160(BX), Y1, Y1
+	MOVQ           552(CX), R11
+	VPXOR          Y12, Y1, Y1
+	VPXOR          288(BX), Y2, Y2
+	VMOVDQU        (R11)(DI*1), X14
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        X14, 272(SI)
+	VPXOR          416(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X14
+	VPXOR          544(BX), Y4, Y4
+	VPXOR          Y12, Y4, Y4
+	VMOVDQU        X14, 304(SI)
+	VPXOR          672(BX), Y5, Y5
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), X14
+	VPXOR          800(BX), Y6, Y6
+	VMOVDQU        X14, 336(SI)
+	VPXOR          Y12, Y6, Y6
+	VPXOR          928(BX), Y7, Y7
+	VMOVDQU        48(R11)(DI*1), X14
+	VPXOR          Y12, Y7, Y7
+	VPXOR          1056(BX), Y8, Y8
+	VMOVDQU        X14, 368(SI)
+	VPXOR          Y12, Y8, Y8
+	MOVQ           816(CX), R11
+	VPXOR          1184(BX), Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          1312(BX), Y10, Y10
+	VPXOR          Y12, Y10, Y10
+	VMOVDQU        384(SI), X13
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        416(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        448(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        480(SI), X13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VBROADCASTI128 32(AX), Y15
+	MOVQ           824(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        400(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        432(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        464(SI), X14
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        496(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           560(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 384(SI)
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        X13, 416(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 448(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 480(SI)
+	VAESENC        Y15, Y7, Y7
+	MOVQ           568(CX), R11
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        X14, 400(SI)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 432(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 464(SI)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 496(SI)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 96(AX), Y15
+	MOVQ           832(CX), R11
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        512(SI), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        544(SI), X13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        576(SI), X13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        608(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           840(CX), R11
+	VAESENC        Y15, Y5, Y5
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        528(SI), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        560(SI), X14
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        592(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        624(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           576(CX), R11
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        (R11)(DI*1), X13
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 512(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 544(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 576(SI)
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, 608(SI)
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           584(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 528(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 560(SI)
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X14, 592(SI)
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 624(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           848(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        640(SI), X13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        672(SI), X13
+	VBROADCASTI128 192(AX), Y15
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        704(SI), X13
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        736(SI), X13
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	MOVQ           856(CX), R11
+	VAESENCLAST    Y15, Y9, Y9
+	VAESENCLAST    Y15, Y10, Y10
+	PREFETCHT1     320(R11)(R8*1)
+	VMOVDQU        Y0, 32(BX)
+	VMOVDQU        656(SI), X14
+	VMOVDQU        Y1, 160(BX)
+	VMOVDQU        Y2, 288(BX)
+	VMOVDQU        X14, (R11)(R8*1)
+	VMOVDQU        Y3, 416(BX)
+	VMOVDQU        Y4, 544(BX)
+	VMOVDQU        688(SI), X14
+	VMOVDQU        Y5, 672(BX)
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VMOVDQU        Y6, 800(BX)
+	VMOVDQU        Y7, 928(BX)
+	VMOVDQU        720(SI), X14
+	VMOVDQU        Y8, 1056(BX)
+	VMOVDQU        Y9, 1184(BX)
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VMOVDQU        Y10, 1312(BX)
+	VMOVDQU        752(SI), X14
+	VPXOR          64(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VPXOR          192(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	MOVQ           592(CX), R11
+	VPXOR          320(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X13
+	VPXOR          448(BX), Y3, Y3
+	VMOVDQU        X13, 640(SI)
+	VPXOR          Y12, Y3, Y3
+	VPXOR          576(BX), Y4, Y4
+	VMOVDQU        16(R11)(DI*1), X13
+	VPXOR          Y12, Y4, Y4
+	VPXOR          704(BX), Y5, Y5
+	VMOVDQU        X13, 672(SI)
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), X13
+	VPXOR          832(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        X13, 704(SI)
+	VPXOR          960(BX), Y7, Y7
+	VPXOR          Y12, Y7, Y7
+	VMOVDQU        48(R11)(DI*1), X13
+	VPXOR          1088(BX), Y8, Y8
+	VMOVDQU        X13, 736(SI)
+	VPXOR          Y12, Y8, Y8
+	VPXOR          1216(BX), Y9, Y9
+	MOVQ           600(CX), R11
+	VPXOR          Y12, Y9, Y9
+	VPXOR          1344(BX), Y10, Y10
+	VMOVDQU        (R11)(DI*1), X14
+	VPXOR          Y12, Y10, Y10
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        X14, 656(SI)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 688(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 720(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 752(SI)
+	VAESENC        Y15, Y10, Y10
+	MOVQ           864(CX), R11
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        768(SI), X13
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        800(SI), X13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        832(SI), X13
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        864(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	MOVQ           872(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        784(SI), X14
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        816(SI), X14
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        848(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        880(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	MOVQ           608(CX), R11
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        (R11)(DI*1), X13
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 768(SI)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 800(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 832(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, 864(SI)
+	VBROADCASTI128 96(AX), Y15
+	MOVQ           616(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 784(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 816(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X14, 848(SI)
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 880(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           880(CX), R11
+	VAESENC        Y15, Y4, Y4
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        896(SI), X13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        928(SI), X13
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        960(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        992(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           888(CX), R11
+	VAESENC        Y15, Y9, Y9
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 144(AX), Y15
+	VMOVDQU        912(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        944(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        976(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        1008(SI), X14
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           624(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 896(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 928(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        X13, 960(SI)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 992(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           632(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 912(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 192(AX), Y15
+	VMOVDQU        X14, 944(SI)
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        X14, 976(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        X14, 1008(SI)
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	MOVQ           896(CX), R11
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENCLAST    Y15, Y10, Y10
+	VMOVDQU        1024(SI), X13
+	VMOVDQU        Y0, 64(BX)
+	VMOVDQU        Y1, 192(BX)
+	VMOVDQU        X13, (R11)(R8*1)
+	VMOVDQU        Y2, 320(BX)
+	VMOVDQU        Y3, 448(BX)
+	VMOVDQU        1056(SI), X13
+	VMOVDQU        Y4, 576(BX)
+	VMOVDQU        Y5, 704(BX)
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VMOVDQU        Y6, 832(BX)
+	VMOVDQU        1088(SI), X13
+	VMOVDQU        Y7, 960(BX)
+	VMOVDQU        Y8, 1088(BX)
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VMOVDQU        Y9, 1216(BX)
+	VMOVDQU        Y10, 1344(BX)
+	VMOVDQU        1120(SI), X13
+	VPXOR          96(BX), Y0, Y0
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VPXOR          Y12, Y0, Y0
+	VPXOR          224(BX), Y1, Y1
+	MOVQ           904(CX), R11
+	VPXOR          Y12, Y1, Y1
+	VPXOR          352(BX), Y2, Y2
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        1040(SI), X14
+	VPXOR          480(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        X14, (R11)(R8*1)
+	VPXOR          608(BX), Y4, Y4
+	VPXOR          Y12, Y4, Y4
+	VMOVDQU        1072(SI), X14
+	VPXOR          736(BX), Y5, Y5
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VPXOR          864(BX), Y6, Y6
+	VMOVDQU        1104(SI), X14
+	VPXOR          Y12, Y6, Y6
+	VPXOR          992(BX), Y7, Y7
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VPXOR          Y12, Y7, Y7
+	VPXOR          1120(BX), Y8, Y8
+	VMOVDQU        1136(SI), X14
+	VPXOR          Y12, Y8, Y8
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VPXOR          1248(BX), Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	MOVQ           640(CX), R11
+	VPXOR          1376(BX), Y10, Y10
+	VPXOR          Y12, Y10, Y10
+	VMOVDQU        (R11)(DI*1), X13
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        X13, 1024(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 1056(SI)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 1088(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, 1120(SI)
+	VBROADCASTI128 32(AX), Y15
+	MOVQ           648(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 1040(SI)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 1072(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 1104(SI)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 1136(SI)
+	VAESENC        Y15, Y2, Y2
+	MOVQ           912(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        1152(SI), X13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        1184(SI), X13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        1216(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        1248(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	MOVQ           920(CX), R11
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        1168(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        1200(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        1232(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        1264(SI), X14
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	MOVQ           656(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 1152(SI)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 1184(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        X13, 1216(SI)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 1248(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           664(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 1168(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X14, 1200(SI)
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 1232(SI)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 1264(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           928(CX), R11
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        1280(SI), X13
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        1312(SI), X13
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        1344(SI), X13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        1376(SI), X13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           936(CX), R11
+	VAESENC        Y15, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        1296(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        1328(SI), X14
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        1360(SI), X14
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        1392(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           672(CX), R8
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R8)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 1280(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        16(R8)(DI*1), X13
+	VBROADCASTI128 192(AX), Y15
+	VMOVDQU        X13, 1312(SI)
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        32(R8)(DI*1), X13
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        X13, 1344(SI)
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        48(R8)(DI*1), X13
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        X13, 1376(SI)
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	MOVQ           680(CX), R8
+	VAESENCLAST    Y15, Y9, Y9
+	VAESENCLAST    Y15, Y10, Y10
+	VMOVDQU        (R8)(DI*1), X14
+	VMOVDQU        Y0, 96(BX)
+	VMOVDQU        X14, 1296(SI)
+	VMOVDQU        Y1, 224(BX)
+	VMOVDQU        Y2, 352(BX)
+	VMOVDQU        16(R8)(DI*1), X14
+	VMOVDQU        Y3, 480(BX)
+	VMOVDQU        Y4, 608(BX)
+	VMOVDQU        X14, 1328(SI)
+	VMOVDQU        Y5, 736(BX)
+	VMOVDQU        32(R8)(DI*1), X14
+	VMOVDQU        Y6, 864(BX)
+	VMOVDQU        Y7, 992(BX)
+	VMOVDQU        X14, 1360(SI)
+	VMOVDQU        Y8, 1120(BX)
+	VMOVDQU        Y9, 1248(BX)
+	VMOVDQU        48(R8)(DI*1), X14
+	VMOVDQU        Y10, 1376(BX)
+	VMOVDQU        X14, 1392(SI)
+	MOVQ           R10, R8
+	ADDQ           $0x40, R10
+	XCHGQ          BX, SI
+	DECQ           DX
+	JNE            r12loop
+	JMP            done
+
+r10:
+r10loop:
+	ADDQ           $0x40, DI
+	CMPQ           DI, R9
+	CMOVQGT        R9, DI
+	VPXOR          (BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           768(CX), R11
+	VPXOR          128(BX), Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          Y12, Y1, Y1
+	VPXOR          256(BX), Y2, Y2
+	VMOVDQU        (SI), X13
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          384(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        32(SI), X13
+	VPXOR          512(BX), Y4, Y4
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          Y12, Y4, Y4
+	VPXOR          640(BX), Y5, Y5
+	VMOVDQU        64(SI), X13
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VPXOR          768(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        96(SI), X13
+	VPXOR          896(BX), Y7, Y7
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VPXOR          Y12, Y7, Y7
+	VPXOR          1024(BX), Y8, Y8
+	MOVQ           776(CX), R11
+	VPXOR          Y12, Y8, Y8
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          1152(BX), Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VMOVDQU        16(SI), X14
+	VPXOR          1280(BX), Y10, Y10
+	VMOVDQU        X14, (R11)(R8*1)
+	VPXOR          Y12, Y10, Y10
+	VMOVDQU        48(SI), X14
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        80(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        112(SI), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	MOVQ           512(CX), R11
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, (SI)
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 32(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 64(SI)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 96(SI)
+	VAESENC        Y15, Y8, Y8
+	MOVQ           520(CX), R11
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        (R11)(DI*1), X14
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        X14, 16(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 48(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 80(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 112(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           784(CX), R11
+	VBROADCASTI128 64(AX), Y15
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        128(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        160(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        192(SI), X13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        224(SI), X13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	MOVQ           792(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        144(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        176(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        208(SI), X14
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        240(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           528(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 128(SI)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 160(SI)
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        32(R11)(DI*1), X13
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 192(SI)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 224(SI)
+	VAESENC        Y15, Y4, Y4
+	MOVQ           536(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 144(SI)
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X14, 176(SI)
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 208(SI)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 240(SI)
+	VAESENC        Y15, Y5, Y5
+	MOVQ           800(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        256(SI), X13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, (R11)(R8*1)
+	VBROADCASTI128 144(AX), Y15
+	VMOVDQU        288(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        320(SI), X13
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        352(SI), X13
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           808(CX), R11
+	VAESENC        Y15, Y9, Y9
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        272(SI), X14
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        304(SI), X14
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        336(SI), X14
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VMOVDQU        368(SI), X14
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENCLAST    Y15, Y10, Y10
+	VMOVDQU        Y0, (BX)
+	MOVQ           544(CX), R11
+	VMOVDQU        Y1, 128(BX)
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        Y2, 256(BX)
+	VMOVDQU        X13, 256(SI)
+	VMOVDQU        Y3, 384(BX)
+	VMOVDQU        Y4, 512(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        Y5, 640(BX)
+	VMOVDQU        X13, 288(SI)
+	VMOVDQU        Y6, 768(BX)
+	VMOVDQU        Y7, 896(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        Y8, 1024(BX)
+	VMOVDQU        X13, 320(SI)
+	VMOVDQU        Y9, 1152(BX)
+	VMOVDQU        Y10, 1280(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VPXOR          32(BX), Y0, Y0
+	VMOVDQU        X13, 352(SI)
+	VPXOR          Y12, Y0, Y0
+	VPXOR          160(BX), Y1, Y1
+	MOVQ           552(CX), R11
+	VPXOR          Y12, Y1, Y1
+	VMOVDQU        (R11)(DI*1), X14
+	VPXOR          288(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        X14, 272(SI)
+	VPXOR          416(BX), Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X14
+	VPXOR          Y12, Y3, Y3
+	VPXOR          544(BX), Y4, Y4
+	VMOVDQU        X14, 304(SI)
+	VPXOR          Y12, Y4, Y4
+	VMOVDQU        32(R11)(DI*1), X14
+	VPXOR          672(BX), Y5, Y5
+	VMOVDQU        X14, 336(SI)
+	VPXOR          Y12, Y5, Y5
+	VPXOR          800(BX), Y6, Y6
+	VMOVDQU        48(R11)(DI*1), X14
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        X14, 368(SI)
+	VPXOR          928(BX), Y7, Y7
+	VPXOR          Y12, Y7, Y7
+	MOVQ           816(CX), R11
+	VPXOR          1056(BX), Y8, Y8
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          Y12, Y8, Y8
+	VPXOR          1184(BX), Y9, Y9
+	VMOVDQU        384(SI), X13
+	VPXOR          Y12, Y9, Y9
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          1312(BX), Y10, Y10
+	VPXOR          Y12, Y10, Y10
+	VMOVDQU        416(SI), X13
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        448(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        480(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           824(CX), R11
+	VAESENC        Y15, Y8, Y8
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        400(SI), X14
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        432(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        464(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        496(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	MOVQ           560(CX), R11
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 384(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 416(SI)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 448(SI)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 480(SI)
+	VAESENC        Y15, Y10, Y10
+	MOVQ           568(CX), R11
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 400(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 432(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 464(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X14, 496(SI)
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           832(CX), R11
+	VAESENC        Y15, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        512(SI), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        544(SI), X13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        576(SI), X13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        608(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	MOVQ           840(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        528(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        560(SI), X14
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        592(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        624(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           576(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 512(SI)
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        X13, 544(SI)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 576(SI)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 608(SI)
+	VAESENC        Y15, Y6, Y6
+	MOVQ           584(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 528(SI)
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        16(R11)(DI*1), X14
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 560(SI)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 592(SI)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 624(SI)
+	VAESENC        Y15, Y7, Y7
+	MOVQ           848(CX), R11
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        640(SI), X13
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        672(SI), X13
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        704(SI), X13
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        736(SI), X13
+	VAESENCLAST    Y15, Y8, Y8
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENCLAST    Y15, Y9, Y9
+	VAESENCLAST    Y15, Y10, Y10
+	MOVQ           856(CX), R11
+	VMOVDQU        Y0, 32(BX)
+	PREFETCHT1     320(R11)(R8*1)
+	VMOVDQU        Y1, 160(BX)
+	VMOVDQU        Y2, 288(BX)
+	VMOVDQU        656(SI), X14
+	VMOVDQU        Y3, 416(BX)
+	VMOVDQU        X14, (R11)(R8*1)
+	VMOVDQU        Y4, 544(BX)
+	VMOVDQU        Y5, 672(BX)
+	VMOVDQU        688(SI), X14
+	VMOVDQU        Y6, 800(BX)
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VMOVDQU        Y7, 928(BX)
+	VMOVDQU        Y8, 1056(BX)
+	VMOVDQU        720(SI), X14
+	VMOVDQU        Y9, 1184(BX)
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VMOVDQU        Y10, 1312(BX)
+	VMOVDQU        752(SI), X14
+	VPXOR          64(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VPXOR          192(BX), Y1, Y1
+	MOVQ           592(CX), R11
+	VPXOR          Y12, Y1, Y1
+	VPXOR          320(BX), Y2, Y2
+	VMOVDQU        (R11)(DI*1), X13
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        X13, 640(SI)
+	VPXOR          448(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X13
+	VPXOR          576(BX), Y4, Y4
+	VMOVDQU        X13, 672(SI)
+	VPXOR          Y12, Y4, Y4
+	VPXOR          704(BX), Y5, Y5
+	VMOVDQU        32(R11)(DI*1), X13
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        X13, 704(SI)
+	VPXOR          832(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        48(R11)(DI*1), X13
+	VPXOR          960(BX), Y7, Y7
+	VMOVDQU        X13, 736(SI)
+	VPXOR          Y12, Y7, Y7
+	VPXOR          1088(BX), Y8, Y8
+	MOVQ           600(CX), R11
+	VPXOR          Y12, Y8, Y8
+	VMOVDQU        (R11)(DI*1), X14
+	VPXOR          1216(BX), Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VMOVDQU        X14, 656(SI)
+	VPXOR          1344(BX), Y10, Y10
+	VMOVDQU        16(R11)(DI*1), X14
+	VPXOR          Y12, Y10, Y10
+	VMOVDQU        X14, 688(SI)
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 720(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 752(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           864(CX), R11
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        768(SI), X13
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, (R11)(R8*1)
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        800(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        832(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        864(SI), X13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	MOVQ           872(CX), R11
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	PREFETCHT1     320(R11)(R8*1)
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        784(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        816(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        848(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        880(SI), X14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VBROADCASTI128 64(AX), Y15
+	MOVQ           608(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 768(SI)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 800(SI)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 832(SI)
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        X13, 864(SI)
+	VAESENC        Y15, Y0, Y0
+	MOVQ           616(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 784(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 816(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 848(SI)
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        48(R11)(DI*1), X14
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 880(SI)
+	VAESENC        Y15, Y1, Y1
+	MOVQ           880(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        896(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        928(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        960(SI), X13
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        992(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	MOVQ           888(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        912(SI), X14
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        944(SI), X14
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        976(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        1008(SI), X14
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           624(CX), R11
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, 896(SI)
+	VBROADCASTI128 144(AX), Y15
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 928(SI)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 960(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 992(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           632(CX), R11
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        X14, 912(SI)
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        X14, 944(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        X14, 976(SI)
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	VMOVDQU        X14, 1008(SI)
+	VAESENCLAST    Y15, Y9, Y9
+	MOVQ           896(CX), R11
+	VAESENCLAST    Y15, Y10, Y10
+	VMOVDQU        Y0, 64(BX)
+	PREFETCHT1     320(R11)(R8*1)
+	VMOVDQU        Y1, 192(BX)
+	VMOVDQU        1024(SI), X13
+	VMOVDQU        Y2, 320(BX)
+	VMOVDQU        X13, (R11)(R8*1)
+	VMOVDQU        Y3, 448(BX)
+	VMOVDQU        Y4, 576(BX)
+	VMOVDQU        1056(SI), X13
+	VMOVDQU        Y5, 704(BX)
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VMOVDQU        Y6, 832(BX)
+	VMOVDQU        Y7, 960(BX)
+	VMOVDQU        1088(SI), X13
+	VMOVDQU        Y8, 1088(BX)
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VMOVDQU        Y9, 1216(BX)
+	VMOVDQU        Y10, 1344(BX)
+	VMOVDQU        1120(SI), X13
+	VPXOR          96(BX), Y0, Y0
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VPXOR          Y12, Y0, Y0
+	VPXOR          224(BX), Y1, Y1
+	MOVQ           904(CX), R11
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          352(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        1040(SI), X14
+	VPXOR          480(BX), Y3, Y3
+	VMOVDQU        X14, (R11)(R8*1)
+	VPXOR          Y12, Y3, Y3
+	VPXOR          608(BX), Y4, Y4
+	VMOVDQU        1072(SI), X14
+	VPXOR          Y12, Y4, Y4
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VPXOR          736(BX), Y5, Y5
+	VMOVDQU        1104(SI), X14
+	VPXOR          Y12, Y5, Y5
+	VPXOR          864(BX), Y6, Y6
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        1136(SI), X14
+	VPXOR          992(BX), Y7, Y7
+	VPXOR          Y12, Y7, Y7
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VPXOR          1120(BX), Y8, Y8
+	MOVQ           640(CX), R11
+	VPXOR          Y12, Y8, Y8
+	VPXOR          1248(BX), Y9, Y9
+	VMOVDQU        (R11)(DI*1), X13
+	VPXOR          Y12, Y9, Y9
+	VMOVDQU        X13, 1024(SI)
+	VPXOR          1376(BX), Y10, Y10
+	VPXOR          Y12, Y10, Y10
+	VMOVDQU        16(R11)(DI*1), X13
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        X13, 1056(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 1088(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 1120(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           648(CX), R11
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 1040(SI)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 1072(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 1104(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 1136(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           912(CX), R11
+	VAESENC        Y15, Y9, Y9
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        1152(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        1184(SI), X13
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        1216(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        1248(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	MOVQ           920(CX), R11
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        1168(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        1200(SI), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        1232(SI), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        1264(SI), X14
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	MOVQ           656(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 1152(SI)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 1184(SI)
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, 1216(SI)
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 1248(SI)
+	VAESENC        Y15, Y2, Y2
+	MOVQ           664(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 1168(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 1200(SI)
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        X14, 1232(SI)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 1264(SI)
+	VAESENC        Y15, Y3, Y3
+	MOVQ           928(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        1280(SI), X13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        1312(SI), X13
+	VAESENC        Y15, Y10, Y10
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        1344(SI), X13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        1376(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	MOVQ           936(CX), R11
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        1296(SI), X14
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X14, (R11)(R8*1)
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        1328(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        1360(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        1392(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           672(CX), R8
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        (R8)(DI*1), X13
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        X13, 1280(SI)
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        16(R8)(DI*1), X13
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        X13, 1312(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        32(R8)(DI*1), X13
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        X13, 1344(SI)
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        48(R8)(DI*1), X13
+	VAESENCLAST    Y15, Y8, Y8
+	VMOVDQU        X13, 1376(SI)
+	VAESENCLAST    Y15, Y9, Y9
+	VAESENCLAST    Y15, Y10, Y10
+	MOVQ           680(CX), R8
+	VMOVDQU        Y0, 96(BX)
+	VMOVDQU        (R8)(DI*1), X14
+	VMOVDQU        Y1, 224(BX)
+	VMOVDQU        Y2, 352(BX)
+	VMOVDQU        X14, 1296(SI)
+	VMOVDQU        Y3, 480(BX)
+	VMOVDQU        16(R8)(DI*1), X14
+	VMOVDQU        Y4, 608(BX)
+	VMOVDQU        Y5, 736(BX)
+	VMOVDQU        X14, 1328(SI)
+	VMOVDQU        Y6, 864(BX)
+	VMOVDQU        32(R8)(DI*1), X14
+	VMOVDQU        Y7, 992(BX)
+	VMOVDQU        Y8, 1120(BX)
+	VMOVDQU        X14, 1360(SI)
+	VMOVDQU        Y9, 1248(BX)
+	VMOVDQU        48(R8)(DI*1), X14
+	VMOVDQU        Y10, 1376(BX)
+	VMOVDQU        X14, 1392(SI)
+	MOVQ           R10, R8
+	ADDQ           $0x40, R10
+	XCHGQ          BX, SI
+	DECQ           DX
+	JNE            r10loop
+
+done:
+	MOVQ       768(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    (SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    32(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    64(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    96(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       776(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    16(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    48(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    80(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    112(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y0, (CX)
+	MOVQ       784(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    128(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    160(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    192(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    224(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       792(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    144(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    176(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    208(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    240(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y1, 32(CX)
+	MOVQ       800(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    256(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    288(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    320(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    352(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       808(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    272(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    304(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    336(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    368(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y2, 64(CX)
+	MOVQ       816(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    384(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    416(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    448(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    480(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       824(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    400(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    432(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    464(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    496(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y3, 96(CX)
+	MOVQ       832(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    512(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    544(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    576(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    608(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       840(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    528(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    560(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    592(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    624(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y4, 128(CX)
+	MOVQ       848(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    640(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    672(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    704(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    736(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       856(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    656(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    688(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    720(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    752(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y5, 160(CX)
+	MOVQ       864(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    768(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    800(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    832(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    864(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       872(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    784(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    816(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    848(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    880(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y6, 192(CX)
+	MOVQ       880(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    896(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    928(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    960(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    992(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       888(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    912(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    944(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    976(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    1008(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y7, 224(CX)
+	MOVQ       896(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    1024(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    1056(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    1088(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    1120(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       904(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    1040(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    1072(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    1104(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    1136(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y8, 256(CX)
+	MOVQ       912(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    1152(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    1184(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    1216(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    1248(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       920(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    1168(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    1200(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    1232(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    1264(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y9, 288(CX)
+	MOVQ       928(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    1280(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    1312(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    1344(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    1376(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       936(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    1296(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    1328(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    1360(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    1392(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y10, 320(CX)
+	VPXOR      Y0, Y0, Y0
+	VMOVDQU    Y0, (BX)
+	VMOVDQU    Y0, 32(BX)
+	VMOVDQU    Y0, 64(BX)
+	VMOVDQU    Y0, 96(BX)
+	VMOVDQU    Y0, 128(BX)
+	VMOVDQU    Y0, 160(BX)
+	VMOVDQU    Y0, 192(BX)
+	VMOVDQU    Y0, 224(BX)
+	VMOVDQU    Y0, 256(BX)
+	VMOVDQU    Y0, 288(BX)
+	VMOVDQU    Y0, 320(BX)
+	VMOVDQU    Y0, 352(BX)
+	VMOVDQU    Y0, 384(BX)
+	VMOVDQU    Y0, 416(BX)
+	VMOVDQU    Y0, 448(BX)
+	VMOVDQU    Y0, 480(BX)
+	VMOVDQU    Y0, 512(BX)
+	VMOVDQU    Y0, 544(BX)
+	VMOVDQU    Y0, 576(BX)
+	VMOVDQU    Y0, 608(BX)
+	VMOVDQU    Y0, 640(BX)
+	VMOVDQU    Y0, 672(BX)
+	VMOVDQU    Y0, 704(BX)
+	VMOVDQU    Y0, 736(BX)
+	VMOVDQU    Y0, 768(BX)
+	VMOVDQU    Y0, 800(BX)
+	VMOVDQU    Y0, 832(BX)
+	VMOVDQU    Y0, 864(BX)
+	VMOVDQU    Y0, 896(BX)
+	VMOVDQU    Y0, 928(BX)
+	VMOVDQU    Y0, 960(BX)
+	VMOVDQU    Y0, 992(BX)
+	VMOVDQU    Y0, 1024(BX)
+	VMOVDQU    Y0, 1056(BX)
+	VMOVDQU    Y0, 1088(BX)
+	VMOVDQU    Y0, 1120(BX)
+	VMOVDQU    Y0, 1152(BX)
+	VMOVDQU    Y0, 1184(BX)
+	VMOVDQU    Y0, 1216(BX)
+	VMOVDQU    Y0, 1248(BX)
+	VMOVDQU    Y0, 1280(BX)
+	VMOVDQU    Y0, 1312(BX)
+	VMOVDQU    Y0, 1344(BX)
+	VMOVDQU    Y0, 1376(BX)
+	VZEROALL
+	RET
+
+// func cbcEncryptLinesVAES256x24(keys *byte, lanes *byte, lines int, rounds int)
+// Requires: AVX, AVX2, CMOV, MMX+, VAES
+TEXT ·cbcEncryptLinesVAES256x24(SB), $3136-32
+	MOVQ           keys+0(FP), AX
+	MOVQ           lanes+8(FP), CX
+	MOVQ           lines+16(FP), DX
+	LEAQ           63(SP), BX
+	ANDQ           $-64, BX
+	LEAQ           1536(BX), SI
+	XORQ           R8, R8
+	XORQ           DI, DI
+	XORQ           R10, R10
+	MOVQ           DX, R9
+	SHLQ           $0x06, R9
+	SUBQ           $0x40, R9
+	VPXOR          Y0, Y0, Y0
+	VMOVDQU        Y0, (SI)
+	VMOVDQU        Y0, 32(SI)
+	VMOVDQU        Y0, 64(SI)
+	VMOVDQU        Y0, 96(SI)
+	VMOVDQU        Y0, 128(SI)
+	VMOVDQU        Y0, 160(SI)
+	VMOVDQU        Y0, 192(SI)
+	VMOVDQU        Y0, 224(SI)
+	VMOVDQU        Y0, 256(SI)
+	VMOVDQU        Y0, 288(SI)
+	VMOVDQU        Y0, 320(SI)
+	VMOVDQU        Y0, 352(SI)
+	VMOVDQU        Y0, 384(SI)
+	VMOVDQU        Y0, 416(SI)
+	VMOVDQU        Y0, 448(SI)
+	VMOVDQU        Y0, 480(SI)
+	VMOVDQU        Y0, 512(SI)
+	VMOVDQU        Y0, 544(SI)
+	VMOVDQU        Y0, 576(SI)
+	VMOVDQU        Y0, 608(SI)
+	VMOVDQU        Y0, 640(SI)
+	VMOVDQU        Y0, 672(SI)
+	VMOVDQU        Y0, 704(SI)
+	VMOVDQU        Y0, 736(SI)
+	VMOVDQU        Y0, 768(SI)
+	VMOVDQU        Y0, 800(SI)
+	VMOVDQU        Y0, 832(SI)
+	VMOVDQU        Y0, 864(SI)
+	VMOVDQU        Y0, 896(SI)
+	VMOVDQU        Y0, 928(SI)
+	VMOVDQU        Y0, 960(SI)
+	VMOVDQU        Y0, 992(SI)
+	VMOVDQU        Y0, 1024(SI)
+	VMOVDQU        Y0, 1056(SI)
+	VMOVDQU        Y0, 1088(SI)
+	VMOVDQU        Y0, 1120(SI)
+	VMOVDQU        Y0, 1152(SI)
+	VMOVDQU        Y0, 1184(SI)
+	VMOVDQU        Y0, 1216(SI)
+	VMOVDQU        Y0, 1248(SI)
+	VMOVDQU        Y0, 1280(SI)
+	VMOVDQU        Y0, 1312(SI)
+	VMOVDQU        Y0, 1344(SI)
+	VMOVDQU        Y0, 1376(SI)
+	VMOVDQU        Y0, 1408(SI)
+	VMOVDQU        Y0, 1440(SI)
+	VMOVDQU        Y0, 1472(SI)
+	VMOVDQU        Y0, 1504(SI)
+	VBROADCASTI128 (AX), Y12
+	VMOVDQU        (CX), Y0
+	MOVQ           512(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, (BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 32(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 64(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 96(BX)
+	MOVQ           520(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 16(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 48(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 80(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 112(BX)
+	VMOVDQU        32(CX), Y1
+	MOVQ           528(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 128(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 160(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 192(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 224(BX)
+	MOVQ           536(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 144(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 176(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 208(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 240(BX)
+	VMOVDQU        64(CX), Y2
+	MOVQ           544(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 256(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 288(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 320(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 352(BX)
+	MOVQ           552(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 272(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 304(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 336(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 368(BX)
+	VMOVDQU        96(CX), Y3
+	MOVQ           560(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 384(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 416(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 448(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 480(BX)
+	MOVQ           568(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 400(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 432(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 464(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 496(BX)
+	VMOVDQU        128(CX), Y4
+	MOVQ           576(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 512(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 544(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 576(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 608(BX)
+	MOVQ           584(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 528(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 560(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 592(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 624(BX)
+	VMOVDQU        160(CX), Y5
+	MOVQ           592(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 640(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 672(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 704(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 736(BX)
+	MOVQ           600(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 656(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 688(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 720(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 752(BX)
+	VMOVDQU        192(CX), Y6
+	MOVQ           608(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 768(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 800(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 832(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 864(BX)
+	MOVQ           616(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 784(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 816(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 848(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 880(BX)
+	VMOVDQU        224(CX), Y7
+	MOVQ           624(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 896(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 928(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 960(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 992(BX)
+	MOVQ           632(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 912(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 944(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 976(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 1008(BX)
+	VMOVDQU        256(CX), Y8
+	MOVQ           640(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 1024(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 1056(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 1088(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 1120(BX)
+	MOVQ           648(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 1040(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 1072(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 1104(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 1136(BX)
+	VMOVDQU        288(CX), Y9
+	MOVQ           656(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 1152(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 1184(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 1216(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 1248(BX)
+	MOVQ           664(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 1168(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 1200(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 1232(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 1264(BX)
+	VMOVDQU        320(CX), Y10
+	MOVQ           672(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 1280(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 1312(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 1344(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 1376(BX)
+	MOVQ           680(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 1296(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 1328(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 1360(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 1392(BX)
+	VMOVDQU        352(CX), Y11
+	MOVQ           688(CX), R11
+	VMOVDQU        (R11)(DI*1), X13
+	VMOVDQU        X13, 1408(BX)
+	VMOVDQU        16(R11)(DI*1), X13
+	VMOVDQU        X13, 1440(BX)
+	VMOVDQU        32(R11)(DI*1), X13
+	VMOVDQU        X13, 1472(BX)
+	VMOVDQU        48(R11)(DI*1), X13
+	VMOVDQU        X13, 1504(BX)
+	MOVQ           696(CX), R11
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        X14, 1424(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        X14, 1456(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        X14, 1488(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        X14, 1520(BX)
+	MOVQ           rounds+24(FP), R11
+	CMPQ           R11, $0x0c
+	JLT            r10
+	JEQ            r12
+
+r14loop:
+	ADDQ           $0x40, DI
+	CMPQ           DI, R9
+	CMOVQGT        R9, DI
+	VPXOR          (BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           768(CX), R11
+	VPXOR          128(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          256(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        (SI), X13
+	VPXOR          384(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          512(BX), Y4, Y4
+	VPXOR          Y12, Y4, Y4
+	VMOVDQU        32(SI), X13
+	VPXOR          640(BX), Y5, Y5
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          768(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        64(SI), X13
+	VPXOR          896(BX), Y7, Y7
+	VPXOR          Y12, Y7, Y7
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VPXOR          1024(BX), Y8, Y8
+	VPXOR          Y12, Y8, Y8
+	VMOVDQU        96(SI), X13
+	VPXOR          1152(BX), Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VPXOR          1280(BX), Y10, Y10
+	VPXOR          Y12, Y10, Y10
+	MOVQ           776(CX), R11
+	VPXOR          1408(BX), Y11, Y11
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          Y12, Y11, Y11
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        16(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        48(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        80(SI), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        112(SI), X14
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           512(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, (SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 32(SI)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        32(R11)(DI*1), X13
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 64(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 96(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           520(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X14, 16(SI)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 48(SI)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 80(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 112(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           784(CX), R11
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 80(AX), Y15
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        128(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        160(SI), X13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        192(SI), X13
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        224(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           792(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        144(SI), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        176(SI), X14
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        208(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        240(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           528(CX), R11
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        (R11)(DI*1), X13
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 128(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 160(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 192(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 144(AX), Y15
+	VMOVDQU        X13, 224(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           536(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 144(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 176(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        X14, 208(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 240(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           800(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        256(SI), X13
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        288(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        320(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        352(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	MOVQ           808(CX), R11
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        272(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        304(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        336(SI), X14
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        368(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           544(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 256(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 224(AX), Y15
+	VMOVDQU        X13, 288(SI)
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        X13, 320(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        X13, 352(SI)
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	MOVQ           552(CX), R11
+	VAESENCLAST    Y15, Y9, Y9
+	VAESENCLAST    Y15, Y10, Y10
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENCLAST    Y15, Y11, Y11
+	VMOVDQU        Y0, (BX)
+	VMOVDQU        X14, 272(SI)
+	VMOVDQU        Y1, 128(BX)
+	VMOVDQU        Y2, 256(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        Y3, 384(BX)
+	VMOVDQU        Y4, 512(BX)
+	VMOVDQU        X14, 304(SI)
+	VMOVDQU        Y5, 640(BX)
+	VMOVDQU        Y6, 768(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        Y7, 896(BX)
+	VMOVDQU        Y8, 1024(BX)
+	VMOVDQU        X14, 336(SI)
+	VMOVDQU        Y9, 1152(BX)
+	VMOVDQU        Y10, 1280(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y11, 1408(BX)
+	VMOVDQU        X14, 368(SI)
+	VPXOR          32(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           816(CX), R11
+	VPXOR          160(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          288(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        384(SI), X13
+	VPXOR          416(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          544(BX), Y4, Y4
+	VPXOR          Y12, Y4, Y4
+	VMOVDQU        416(SI), X13
+	VPXOR          672(BX), Y5, Y5
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          800(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        448(SI), X13
+	VPXOR          928(BX), Y7, Y7
+	VPXOR          Y12, Y7, Y7
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VPXOR          1056(BX), Y8, Y8
+	VPXOR          Y12, Y8, Y8
+	VMOVDQU        480(SI), X13
+	VPXOR          1184(BX), Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VPXOR          1312(BX), Y10, Y10
+	VPXOR          Y12, Y10, Y10
+	MOVQ           824(CX), R11
+	VPXOR          1440(BX), Y11, Y11
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          Y12, Y11, Y11
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        400(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        432(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        464(SI), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        496(SI), X14
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           560(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 384(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 416(SI)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        32(R11)(DI*1), X13
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 448(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 480(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           568(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X14, 400(SI)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 432(SI)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 464(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 496(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           832(CX), R11
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 80(AX), Y15
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        512(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        544(SI), X13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        576(SI), X13
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        608(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           840(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        528(SI), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        560(SI), X14
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        592(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        624(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           576(CX), R11
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        (R11)(DI*1), X13
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 512(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 544(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 576(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 144(AX), Y15
+	VMOVDQU        X13, 608(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           584(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 528(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 560(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        X14, 592(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 624(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           848(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        640(SI), X13
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        672(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        704(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        736(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	MOVQ           856(CX), R11
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        656(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        688(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        720(SI), X14
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        752(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           592(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 640(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 224(AX), Y15
+	VMOVDQU        X13, 672(SI)
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        X13, 704(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        X13, 736(SI)
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	MOVQ           600(CX), R11
+	VAESENCLAST    Y15, Y9, Y9
+	VAESENCLAST    Y15, Y10, Y10
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENCLAST    Y15, Y11, Y11
+	VMOVDQU        Y0, 32(BX)
+	VMOVDQU        X14, 656(SI)
+	VMOVDQU        Y1, 160(BX)
+	VMOVDQU        Y2, 288(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        Y3, 416(BX)
+	VMOVDQU        Y4, 544(BX)
+	VMOVDQU        X14, 688(SI)
+	VMOVDQU        Y5, 672(BX)
+	VMOVDQU        Y6, 800(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        Y7, 928(BX)
+	VMOVDQU        Y8, 1056(BX)
+	VMOVDQU        X14, 720(SI)
+	VMOVDQU        Y9, 1184(BX)
+	VMOVDQU        Y10, 1312(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y11, 1440(BX)
+	VMOVDQU        X14, 752(SI)
+	VPXOR          64(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           864(CX), R11
+	VPXOR          192(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          320(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        768(SI), X13
+	VPXOR          448(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          576(BX), Y4, Y4
+	VPXOR          Y12, Y4, Y4
+	VMOVDQU        800(SI), X13
+	VPXOR          704(BX), Y5, Y5
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          832(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        832(SI), X13
+	VPXOR          960(BX), Y7, Y7
+	VPXOR          Y12, Y7, Y7
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VPXOR          1088(BX), Y8, Y8
+	VPXOR          Y12, Y8, Y8
+	VMOVDQU        864(SI), X13
+	VPXOR          1216(BX), Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VPXOR          1344(BX), Y10, Y10
+	VPXOR          Y12, Y10, Y10
+	MOVQ           872(CX), R11
+	VPXOR          1472(BX), Y11, Y11
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          Y12, Y11, Y11
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        784(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        816(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        848(SI), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        880(SI), X14
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           608(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 768(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 800(SI)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        32(R11)(DI*1), X13
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 832(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 864(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           616(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X14, 784(SI)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 816(SI)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 848(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 880(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           880(CX), R11
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 80(AX), Y15
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        896(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        928(SI), X13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        960(SI), X13
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        992(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           888(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        912(SI), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        944(SI), X14
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        976(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        1008(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           624(CX), R11
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        (R11)(DI*1), X13
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 896(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 928(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 960(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 144(AX), Y15
+	VMOVDQU        X13, 992(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           632(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 912(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 944(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        X14, 976(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 1008(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           896(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        1024(SI), X13
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        1056(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        1088(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        1120(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	MOVQ           904(CX), R11
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        1040(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        1072(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        1104(SI), X14
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        1136(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           640(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 1024(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 224(AX), Y15
+	VMOVDQU        X13, 1056(SI)
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        X13, 1088(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        X13, 1120(SI)
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	MOVQ           648(CX), R11
+	VAESENCLAST    Y15, Y9, Y9
+	VAESENCLAST    Y15, Y10, Y10
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENCLAST    Y15, Y11, Y11
+	VMOVDQU        Y0, 64(BX)
+	VMOVDQU        X14, 1040(SI)
+	VMOVDQU        Y1, 192(BX)
+	VMOVDQU        Y2, 320(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        Y3, 448(BX)
+	VMOVDQU        Y4, 576(BX)
+	VMOVDQU        X14, 1072(SI)
+	VMOVDQU        Y5, 704(BX)
+	VMOVDQU        Y6, 832(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        Y7, 960(BX)
+	VMOVDQU        Y8, 1088(BX)
+	VMOVDQU        X14, 1104(SI)
+	VMOVDQU        Y9, 1216(BX)
+	VMOVDQU        Y10, 1344(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y11, 1472(BX)
+	VMOVDQU        X14, 1136(SI)
+	VPXOR          96(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           912(CX), R11
+	VPXOR          224(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          352(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        1152(SI), X13
+	VPXOR          480(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          608(BX), Y4, Y4
+	VPXOR          Y12, Y4, Y4
+	VMOVDQU        1184(SI), X13
+	VPXOR          736(BX), Y5, Y5
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          864(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        1216(SI), X13
+	VPXOR          992(BX), Y7, Y7
+	VPXOR          Y12, Y7, Y7
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VPXOR          1120(BX), Y8, Y8
+	VPXOR          Y12, Y8, Y8
+	VMOVDQU        1248(SI), X13
+	VPXOR          1248(BX), Y9, Y9
+	VPXOR          Y12, Y9, Y9
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VPXOR          1376(BX), Y10, Y10
+	VPXOR          Y12, Y10, Y10
+	MOVQ           920(CX), R11
+	VPXOR          1504(BX), Y11, Y11
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          Y12, Y11, Y11
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        1168(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        1200(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        1232(SI), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        1264(SI), X14
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           656(CX), R11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 1152(SI)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 1184(SI)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        32(R11)(DI*1), X13
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 1216(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 1248(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           664(CX), R11
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X14, 1168(SI)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 1200(SI)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 1232(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 1264(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           928(CX), R11
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 80(AX), Y15
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        1280(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        1312(SI), X13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        1344(SI), X13
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        1376(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           936(CX), R11
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        1296(SI), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        1328(SI), X14
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        1360(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        1392(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           672(CX), R11
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        (R11)(DI*1), X13
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 1280(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 1312(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 1344(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 144(AX), Y15
+	VMOVDQU        X13, 1376(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           680(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 1296(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 1328(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        X14, 1360(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 1392(SI)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           944(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        1408(SI), X13
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        1440(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        1472(SI), X13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        1504(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	MOVQ           952(CX), R11
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        1424(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        1456(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        1488(SI), X14
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        1520(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           688(CX), R8
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R8)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 1408(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        16(R8)(DI*1), X13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 224(AX), Y15
+	VMOVDQU        X13, 1440(SI)
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VMOVDQU        32(R8)(DI*1), X13
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        X13, 1472(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVDQU        48(R8)(DI*1), X13
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        X13, 1504(SI)
+	VAESENCLAST    Y15, Y7, Y7
+	VAESENCLAST    Y15, Y8, Y8
+	MOVQ           696(CX), R8
+	VAESENCLAST    Y15, Y9, Y9
+	VAESENCLAST    Y15, Y10, Y10
+	VMOVDQU        (R8)(DI*1), X14
+	VAESENCLAST    Y15, Y11, Y11
+	VMOVDQU        Y0, 96(BX)
+	VMOVDQU        X14, 1424(SI)
+	VMOVDQU        Y1, 224(BX)
+	VMOVDQU        Y2, 352(BX)
+	VMOVDQU        16(R8)(DI*1), X14
+	VMOVDQU        Y3, 480(BX)
+	VMOVDQU        Y4, 608(BX)
+	VMOVDQU        X14, 1456(SI)
+	VMOVDQU        Y5, 736(BX)
+	VMOVDQU        Y6, 864(BX)
+	VMOVDQU        32(R8)(DI*1), X14
+	VMOVDQU        Y7, 992(BX)
+	VMOVDQU        Y8, 1120(BX)
+	VMOVDQU        X14, 1488(SI)
+	VMOVDQU        Y9, 1248(BX)
+	VMOVDQU        Y10, 1376(BX)
+	VMOVDQU        48(R8)(DI*1), X14
+	VMOVDQU        Y11, 1504(BX)
+	VMOVDQU        X14, 1520(SI)
+	MOVQ           R10, R8
+	ADDQ           $0x40, R10
+	XCHGQ          BX, SI
+	DECQ           DX
+	JNE            r14loop
+	JMP            done
+
+r12:
+r12loop:
+	ADDQ           $0x40, DI
+	CMPQ           DI, R9
+	CMOVQGT        R9, DI
+	VPXOR          (BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           768(CX), R11
+	VPXOR          128(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          256(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        (SI), X13
+	VPXOR          384(BX), Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          Y12, Y3, Y3
+	VPXOR          512(BX), Y4, Y4
+	VMOVDQU        32(SI), X13
+	VPXOR          Y12, Y4, Y4
+	VPXOR          640(BX), Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        64(SI), X13
+	VPXOR          768(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VPXOR          896(BX), Y7, Y7
+	VPXOR          Y12, Y7, Y7
+	VMOVDQU        96(SI), X13
+	VPXOR          1024(BX), Y8, Y8
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VPXOR          Y12, Y8, Y8
+	VPXOR          1152(BX), Y9, Y9
+	MOVQ           776(CX), R11
+	VPXOR          Y12, Y9, Y9
+	VPXOR          1280(BX), Y10, Y10
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          Y12, Y10, Y10
+	VMOVDQU        16(SI), X14
+	VPXOR          1408(BX), Y11, Y11
+	VPXOR          Y12, Y11, Y11
+	VMOVDQU        X14, (R11)(R8*1)
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        48(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        80(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        112(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           512(CX), R11
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, (SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 32(SI)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 64(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, 96(SI)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 48(AX), Y15
+	MOVQ           520(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 16(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 48(SI)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 80(SI)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        48(R11)(DI*1), X14
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        X14, 112(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           784(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        128(SI), X13
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        160(SI), X13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        192(SI), X13
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        224(SI), X13
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           792(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        144(SI), X14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        176(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        208(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        240(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           528(CX), R11
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        (R11)(DI*1), X13
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        X13, 128(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 160(SI)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 192(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 224(SI)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	MOVQ           536(CX), R11
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 144(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 176(SI)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 208(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X14, 240(SI)
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           800(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        256(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        288(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        320(SI), X13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        352(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           808(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        272(SI), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        304(SI), X14
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        336(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        368(SI), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           544(CX), R11
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X13, 256(SI)
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        X13, 288(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        X13, 320(SI)
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y8, Y8
+	VMOVDQU        X13, 352(SI)
+	VAESENCLAST    Y15, Y9, Y9
+	VAESENCLAST    Y15, Y10, Y10
+	MOVQ           552(CX), R11
+	VAESENCLAST    Y15, Y11, Y11
+	VMOVDQU        Y0, (BX)
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        Y1, 128(BX)
+	VMOVDQU        X14, 272(SI)
+	VMOVDQU        Y2, 256(BX)
+	VMOVDQU        Y3, 384(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        Y4, 512(BX)
+	VMOVDQU        Y5, 640(BX)
+	VMOVDQU        X14, 304(SI)
+	VMOVDQU        Y6, 768(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        Y7, 896(BX)
+	VMOVDQU        Y8, 1024(BX)
+	VMOVDQU        X14, 336(SI)
+	VMOVDQU        Y9, 1152(BX)
+	VMOVDQU        Y10, 1280(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y11, 1408(BX)
+	VMOVDQU        X14, 368(SI)
+	VPXOR          32(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           816(CX), R11
+	VPXOR          160(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          288(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        384(SI), X13
+	VPXOR          416(BX), Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          Y12, Y3, Y3
+	VPXOR          544(BX), Y4, Y4
+	VMOVDQU        416(SI), X13
+	VPXOR          Y12, Y4, Y4
+	VPXOR          672(BX), Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        448(SI), X13
+	VPXOR          800(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VPXOR          928(BX), Y7, Y7
+	VPXOR          Y12, Y7, Y7
+	VMOVDQU        480(SI), X13
+	VPXOR          1056(BX), Y8, Y8
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VPXOR          Y12, Y8, Y8
+	VPXOR          1184(BX), Y9, Y9
+	MOVQ           824(CX), R11
+	VPXOR          Y12, Y9, Y9
+	VPXOR          1312(BX), Y10, Y10
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          Y12, Y10, Y10
+	VMOVDQU        400(SI), X14
+	VPXOR          1440(BX), Y11, Y11
+	VPXOR          Y12, Y11, Y11
+	VMOVDQU        X14, (R11)(R8*1)
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        432(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        464(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        496(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           560(CX), R11
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 384(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 416(SI)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 448(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, 480(SI)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 48(AX), Y15
+	MOVQ           568(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 400(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 432(SI)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 464(SI)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        48(R11)(DI*1), X14
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        X14, 496(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           832(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        512(SI), X13
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        544(SI), X13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        576(SI), X13
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        608(SI), X13
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           840(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        528(SI), X14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        560(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        592(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        624(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           576(CX), R11
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        (R11)(DI*1), X13
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        X13, 512(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 544(SI)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 576(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 608(SI)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	MOVQ           584(CX), R11
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 528(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 560(SI)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 592(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X14, 624(SI)
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           848(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        640(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        672(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        704(SI), X13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        736(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           856(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        656(SI), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        688(SI), X14
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        720(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        752(SI), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           592(CX), R11
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X13, 640(SI)
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        X13, 672(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        X13, 704(SI)
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y8, Y8
+	VMOVDQU        X13, 736(SI)
+	VAESENCLAST    Y15, Y9, Y9
+	VAESENCLAST    Y15, Y10, Y10
+	MOVQ           600(CX), R11
+	VAESENCLAST    Y15, Y11, Y11
+	VMOVDQU        Y0, 32(BX)
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        Y1, 160(BX)
+	VMOVDQU        X14, 656(SI)
+	VMOVDQU        Y2, 288(BX)
+	VMOVDQU        Y3, 416(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        Y4, 544(BX)
+	VMOVDQU        Y5, 672(BX)
+	VMOVDQU        X14, 688(SI)
+	VMOVDQU        Y6, 800(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        Y7, 928(BX)
+	VMOVDQU        Y8, 1056(BX)
+	VMOVDQU        X14, 720(SI)
+	VMOVDQU        Y9, 1184(BX)
+	VMOVDQU        Y10, 1312(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y11, 1440(BX)
+	VMOVDQU        X14, 752(SI)
+	VPXOR          64(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           864(CX), R11
+	VPXOR          192(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          320(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        768(SI), X13
+	VPXOR          448(BX), Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          Y12, Y3, Y3
+	VPXOR          576(BX), Y4, Y4
+	VMOVDQU        800(SI), X13
+	VPXOR          Y12, Y4, Y4
+	VPXOR          704(BX), Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        832(SI), X13
+	VPXOR          832(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VPXOR          960(BX), Y7, Y7
+	VPXOR          Y12, Y7, Y7
+	VMOVDQU        864(SI), X13
+	VPXOR          1088(BX), Y8, Y8
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VPXOR          Y12, Y8, Y8
+	VPXOR          1216(BX), Y9, Y9
+	MOVQ           872(CX), R11
+	VPXOR          Y12, Y9, Y9
+	VPXOR          1344(BX), Y10, Y10
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          Y12, Y10, Y10
+	VMOVDQU        784(SI), X14
+	VPXOR          1472(BX), Y11, Y11
+	VPXOR          Y12, Y11, Y11
+	VMOVDQU        X14, (R11)(R8*1)
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        816(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        848(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        880(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           608(CX), R11
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 768(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 800(SI)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 832(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, 864(SI)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 48(AX), Y15
+	MOVQ           616(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 784(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 816(SI)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 848(SI)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        48(R11)(DI*1), X14
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        X14, 880(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           880(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        896(SI), X13
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        928(SI), X13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        960(SI), X13
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        992(SI), X13
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           888(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        912(SI), X14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        944(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        976(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        1008(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           624(CX), R11
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        (R11)(DI*1), X13
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        X13, 896(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 928(SI)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 960(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 992(SI)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	MOVQ           632(CX), R11
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 912(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 944(SI)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 976(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X14, 1008(SI)
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           896(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        1024(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        1056(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        1088(SI), X13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        1120(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           904(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        1040(SI), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        1072(SI), X14
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        1104(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        1136(SI), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           640(CX), R11
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X13, 1024(SI)
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        X13, 1056(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        X13, 1088(SI)
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y8, Y8
+	VMOVDQU        X13, 1120(SI)
+	VAESENCLAST    Y15, Y9, Y9
+	VAESENCLAST    Y15, Y10, Y10
+	MOVQ           648(CX), R11
+	VAESENCLAST    Y15, Y11, Y11
+	VMOVDQU        Y0, 64(BX)
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        Y1, 192(BX)
+	VMOVDQU        X14, 1040(SI)
+	VMOVDQU        Y2, 320(BX)
+	VMOVDQU        Y3, 448(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        Y4, 576(BX)
+	VMOVDQU        Y5, 704(BX)
+	VMOVDQU        X14, 1072(SI)
+	VMOVDQU        Y6, 832(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        Y7, 960(BX)
+	VMOVDQU        Y8, 1088(BX)
+	VMOVDQU        X14, 1104(SI)
+	VMOVDQU        Y9, 1216(BX)
+	VMOVDQU        Y10, 1344(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y11, 1472(BX)
+	VMOVDQU        X14, 1136(SI)
+	VPXOR          96(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           912(CX), R11
+	VPXOR          224(BX), Y1, Y1
+	VPXOR          Y12, Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          352(BX), Y2, Y2
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        1152(SI), X13
+	VPXOR          480(BX), Y3, Y3
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          Y12, Y3, Y3
+	VPXOR          608(BX), Y4, Y4
+	VMOVDQU        1184(SI), X13
+	VPXOR          Y12, Y4, Y4
+	VPXOR          736(BX), Y5, Y5
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        1216(SI), X13
+	VPXOR          864(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VPXOR          992(BX), Y7, Y7
+	VPXOR          Y12, Y7, Y7
+	VMOVDQU        1248(SI), X13
+	VPXOR          1120(BX), Y8, Y8
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VPXOR          Y12, Y8, Y8
+	VPXOR          1248(BX), Y9, Y9
+	MOVQ           920(CX), R11
+	VPXOR          Y12, Y9, Y9
+	VPXOR          1376(BX), Y10, Y10
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          Y12, Y10, Y10
+	VMOVDQU        1168(SI), X14
+	VPXOR          1504(BX), Y11, Y11
+	VPXOR          Y12, Y11, Y11
+	VMOVDQU        X14, (R11)(R8*1)
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        1200(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        1232(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        1264(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	MOVQ           656(CX), R11
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 1152(SI)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 1184(SI)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 1216(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, 1248(SI)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 48(AX), Y15
+	MOVQ           664(CX), R11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, 1168(SI)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 1200(SI)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, 1232(SI)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        48(R11)(DI*1), X14
+	VBROADCASTI128 64(AX), Y15
+	VMOVDQU        X14, 1264(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           928(CX), R11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        1280(SI), X13
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        1312(SI), X13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        1344(SI), X13
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        1376(SI), X13
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           936(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        1296(SI), X14
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        1328(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        1360(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        1392(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           672(CX), R11
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        (R11)(DI*1), X13
+	VBROADCASTI128 112(AX), Y15
+	VMOVDQU        X13, 1280(SI)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 1312(SI)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 1344(SI)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 1376(SI)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	MOVQ           680(CX), R11
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 1296(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X14, 1328(SI)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 1360(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X14, 1392(SI)
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           944(CX), R11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        1408(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        1440(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        1472(SI), X13
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        1504(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           952(CX), R11
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        1424(SI), X14
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        1456(SI), X14
+	VBROADCASTI128 176(AX), Y15
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        1488(SI), X14
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        1520(SI), X14
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VAESENC        Y15, Y8, Y8
+	MOVQ           688(CX), R8
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        (R8)(DI*1), X13
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X13, 1408(SI)
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        16(R8)(DI*1), X13
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        X13, 1440(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        32(R8)(DI*1), X13
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        X13, 1472(SI)
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        48(R8)(DI*1), X13
+	VAESENCLAST    Y15, Y8, Y8
+	VMOVDQU        X13, 1504(SI)
+	VAESENCLAST    Y15, Y9, Y9
+	VAESENCLAST    Y15, Y10, Y10
+	MOVQ           696(CX), R8
+	VAESENCLAST    Y15, Y11, Y11
+	VMOVDQU        Y0, 96(BX)
+	VMOVDQU        (R8)(DI*1), X14
+	VMOVDQU        Y1, 224(BX)
+	VMOVDQU        X14, 1424(SI)
+	VMOVDQU        Y2, 352(BX)
+	VMOVDQU        Y3, 480(BX)
+	VMOVDQU        16(R8)(DI*1), X14
+	VMOVDQU        Y4, 608(BX)
+	VMOVDQU        Y5, 736(BX)
+	VMOVDQU        X14, 1456(SI)
+	VMOVDQU        Y6, 864(BX)
+	VMOVDQU        32(R8)(DI*1), X14
+	VMOVDQU        Y7, 992(BX)
+	VMOVDQU        Y8, 1120(BX)
+	VMOVDQU        X14, 1488(SI)
+	VMOVDQU        Y9, 1248(BX)
+	VMOVDQU        Y10, 1376(BX)
+	VMOVDQU        48(R8)(DI*1), X14
+	VMOVDQU        Y11, 1504(BX)
+	VMOVDQU        X14, 1520(SI)
+	MOVQ           R10, R8
+	ADDQ           $0x40, R10
+	XCHGQ          BX, SI
+	DECQ           DX
+	JNE            r12loop
+	JMP            done
+
+r10:
+r10loop:
+	ADDQ           $0x40, DI
+	CMPQ           DI, R9
+	CMOVQGT        R9, DI
+	VPXOR          (BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           768(CX), R11
+	VPXOR          128(BX), Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          Y12, Y1, Y1
+	VPXOR          256(BX), Y2, Y2
+	VMOVDQU        (SI), X13
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          384(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        32(SI), X13
+	VPXOR          512(BX), Y4, Y4
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          Y12, Y4, Y4
+	VPXOR          640(BX), Y5, Y5
+	VMOVDQU        64(SI), X13
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VPXOR          768(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        96(SI), X13
+	VPXOR          896(BX), Y7, Y7
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VPXOR          Y12, Y7, Y7
+	VPXOR          1024(BX), Y8, Y8
+	MOVQ           776(CX), R11
+	VPXOR          Y12, Y8, Y8
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          1152(BX), Y9, Y9
+	VMOVDQU        16(SI), X14
+	VPXOR          Y12, Y9, Y9
+	VPXOR          1280(BX), Y10, Y10
+	VMOVDQU        X14, (R11)(R8*1)
+	VPXOR          Y12, Y10, Y10
+	VMOVDQU        48(SI), X14
+	VPXOR          1408(BX), Y11, Y11
+	VPXOR          Y12, Y11, Y11
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        80(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        112(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	MOVQ           512(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, (SI)
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X13, 32(SI)
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 64(SI)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 96(SI)
+	VAESENC        Y15, Y5, Y5
+	MOVQ           520(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 16(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X14, 48(SI)
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 80(SI)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 112(SI)
+	VAESENC        Y15, Y5, Y5
+	MOVQ           784(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        128(SI), X13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        160(SI), X13
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        192(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        224(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           792(CX), R11
+	VAESENC        Y15, Y8, Y8
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        144(SI), X14
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X14, (R11)(R8*1)
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        176(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        208(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        240(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	MOVQ           528(CX), R11
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X13, 128(SI)
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 160(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 192(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 224(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           536(CX), R11
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X14, 144(SI)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 176(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 208(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 240(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           800(CX), R11
+	VAESENC        Y15, Y10, Y10
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        256(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        288(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        320(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        352(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	MOVQ           808(CX), R11
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 144(AX), Y15
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        272(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        304(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        336(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        368(SI), X14
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 160(AX), Y15
+	MOVQ           544(CX), R11
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        X13, 256(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        X13, 288(SI)
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        X13, 320(SI)
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y10, Y10
+	VMOVDQU        X13, 352(SI)
+	VAESENCLAST    Y15, Y11, Y11
+	VMOVDQU        Y0, (BX)
+	MOVQ           552(CX), R11
+	VMOVDQU        Y1, 128(BX)
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        Y2, 256(BX)
+	VMOVDQU        Y3, 384(BX)
+	VMOVDQU        X14, 272(SI)
+	VMOVDQU        Y4, 512(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        Y5, 640(BX)
+	VMOVDQU        Y6, 768(BX)
+	VMOVDQU        X14, 304(SI)
+	VMOVDQU        Y7, 896(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        Y8, 1024(BX)
+	VMOVDQU        Y9, 1152(BX)
+	VMOVDQU        X14, 336(SI)
+	VMOVDQU        Y10, 1280(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y11, 1408(BX)
+	VMOVDQU        X14, 368(SI)
+	VPXOR          32(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           816(CX), R11
+	VPXOR          160(BX), Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          Y12, Y1, Y1
+	VPXOR          288(BX), Y2, Y2
+	VMOVDQU        384(SI), X13
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          416(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        416(SI), X13
+	VPXOR          544(BX), Y4, Y4
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          Y12, Y4, Y4
+	VPXOR          672(BX), Y5, Y5
+	VMOVDQU        448(SI), X13
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VPXOR          800(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        480(SI), X13
+	VPXOR          928(BX), Y7, Y7
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VPXOR          Y12, Y7, Y7
+	VPXOR          1056(BX), Y8, Y8
+	MOVQ           824(CX), R11
+	VPXOR          Y12, Y8, Y8
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          1184(BX), Y9, Y9
+	VMOVDQU        400(SI), X14
+	VPXOR          Y12, Y9, Y9
+	VPXOR          1312(BX), Y10, Y10
+	VMOVDQU        X14, (R11)(R8*1)
+	VPXOR          Y12, Y10, Y10
+	VMOVDQU        432(SI), X14
+	VPXOR          1440(BX), Y11, Y11
+	VPXOR          Y12, Y11, Y11
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        464(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        496(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	MOVQ           560(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 384(SI)
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X13, 416(SI)
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 448(SI)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 480(SI)
+	VAESENC        Y15, Y5, Y5
+	MOVQ           568(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 400(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X14, 432(SI)
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 464(SI)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 496(SI)
+	VAESENC        Y15, Y5, Y5
+	MOVQ           832(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        512(SI), X13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        544(SI), X13
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        576(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        608(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           840(CX), R11
+	VAESENC        Y15, Y8, Y8
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        528(SI), X14
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X14, (R11)(R8*1)
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        560(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        592(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        624(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	MOVQ           576(CX), R11
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X13, 512(SI)
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 544(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 576(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 608(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           584(CX), R11
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X14, 528(SI)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 560(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 592(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 624(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           848(CX), R11
+	VAESENC        Y15, Y10, Y10
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        640(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        672(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        704(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        736(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	MOVQ           856(CX), R11
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 144(AX), Y15
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        656(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        688(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        720(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        752(SI), X14
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 160(AX), Y15
+	MOVQ           592(CX), R11
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        X13, 640(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        X13, 672(SI)
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        X13, 704(SI)
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y10, Y10
+	VMOVDQU        X13, 736(SI)
+	VAESENCLAST    Y15, Y11, Y11
+	VMOVDQU        Y0, 32(BX)
+	MOVQ           600(CX), R11
+	VMOVDQU        Y1, 160(BX)
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        Y2, 288(BX)
+	VMOVDQU        Y3, 416(BX)
+	VMOVDQU        X14, 656(SI)
+	VMOVDQU        Y4, 544(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        Y5, 672(BX)
+	VMOVDQU        Y6, 800(BX)
+	VMOVDQU        X14, 688(SI)
+	VMOVDQU        Y7, 928(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        Y8, 1056(BX)
+	VMOVDQU        Y9, 1184(BX)
+	VMOVDQU        X14, 720(SI)
+	VMOVDQU        Y10, 1312(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y11, 1440(BX)
+	VMOVDQU        X14, 752(SI)
+	VPXOR          64(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           864(CX), R11
+	VPXOR          192(BX), Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          Y12, Y1, Y1
+	VPXOR          320(BX), Y2, Y2
+	VMOVDQU        768(SI), X13
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          448(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        800(SI), X13
+	VPXOR          576(BX), Y4, Y4
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          Y12, Y4, Y4
+	VPXOR          704(BX), Y5, Y5
+	VMOVDQU        832(SI), X13
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VPXOR          832(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        864(SI), X13
+	VPXOR          960(BX), Y7, Y7
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VPXOR          Y12, Y7, Y7
+	VPXOR          1088(BX), Y8, Y8
+	MOVQ           872(CX), R11
+	VPXOR          Y12, Y8, Y8
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          1216(BX), Y9, Y9
+	VMOVDQU        784(SI), X14
+	VPXOR          Y12, Y9, Y9
+	VPXOR          1344(BX), Y10, Y10
+	VMOVDQU        X14, (R11)(R8*1)
+	VPXOR          Y12, Y10, Y10
+	VMOVDQU        816(SI), X14
+	VPXOR          1472(BX), Y11, Y11
+	VPXOR          Y12, Y11, Y11
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        848(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        880(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	MOVQ           608(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 768(SI)
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X13, 800(SI)
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 832(SI)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 864(SI)
+	VAESENC        Y15, Y5, Y5
+	MOVQ           616(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 784(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X14, 816(SI)
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 848(SI)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 880(SI)
+	VAESENC        Y15, Y5, Y5
+	MOVQ           880(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        896(SI), X13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        928(SI), X13
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        960(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        992(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           888(CX), R11
+	VAESENC        Y15, Y8, Y8
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        912(SI), X14
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X14, (R11)(R8*1)
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        944(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        976(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        1008(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	MOVQ           624(CX), R11
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X13, 896(SI)
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 928(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 960(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 992(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           632(CX), R11
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X14, 912(SI)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 944(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 976(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 1008(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           896(CX), R11
+	VAESENC        Y15, Y10, Y10
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        1024(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        1056(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        1088(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        1120(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	MOVQ           904(CX), R11
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 144(AX), Y15
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        1040(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        1072(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        1104(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        1136(SI), X14
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 160(AX), Y15
+	MOVQ           640(CX), R11
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        X13, 1024(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        X13, 1056(SI)
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        X13, 1088(SI)
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENCLAST    Y15, Y10, Y10
+	VMOVDQU        X13, 1120(SI)
+	VAESENCLAST    Y15, Y11, Y11
+	VMOVDQU        Y0, 64(BX)
+	MOVQ           648(CX), R11
+	VMOVDQU        Y1, 192(BX)
+	VMOVDQU        (R11)(DI*1), X14
+	VMOVDQU        Y2, 320(BX)
+	VMOVDQU        Y3, 448(BX)
+	VMOVDQU        X14, 1040(SI)
+	VMOVDQU        Y4, 576(BX)
+	VMOVDQU        16(R11)(DI*1), X14
+	VMOVDQU        Y5, 704(BX)
+	VMOVDQU        Y6, 832(BX)
+	VMOVDQU        X14, 1072(SI)
+	VMOVDQU        Y7, 960(BX)
+	VMOVDQU        32(R11)(DI*1), X14
+	VMOVDQU        Y8, 1088(BX)
+	VMOVDQU        Y9, 1216(BX)
+	VMOVDQU        X14, 1104(SI)
+	VMOVDQU        Y10, 1344(BX)
+	VMOVDQU        48(R11)(DI*1), X14
+	VMOVDQU        Y11, 1472(BX)
+	VMOVDQU        X14, 1136(SI)
+	VPXOR          96(BX), Y0, Y0
+	VPXOR          Y12, Y0, Y0
+	MOVQ           912(CX), R11
+	VPXOR          224(BX), Y1, Y1
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          Y12, Y1, Y1
+	VPXOR          352(BX), Y2, Y2
+	VMOVDQU        1152(SI), X13
+	VPXOR          Y12, Y2, Y2
+	VMOVDQU        X13, (R11)(R8*1)
+	VPXOR          480(BX), Y3, Y3
+	VPXOR          Y12, Y3, Y3
+	VMOVDQU        1184(SI), X13
+	VPXOR          608(BX), Y4, Y4
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VPXOR          Y12, Y4, Y4
+	VPXOR          736(BX), Y5, Y5
+	VMOVDQU        1216(SI), X13
+	VPXOR          Y12, Y5, Y5
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VPXOR          864(BX), Y6, Y6
+	VPXOR          Y12, Y6, Y6
+	VMOVDQU        1248(SI), X13
+	VPXOR          992(BX), Y7, Y7
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VPXOR          Y12, Y7, Y7
+	VPXOR          1120(BX), Y8, Y8
+	MOVQ           920(CX), R11
+	VPXOR          Y12, Y8, Y8
+	PREFETCHT1     320(R11)(R8*1)
+	VPXOR          1248(BX), Y9, Y9
+	VMOVDQU        1168(SI), X14
+	VPXOR          Y12, Y9, Y9
+	VPXOR          1376(BX), Y10, Y10
+	VMOVDQU        X14, (R11)(R8*1)
+	VPXOR          Y12, Y10, Y10
+	VMOVDQU        1200(SI), X14
+	VPXOR          1504(BX), Y11, Y11
+	VPXOR          Y12, Y11, Y11
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        1232(SI), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        1264(SI), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	MOVQ           656(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X13, 1152(SI)
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y10, Y10
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X13, 1184(SI)
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 1216(SI)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 1248(SI)
+	VAESENC        Y15, Y5, Y5
+	MOVQ           664(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        X14, 1168(SI)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X14, 1200(SI)
+	VBROADCASTI128 48(AX), Y15
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 1232(SI)
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 1264(SI)
+	VAESENC        Y15, Y5, Y5
+	MOVQ           928(CX), R11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VMOVDQU        1280(SI), X13
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        1312(SI), X13
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        1344(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        1376(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           936(CX), R11
+	VAESENC        Y15, Y8, Y8
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        1296(SI), X14
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X14, (R11)(R8*1)
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        1328(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        1360(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        1392(SI), X14
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	MOVQ           672(CX), R11
+	VAESENC        Y15, Y9, Y9
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        (R11)(DI*1), X13
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X13, 1280(SI)
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X13
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X13, 1312(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), X13
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X13, 1344(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        48(R11)(DI*1), X13
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X13, 1376(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           680(CX), R11
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        (R11)(DI*1), X14
+	VAESENC        Y15, Y11, Y11
+	VMOVDQU        X14, 1296(SI)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        16(R11)(DI*1), X14
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        X14, 1328(SI)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        32(R11)(DI*1), X14
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 1360(SI)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        48(R11)(DI*1), X14
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 1392(SI)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	MOVQ           944(CX), R11
+	VAESENC        Y15, Y10, Y10
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        1408(SI), X13
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        X13, (R11)(R8*1)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        1440(SI), X13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        X13, 16(R11)(R8*1)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        1472(SI), X13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        X13, 32(R11)(R8*1)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        1504(SI), X13
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        X13, 48(R11)(R8*1)
+	VAESENC        Y15, Y10, Y10
+	MOVQ           952(CX), R11
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 144(AX), Y15
+	PREFETCHT1     320(R11)(R8*1)
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        1424(SI), X14
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        X14, (R11)(R8*1)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        1456(SI), X14
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        X14, 16(R11)(R8*1)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        1488(SI), X14
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        X14, 32(R11)(R8*1)
+	VAESENC        Y15, Y8, Y8
+	VAESENC        Y15, Y9, Y9
+	VMOVDQU        1520(SI), X14
+	VAESENC        Y15, Y10, Y10
+	VMOVDQU        X14, 48(R11)(R8*1)
+	VAESENC        Y15, Y11, Y11
+	VBROADCASTI128 160(AX), Y15
+	MOVQ           688(CX), R8
+	VAESENCLAST    Y15, Y0, Y0
+	VMOVDQU        (R8)(DI*1), X13
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VMOVDQU        X13, 1408(SI)
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        16(R8)(DI*1), X13
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        X13, 1440(SI)
+	VAESENCLAST    Y15, Y6, Y6
+	VMOVDQU        32(R8)(DI*1), X13
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        X13, 1472(SI)
+	VAESENCLAST    Y15, Y8, Y8
+	VAESENCLAST    Y15, Y9, Y9
+	VMOVDQU        48(R8)(DI*1), X13
+	VAESENCLAST    Y15, Y10, Y10
+	VMOVDQU        X13, 1504(SI)
+	VAESENCLAST    Y15, Y11, Y11
+	VMOVDQU        Y0, 96(BX)
+	MOVQ           696(CX), R8
+	VMOVDQU        Y1, 224(BX)
+	VMOVDQU        (R8)(DI*1), X14
+	VMOVDQU        Y2, 352(BX)
+	VMOVDQU        Y3, 480(BX)
+	VMOVDQU        X14, 1424(SI)
+	VMOVDQU        Y4, 608(BX)
+	VMOVDQU        16(R8)(DI*1), X14
+	VMOVDQU        Y5, 736(BX)
+	VMOVDQU        Y6, 864(BX)
+	VMOVDQU        X14, 1456(SI)
+	VMOVDQU        Y7, 992(BX)
+	VMOVDQU        32(R8)(DI*1), X14
+	VMOVDQU        Y8, 1120(BX)
+	VMOVDQU        Y9, 1248(BX)
+	VMOVDQU        X14, 1488(SI)
+	VMOVDQU        Y10, 1376(BX)
+	VMOVDQU        48(R8)(DI*1), X14
+	VMOVDQU        Y11, 1504(BX)
+	VMOVDQU        X14, 1520(SI)
+	MOVQ           R10, R8
+	ADDQ           $0x40, R10
+	XCHGQ          BX, SI
+	DECQ           DX
+	JNE            r10loop
+
+done:
+	MOVQ       768(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    (SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    32(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    64(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    96(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       776(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    16(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    48(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    80(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    112(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y0, (CX)
+	MOVQ       784(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    128(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    160(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    192(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    224(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       792(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    144(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    176(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    208(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    240(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y1, 32(CX)
+	MOVQ       800(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    256(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    288(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    320(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    352(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       808(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    272(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    304(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    336(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    368(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y2, 64(CX)
+	MOVQ       816(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    384(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    416(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    448(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    480(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       824(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    400(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    432(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    464(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    496(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y3, 96(CX)
+	MOVQ       832(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    512(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    544(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    576(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    608(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       840(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    528(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    560(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    592(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    624(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y4, 128(CX)
+	MOVQ       848(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    640(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    672(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    704(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    736(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       856(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    656(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    688(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    720(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    752(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y5, 160(CX)
+	MOVQ       864(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    768(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    800(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    832(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    864(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       872(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    784(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    816(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    848(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    880(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y6, 192(CX)
+	MOVQ       880(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    896(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    928(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    960(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    992(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       888(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    912(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    944(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    976(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    1008(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y7, 224(CX)
+	MOVQ       896(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    1024(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    1056(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    1088(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    1120(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       904(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    1040(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    1072(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    1104(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    1136(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y8, 256(CX)
+	MOVQ       912(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    1152(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    1184(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    1216(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    1248(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       920(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    1168(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    1200(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    1232(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    1264(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y9, 288(CX)
+	MOVQ       928(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    1280(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    1312(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    1344(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    1376(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       936(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    1296(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    1328(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    1360(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    1392(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y10, 320(CX)
+	MOVQ       944(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    1408(SI), X13
+	VMOVDQU    X13, (AX)(R8*1)
+	VMOVDQU    1440(SI), X13
+	VMOVDQU    X13, 16(AX)(R8*1)
+	VMOVDQU    1472(SI), X13
+	VMOVDQU    X13, 32(AX)(R8*1)
+	VMOVDQU    1504(SI), X13
+	VMOVDQU    X13, 48(AX)(R8*1)
+	MOVQ       952(CX), AX
+	PREFETCHT1 320(AX)(R8*1)
+	VMOVDQU    1424(SI), X14
+	VMOVDQU    X14, (AX)(R8*1)
+	VMOVDQU    1456(SI), X14
+	VMOVDQU    X14, 16(AX)(R8*1)
+	VMOVDQU    1488(SI), X14
+	VMOVDQU    X14, 32(AX)(R8*1)
+	VMOVDQU    1520(SI), X14
+	VMOVDQU    X14, 48(AX)(R8*1)
+	VMOVDQU    Y11, 352(CX)
+	VPXOR      Y0, Y0, Y0
+	VMOVDQU    Y0, (BX)
+	VMOVDQU    Y0, 32(BX)
+	VMOVDQU    Y0, 64(BX)
+	VMOVDQU    Y0, 96(BX)
+	VMOVDQU    Y0, 128(BX)
+	VMOVDQU    Y0, 160(BX)
+	VMOVDQU    Y0, 192(BX)
+	VMOVDQU    Y0, 224(BX)
+	VMOVDQU    Y0, 256(BX)
+	VMOVDQU    Y0, 288(BX)
+	VMOVDQU    Y0, 320(BX)
+	VMOVDQU    Y0, 352(BX)
+	VMOVDQU    Y0, 384(BX)
+	VMOVDQU    Y0, 416(BX)
+	VMOVDQU    Y0, 448(BX)
+	VMOVDQU    Y0, 480(BX)
+	VMOVDQU    Y0, 512(BX)
+	VMOVDQU    Y0, 544(BX)
+	VMOVDQU    Y0, 576(BX)
+	VMOVDQU    Y0, 608(BX)
+	VMOVDQU    Y0, 640(BX)
+	VMOVDQU    Y0, 672(BX)
+	VMOVDQU    Y0, 704(BX)
+	VMOVDQU    Y0, 736(BX)
+	VMOVDQU    Y0, 768(BX)
+	VMOVDQU    Y0, 800(BX)
+	VMOVDQU    Y0, 832(BX)
+	VMOVDQU    Y0, 864(BX)
+	VMOVDQU    Y0, 896(BX)
+	VMOVDQU    Y0, 928(BX)
+	VMOVDQU    Y0, 960(BX)
+	VMOVDQU    Y0, 992(BX)
+	VMOVDQU    Y0, 1024(BX)
+	VMOVDQU    Y0, 1056(BX)
+	VMOVDQU    Y0, 1088(BX)
+	VMOVDQU    Y0, 1120(BX)
+	VMOVDQU    Y0, 1152(BX)
+	VMOVDQU    Y0, 1184(BX)
+	VMOVDQU    Y0, 1216(BX)
+	VMOVDQU    Y0, 1248(BX)
+	VMOVDQU    Y0, 1280(BX)
+	VMOVDQU    Y0, 1312(BX)
+	VMOVDQU    Y0, 1344(BX)
+	VMOVDQU    Y0, 1376(BX)
+	VMOVDQU    Y0, 1408(BX)
+	VMOVDQU    Y0, 1440(BX)
+	VMOVDQU    Y0, 1472(BX)
+	VMOVDQU    Y0, 1504(BX)
+	VZEROALL
+	RET
+
+// func cbcDecryptVAES256(keys *byte, iv *byte, dst *byte, src *byte, blocks int, rounds int)
+// Requires: AVX, AVX2, VAES
+TEXT ·cbcDecryptVAES256(SB), NOSPLIT, $0-48
+	MOVQ    keys+0(FP), AX
+	MOVQ    iv+8(FP), CX
+	MOVQ    dst+16(FP), DX
+	MOVQ    src+24(FP), BX
+	MOVQ    blocks+32(FP), SI
+	VMOVDQU (CX), X14
+	MOVQ    rounds+40(FP), CX
+	CMPQ    CX, $0x0c
+	JLT     r10
+	JEQ     r12
+	CMPQ    SI, $0x00000010
+	JLT     r14by16done
+
+r14by16:
+	VMOVDQU        (BX), Y0
+	VMOVDQU        32(BX), Y1
+	VMOVDQU        64(BX), Y2
+	VMOVDQU        96(BX), Y3
+	VMOVDQU        128(BX), Y4
+	VMOVDQU        160(BX), Y5
+	VMOVDQU        192(BX), Y6
+	VMOVDQU        224(BX), Y7
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VBROADCASTI128 16(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 128(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 176(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 192(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 208(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 224(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VAESDECLAST    Y15, Y1, Y1
+	VAESDECLAST    Y15, Y2, Y2
+	VAESDECLAST    Y15, Y3, Y3
+	VAESDECLAST    Y15, Y4, Y4
+	VAESDECLAST    Y15, Y5, Y5
+	VAESDECLAST    Y15, Y6, Y6
+	VAESDECLAST    Y15, Y7, Y7
+	VINSERTI128    $0x01, (BX), Y14, Y13
+	VPXOR          Y13, Y0, Y0
+	VPXOR          16(BX), Y1, Y1
+	VPXOR          48(BX), Y2, Y2
+	VPXOR          80(BX), Y3, Y3
+	VPXOR          112(BX), Y4, Y4
+	VPXOR          144(BX), Y5, Y5
+	VPXOR          176(BX), Y6, Y6
+	VPXOR          208(BX), Y7, Y7
+	VMOVDQU        240(BX), X14
+	VMOVDQU        Y0, (DX)
+	VMOVDQU        Y1, 32(DX)
+	VMOVDQU        Y2, 64(DX)
+	VMOVDQU        Y3, 96(DX)
+	VMOVDQU        Y4, 128(DX)
+	VMOVDQU        Y5, 160(DX)
+	VMOVDQU        Y6, 192(DX)
+	VMOVDQU        Y7, 224(DX)
+	ADDQ           $0x00000100, BX
+	ADDQ           $0x00000100, DX
+	SUBQ           $0x00000010, SI
+	CMPQ           SI, $0x00000010
+	JGE            r14by16
+
+r14by16done:
+	CMPQ SI, $0x00000002
+	JLT  r14by2done
+
+r14by2:
+	VMOVDQU        (BX), Y0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 176(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 192(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 208(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 224(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VINSERTI128    $0x01, (BX), Y14, Y13
+	VPXOR          Y13, Y0, Y0
+	VMOVDQU        16(BX), X14
+	VMOVDQU        Y0, (DX)
+	ADDQ           $0x00000020, BX
+	ADDQ           $0x00000020, DX
+	SUBQ           $0x00000002, SI
+	CMPQ           SI, $0x00000002
+	JGE            r14by2
+
+r14by2done:
+	CMPQ SI, $0x00000001
+	JLT  r14by1done
+
+r14by1:
+	VMOVDQU        (BX), X0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 176(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 192(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 208(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 224(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VINSERTI128    $0x01, (BX), Y14, Y13
+	VPXOR          Y13, Y0, Y0
+	VMOVDQU        (BX), X14
+	VMOVDQU        X0, (DX)
+	ADDQ           $0x00000010, BX
+	ADDQ           $0x00000010, DX
+	SUBQ           $0x00000001, SI
+	CMPQ           SI, $0x00000001
+	JGE            r14by1
+
+r14by1done:
+	JMP done
+
+r12:
+	CMPQ SI, $0x00000010
+	JLT  r12by16done
+
+r12by16:
+	VMOVDQU        (BX), Y0
+	VMOVDQU        32(BX), Y1
+	VMOVDQU        64(BX), Y2
+	VMOVDQU        96(BX), Y3
+	VMOVDQU        128(BX), Y4
+	VMOVDQU        160(BX), Y5
+	VMOVDQU        192(BX), Y6
+	VMOVDQU        224(BX), Y7
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VBROADCASTI128 16(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 128(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 176(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 192(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VAESDECLAST    Y15, Y1, Y1
+	VAESDECLAST    Y15, Y2, Y2
+	VAESDECLAST    Y15, Y3, Y3
+	VAESDECLAST    Y15, Y4, Y4
+	VAESDECLAST    Y15, Y5, Y5
+	VAESDECLAST    Y15, Y6, Y6
+	VAESDECLAST    Y15, Y7, Y7
+	VINSERTI128    $0x01, (BX), Y14, Y13
+	VPXOR          Y13, Y0, Y0
+	VPXOR          16(BX), Y1, Y1
+	VPXOR          48(BX), Y2, Y2
+	VPXOR          80(BX), Y3, Y3
+	VPXOR          112(BX), Y4, Y4
+	VPXOR          144(BX), Y5, Y5
+	VPXOR          176(BX), Y6, Y6
+	VPXOR          208(BX), Y7, Y7
+	VMOVDQU        240(BX), X14
+	VMOVDQU        Y0, (DX)
+	VMOVDQU        Y1, 32(DX)
+	VMOVDQU        Y2, 64(DX)
+	VMOVDQU        Y3, 96(DX)
+	VMOVDQU        Y4, 128(DX)
+	VMOVDQU        Y5, 160(DX)
+	VMOVDQU        Y6, 192(DX)
+	VMOVDQU        Y7, 224(DX)
+	ADDQ           $0x00000100, BX
+	ADDQ           $0x00000100, DX
+	SUBQ           $0x00000010, SI
+	CMPQ           SI, $0x00000010
+	JGE            r12by16
+
+r12by16done:
+	CMPQ SI, $0x00000002
+	JLT  r12by2done
+
+r12by2:
+	VMOVDQU        (BX), Y0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 176(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 192(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VINSERTI128    $0x01, (BX), Y14, Y13
+	VPXOR          Y13, Y0, Y0
+	VMOVDQU        16(BX), X14
+	VMOVDQU        Y0, (DX)
+	ADDQ           $0x00000020, BX
+	ADDQ           $0x00000020, DX
+	SUBQ           $0x00000002, SI
+	CMPQ           SI, $0x00000002
+	JGE            r12by2
+
+r12by2done:
+	CMPQ SI, $0x00000001
+	JLT  r12by1done
+
+r12by1:
+	VMOVDQU        (BX), X0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 176(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 192(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VINSERTI128    $0x01, (BX), Y14, Y13
+	VPXOR          Y13, Y0, Y0
+	VMOVDQU        (BX), X14
+	VMOVDQU        X0, (DX)
+	ADDQ           $0x00000010, BX
+	ADDQ           $0x00000010, DX
+	SUBQ           $0x00000001, SI
+	CMPQ           SI, $0x00000001
+	JGE            r12by1
+
+r12by1done:
+	JMP done
+
+r10:
+	CMPQ SI, $0x00000010
+	JLT  r10by16done
+
+r10by16:
+	VMOVDQU        (BX), Y0
+	VMOVDQU        32(BX), Y1
+	VMOVDQU        64(BX), Y2
+	VMOVDQU        96(BX), Y3
+	VMOVDQU        128(BX), Y4
+	VMOVDQU        160(BX), Y5
+	VMOVDQU        192(BX), Y6
+	VMOVDQU        224(BX), Y7
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VBROADCASTI128 16(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 128(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VAESDECLAST    Y15, Y1, Y1
+	VAESDECLAST    Y15, Y2, Y2
+	VAESDECLAST    Y15, Y3, Y3
+	VAESDECLAST    Y15, Y4, Y4
+	VAESDECLAST    Y15, Y5, Y5
+	VAESDECLAST    Y15, Y6, Y6
+	VAESDECLAST    Y15, Y7, Y7
+	VINSERTI128    $0x01, (BX), Y14, Y13
+	VPXOR          Y13, Y0, Y0
+	VPXOR          16(BX), Y1, Y1
+	VPXOR          48(BX), Y2, Y2
+	VPXOR          80(BX), Y3, Y3
+	VPXOR          112(BX), Y4, Y4
+	VPXOR          144(BX), Y5, Y5
+	VPXOR          176(BX), Y6, Y6
+	VPXOR          208(BX), Y7, Y7
+	VMOVDQU        240(BX), X14
+	VMOVDQU        Y0, (DX)
+	VMOVDQU        Y1, 32(DX)
+	VMOVDQU        Y2, 64(DX)
+	VMOVDQU        Y3, 96(DX)
+	VMOVDQU        Y4, 128(DX)
+	VMOVDQU        Y5, 160(DX)
+	VMOVDQU        Y6, 192(DX)
+	VMOVDQU        Y7, 224(DX)
+	ADDQ           $0x00000100, BX
+	ADDQ           $0x00000100, DX
+	SUBQ           $0x00000010, SI
+	CMPQ           SI, $0x00000010
+	JGE            r10by16
+
+r10by16done:
+	CMPQ SI, $0x00000002
+	JLT  r10by2done
+
+r10by2:
+	VMOVDQU        (BX), Y0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VINSERTI128    $0x01, (BX), Y14, Y13
+	VPXOR          Y13, Y0, Y0
+	VMOVDQU        16(BX), X14
+	VMOVDQU        Y0, (DX)
+	ADDQ           $0x00000020, BX
+	ADDQ           $0x00000020, DX
+	SUBQ           $0x00000002, SI
+	CMPQ           SI, $0x00000002
+	JGE            r10by2
+
+r10by2done:
+	CMPQ SI, $0x00000001
+	JLT  r10by1done
+
+r10by1:
+	VMOVDQU        (BX), X0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VINSERTI128    $0x01, (BX), Y14, Y13
+	VPXOR          Y13, Y0, Y0
+	VMOVDQU        (BX), X14
+	VMOVDQU        X0, (DX)
+	ADDQ           $0x00000010, BX
+	ADDQ           $0x00000010, DX
+	SUBQ           $0x00000001, SI
+	CMPQ           SI, $0x00000001
+	JGE            r10by1
+
+r10by1done:
+done:
+	VZEROALL
+	RET

@@ -123,3 +123,78 @@ func cbcDecryptVAES512(keys *byte, iv *byte, dst *byte, src *byte, blocks int, r
 //
 //go:noescape
 func cbcDecryptAESNI(keys *byte, iv *byte, dst *byte, src *byte, blocks int, rounds int)
+
+// cbcEncryptVAES256x2 encrypts blocks > 0 blocks of each of the first 2 lanes.
+//
+//go:noescape
+func cbcEncryptVAES256x2(keys *byte, lanes *byte, blocks int, rounds int)
+
+// cbcEncryptVAES256x4 encrypts blocks > 0 blocks of each of the first 4 lanes.
+//
+//go:noescape
+func cbcEncryptVAES256x4(keys *byte, lanes *byte, blocks int, rounds int)
+
+// cbcEncryptVAES256x8 encrypts blocks > 0 blocks of each of the first 8 lanes.
+//
+//go:noescape
+func cbcEncryptVAES256x8(keys *byte, lanes *byte, blocks int, rounds int)
+
+// cbcEncryptVAES256x12 encrypts blocks > 0 blocks of each of the first 12 lanes.
+//
+//go:noescape
+func cbcEncryptVAES256x12(keys *byte, lanes *byte, blocks int, rounds int)
+
+// cbcEncryptVAES256x16 encrypts blocks > 0 blocks of each of the first 16 lanes.
+//
+//go:noescape
+func cbcEncryptVAES256x16(keys *byte, lanes *byte, blocks int, rounds int)
+
+// cbcEncryptVAES256x20 encrypts blocks > 0 blocks of each of the first 20 lanes.
+//
+//go:noescape
+func cbcEncryptVAES256x20(keys *byte, lanes *byte, blocks int, rounds int)
+
+// cbcEncryptVAES256x22 encrypts blocks > 0 blocks of each of the first 22 lanes.
+//
+//go:noescape
+func cbcEncryptVAES256x22(keys *byte, lanes *byte, blocks int, rounds int)
+
+// cbcEncryptVAES256x24 encrypts blocks > 0 blocks of each of the first 24 lanes.
+//
+//go:noescape
+func cbcEncryptVAES256x24(keys *byte, lanes *byte, blocks int, rounds int)
+
+// cbcEncryptLinesVAES256x8 encrypts lines > 0 times 64 bytes of each of the first 8 lanes.
+//
+//go:noescape
+func cbcEncryptLinesVAES256x8(keys *byte, lanes *byte, lines int, rounds int)
+
+// cbcEncryptLinesVAES256x12 encrypts lines > 0 times 64 bytes of each of the first 12 lanes.
+//
+//go:noescape
+func cbcEncryptLinesVAES256x12(keys *byte, lanes *byte, lines int, rounds int)
+
+// cbcEncryptLinesVAES256x16 encrypts lines > 0 times 64 bytes of each of the first 16 lanes.
+//
+//go:noescape
+func cbcEncryptLinesVAES256x16(keys *byte, lanes *byte, lines int, rounds int)
+
+// cbcEncryptLinesVAES256x20 encrypts lines > 0 times 64 bytes of each of the first 20 lanes.
+//
+//go:noescape
+func cbcEncryptLinesVAES256x20(keys *byte, lanes *byte, lines int, rounds int)
+
+// cbcEncryptLinesVAES256x22 encrypts lines > 0 times 64 bytes of each of the first 22 lanes.
+//
+//go:noescape
+func cbcEncryptLinesVAES256x22(keys *byte, lanes *byte, lines int, rounds int)
+
+// cbcEncryptLinesVAES256x24 encrypts lines > 0 times 64 bytes of each of the first 24 lanes.
+//
+//go:noescape
+func cbcEncryptLinesVAES256x24(keys *byte, lanes *byte, lines int, rounds int)
+
+// cbcDecryptVAES256 decrypts one message.
+//
+//go:noescape
+func cbcDecryptVAES256(keys *byte, iv *byte, dst *byte, src *byte, blocks int, rounds int)

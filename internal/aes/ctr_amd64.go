@@ -19,10 +19,15 @@ func (k *Key) ctrAsm(j *Job) {
 		if untilZero := -low; untilZero != 0 && uint64(n) > untilZero {
 			n = int(untilZero)
 		}
-		if k.tier == VAES512 {
+		switch k.tier {
+		case VAES512:
 			ctrVAES512(k.enc(), &counter[0], &dst[0], &src[0], n, k.rounds)
-		} else {
+		case VAES256:
+			ctrVAES256(k.enc(), &counter[0], &dst[0], &src[0], n, k.rounds)
+		case AESNI:
 			ctrAESNI(k.enc(), &counter[0], &dst[0], &src[0], n, k.rounds)
+		default:
+			panic(noKernel)
 		}
 		binary.BigEndian.PutUint64(counter[8:], low+uint64(n))
 		if low+uint64(n) < low {

@@ -13,3 +13,8 @@ func ctrVAES512(keys *byte, counter *byte, dst *byte, src *byte, blocks int, rou
 //
 //go:noescape
 func ctrAESNI(keys *byte, counter *byte, dst *byte, src *byte, blocks int, rounds int)
+
+// ctrVAES256 encrypts or decrypts one message.
+//
+//go:noescape
+func ctrVAES256(keys *byte, counter *byte, dst *byte, src *byte, blocks int, rounds int)

@@ -9,10 +9,10 @@
 //
 // # Tiers
 //
-// A [Tier] is one set of kernels: with VAES on 512-bit registers, with AES-NI on
-// 128-bit ones, or none, which is Go's crypto/aes. [Best] is chosen once from
-// the processor's features; the environment variable COFFER_AES (aesni,
-// portable) forces a lower one. Builds with the tag purego, and other
+// A [Tier] is one set of kernels: with VAES on 512-bit registers or, without
+// AVX-512, on 256-bit ones, with AES-NI on 128-bit ones, or none, which is Go's
+// crypto/aes. [Best] is chosen once from the processor's features; the environment
+// variable COFFER_AES (vaes256, aesni, portable) forces a lower one. Builds with the tag purego, and other
 // processors than amd64, have [Portable] alone. A key keeps the tier it was
 // made for.
 //

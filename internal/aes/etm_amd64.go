@@ -17,7 +17,7 @@ var (
 const macStride = int(unsafe.Sizeof(MACJob{}))
 
 // fusedXTS reports whether a tier has kernels for XTS and GMAC in one pass, fusedCBC for CBC's decryption.
-func fusedXTS(t Tier) bool { return t == VAES512 || t == AESNI }
+func fusedXTS(t Tier) bool { return t >= AESNI }
 func fusedCBC(t Tier) bool { return t == VAES512 }
 
 func (x *XTSGMAC) sealAsm(jobs []MACJob, tweaks, work *byte) {
@@ -27,6 +27,10 @@ func (x *XTSGMAC) sealAsm(jobs []MACJob, tweaks, work *byte) {
 		xtsGMACSealVAES512r10(keys, tweaks, mac, tab, work, first, len(jobs), tags, macStride)
 	case VAES512<<4 | 14:
 		xtsGMACSealVAES512r14(keys, tweaks, mac, tab, work, first, len(jobs), tags, macStride)
+	case VAES256<<4 | 10:
+		xtsGMACSealVAES256r10(keys, tweaks, mac, tab, work, first, len(jobs), tags, macStride)
+	case VAES256<<4 | 14:
+		xtsGMACSealVAES256r14(keys, tweaks, mac, tab, work, first, len(jobs), tags, macStride)
 	case AESNI<<4 | 10:
 		xtsGMACSealAESNIr10(keys, tweaks, mac, tab, work, first, len(jobs), tags, macStride)
 	case AESNI<<4 | 14:
@@ -44,6 +48,10 @@ func (x *XTSGMAC) openAsm(jobs []MACJob, tweaks, work, tags *byte) {
 		xtsGMACOpenVAES512r10(keys, tweaks, mac, tab, work, first, len(jobs), tags, TagSize)
 	case VAES512<<4 | 14:
 		xtsGMACOpenVAES512r14(keys, tweaks, mac, tab, work, first, len(jobs), tags, TagSize)
+	case VAES256<<4 | 10:
+		xtsGMACOpenVAES256r10(keys, tweaks, mac, tab, work, first, len(jobs), tags, TagSize)
+	case VAES256<<4 | 14:
+		xtsGMACOpenVAES256r14(keys, tweaks, mac, tab, work, first, len(jobs), tags, TagSize)
 	case AESNI<<4 | 10:
 		xtsGMACOpenAESNIr10(keys, tweaks, mac, tab, work, first, len(jobs), tags, TagSize)
 	case AESNI<<4 | 14:

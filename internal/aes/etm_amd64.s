@@ -9881,3 +9881,3891 @@ lengths:
 	VPXORQ        Z31, Z31, Z31
 	VZEROALL
 	RET
+
+// func xtsGMACSealVAES256r10(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
+// Requires: AVX, AVX2, CMOV, PCLMULQDQ, SSE4.2, VAES, VPCLMULQDQ
+TEXT ·xtsGMACSealVAES256r10(SB), NOSPLIT, $32-72
+	MOVQ keys+0(FP), AX
+	MOVQ tab+24(FP), CX
+	MOVQ work+32(FP), DX
+	LEAQ 63(DX), R12
+	ANDQ $-64, R12
+	LEAQ 256(R12), R13
+	MOVQ ivs+8(FP), DX
+	MOVQ (DX), R10
+	MOVQ 8(DX), R11
+	MOVQ R12, DX
+	LEAQ 256(DX), BX
+
+tweaks1:
+	MOVQ R10, (DX)
+	MOVQ R11, 8(DX)
+	MOVQ R11, SI
+	SARQ $0x3f, SI
+	ANDL $0x00000087, SI
+	ADDQ R10, R10
+	ADCQ R11, R11
+	XORQ SI, R10
+	ADDQ $0x10, DX
+	CMPQ DX, BX
+	JNE  tweaks1
+
+job:
+	VPXOR          Y8, Y8, Y8
+	VPXOR          Y9, Y9, Y9
+	VPXOR          Y10, Y10, Y10
+	VPXOR          Y11, Y11, Y11
+	MOVL           $0xffffffff, R9
+	MOVQ           jobs+40(FP), DX
+	MOVQ           24(DX), BX
+	MOVQ           (DX), R8
+	MOVQ           32(DX), DI
+	MOVQ           DI, SI
+	SHRQ           $0x08, SI
+	ANDQ           $0x000000ff, DI
+	LEAQ           31(DI), DX
+	ANDQ           $-16, DX
+	MOVQ           DX, 16(SP)
+	MOVQ           SI, R14
+	SHLQ           $0x08, R14
+	ADDQ           16(SP), R14
+	NEGQ           R14
+	LEAQ           3328(CX)(R14*1), R14
+	LEAQ           1280(CX), DX
+	CMPQ           SI, $0x08
+	CMOVQLE        R14, DX
+	MOVQ           DI, 24(SP)
+	MOVQ           mac+16(FP), DI
+	MOVQ           jobs+40(FP), R14
+	MOVQ           72(R14), R15
+	MOVL           80(R14), R14
+	BTSQ           $0x38, R14
+	VMOVQ          R15, X12
+	VPINSRQ        $0x01, R14, X12, X12
+	VBROADCASTI128 (DI), Y15
+	VPXOR          Y15, Y12, Y12
+	VBROADCASTI128 16(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 32(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 48(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 64(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 80(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 96(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 112(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 128(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 144(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 160(DI), Y15
+	VAESENCLAST    Y15, Y12, Y12
+	VMOVDQU        X12, (SP)
+	MOVQ           jobs+40(FP), DI
+	MOVQ           48(DI), R14
+	MOVQ           56(DI), DI
+
+ad:
+	CMPQ         DI, $0x40
+	JLE          adLast
+	VMOVDQU      (R14), Y12
+	VPSHUFB      (CX), Y12, Y12
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y11, Y11, Y11
+	VPCLMULQDQ   $0x00, 3264(CX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 3264(CX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 6016(CX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VMOVDQU      32(R14), Y12
+	VPSHUFB      (CX), Y12, Y12
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y11, Y11, Y11
+	VPCLMULQDQ   $0x00, 3296(CX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 3296(CX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 6048(CX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPSLLDQ      $0x08, Y9, Y12
+	VPSRLDQ      $0x08, Y9, Y9
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y8, X12
+	VPXOR        X12, X8, X8
+	VEXTRACTI128 $0x01, Y10, X13
+	VPXOR        X13, X10, X10
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPXOR        X10, X8, X8
+	VMOVDQU      X8, X11
+	VPXOR        Y8, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	ADDQ         $0x40, R14
+	SUBQ         $0x40, DI
+	JMP          ad
+
+adLast:
+	TESTQ DI, DI
+	JEQ   adDone
+	LEAQ  15(DI), R15
+	ANDQ  $-16, R15
+	NEGQ  R15
+	ADDQ  DX, R15
+
+adBlock:
+	VMOVDQU    (R14), X12
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (R15), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (R15), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(R15), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	ADDQ       $0x10, R15
+	ADDQ       $0x10, R14
+	SUBQ       $0x10, DI
+	JGT        adBlock
+
+adDone:
+	TESTQ SI, SI
+	JEQ   rest
+	CMPQ  SI, $0x01
+	JNE   same2
+	CMPQ  24(SP), $0x00
+	JNE   same2
+	MOVQ  ivs+8(FP), DI
+	ADDQ  $0x10, DI
+	MOVQ  DI, ivs+8(FP)
+	MOVQ  (DI), R10
+	MOVQ  8(DI), R11
+
+same2:
+	VMOVDQU        (BX), Y0
+	VPXOR          (R12), Y0, Y0
+	VMOVDQU        32(BX), Y1
+	VPXOR          32(R12), Y1, Y1
+	VMOVDQU        64(BX), Y2
+	VPXOR          64(R12), Y2, Y2
+	VMOVDQU        96(BX), Y3
+	VPXOR          96(R12), Y3, Y3
+	VMOVDQU        128(BX), Y4
+	VPXOR          128(R12), Y4, Y4
+	VMOVDQU        160(BX), Y5
+	VPXOR          160(R12), Y5, Y5
+	VMOVDQU        192(BX), Y6
+	VPXOR          192(R12), Y6, Y6
+	VMOVDQU        224(BX), Y7
+	VPXOR          224(R12), Y7, Y7
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	MOVQ           R10, (R13)
+	VPXOR          Y15, Y1, Y1
+	MOVQ           R11, 8(R13)
+	VPXOR          Y15, Y2, Y2
+	MOVQ           R11, DI
+	VPXOR          Y15, Y3, Y3
+	SARQ           $0x3f, DI
+	VPXOR          Y15, Y4, Y4
+	ANDL           $0x00000087, DI
+	VPXOR          Y15, Y5, Y5
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VPXOR          Y15, Y6, Y6
+	MOVQ           R10, 16(R13)
+	VPXOR          Y15, Y7, Y7
+	MOVQ           R11, 24(R13)
+	VBROADCASTI128 16(AX), Y15
+	MOVQ           R11, DI
+	VAESENC        Y15, Y0, Y0
+	SARQ           $0x3f, DI
+	VAESENC        Y15, Y1, Y1
+	ANDL           $0x00000087, DI
+	VAESENC        Y15, Y2, Y2
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VAESENC        Y15, Y3, Y3
+	MOVQ           R10, 32(R13)
+	VAESENC        Y15, Y4, Y4
+	MOVQ           R11, 40(R13)
+	VAESENC        Y15, Y5, Y5
+	MOVQ           R11, DI
+	VAESENC        Y15, Y6, Y6
+	SARQ           $0x3f, DI
+	VAESENC        Y15, Y7, Y7
+	ANDL           $0x00000087, DI
+	VBROADCASTI128 32(AX), Y15
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VAESENC        Y15, Y0, Y0
+	MOVQ           R10, 48(R13)
+	VAESENC        Y15, Y1, Y1
+	MOVQ           R11, 56(R13)
+	VAESENC        Y15, Y2, Y2
+	MOVQ           R11, DI
+	VAESENC        Y15, Y3, Y3
+	SARQ           $0x3f, DI
+	VAESENC        Y15, Y4, Y4
+	ANDL           $0x00000087, DI
+	VAESENC        Y15, Y5, Y5
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VAESENC        Y15, Y6, Y6
+	MOVQ           R10, 64(R13)
+	VAESENC        Y15, Y7, Y7
+	MOVQ           R11, 72(R13)
+	VBROADCASTI128 48(AX), Y15
+	MOVQ           R11, DI
+	VAESENC        Y15, Y0, Y0
+	SARQ           $0x3f, DI
+	VAESENC        Y15, Y1, Y1
+	ANDL           $0x00000087, DI
+	VAESENC        Y15, Y2, Y2
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VAESENC        Y15, Y3, Y3
+	MOVQ           R10, 80(R13)
+	VAESENC        Y15, Y4, Y4
+	MOVQ           R11, 88(R13)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           R11, DI
+	VAESENC        Y15, Y7, Y7
+	SARQ           $0x3f, DI
+	VBROADCASTI128 64(AX), Y15
+	ANDL           $0x00000087, DI
+	VAESENC        Y15, Y0, Y0
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VAESENC        Y15, Y1, Y1
+	MOVQ           R10, 96(R13)
+	VAESENC        Y15, Y2, Y2
+	MOVQ           R11, 104(R13)
+	VAESENC        Y15, Y3, Y3
+	MOVQ           R11, DI
+	VAESENC        Y15, Y4, Y4
+	SARQ           $0x3f, DI
+	VAESENC        Y15, Y5, Y5
+	ANDL           $0x00000087, DI
+	VAESENC        Y15, Y6, Y6
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VAESENC        Y15, Y7, Y7
+	MOVQ           R10, 112(R13)
+	VBROADCASTI128 80(AX), Y15
+	MOVQ           R11, 120(R13)
+	VAESENC        Y15, Y0, Y0
+	MOVQ           R11, DI
+	VAESENC        Y15, Y1, Y1
+	SARQ           $0x3f, DI
+	VAESENC        Y15, Y2, Y2
+	ANDL           $0x00000087, DI
+	VAESENC        Y15, Y3, Y3
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VAESENC        Y15, Y4, Y4
+	MOVQ           R10, 128(R13)
+	VAESENC        Y15, Y5, Y5
+	MOVQ           R11, 136(R13)
+	VAESENC        Y15, Y6, Y6
+	MOVQ           R11, DI
+	VAESENC        Y15, Y7, Y7
+	SARQ           $0x3f, DI
+	VBROADCASTI128 96(AX), Y15
+	ANDL           $0x00000087, DI
+	VAESENC        Y15, Y0, Y0
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VAESENC        Y15, Y1, Y1
+	MOVQ           R10, 144(R13)
+	VAESENC        Y15, Y2, Y2
+	MOVQ           R11, 152(R13)
+	VAESENC        Y15, Y3, Y3
+	MOVQ           R11, DI
+	VAESENC        Y15, Y4, Y4
+	SARQ           $0x3f, DI
+	VAESENC        Y15, Y5, Y5
+	ANDL           $0x00000087, DI
+	VAESENC        Y15, Y6, Y6
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VAESENC        Y15, Y7, Y7
+	MOVQ           R10, 160(R13)
+	VBROADCASTI128 112(AX), Y15
+	MOVQ           R11, 168(R13)
+	VAESENC        Y15, Y0, Y0
+	MOVQ           R11, DI
+	VAESENC        Y15, Y1, Y1
+	SARQ           $0x3f, DI
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	ANDL           $0x00000087, DI
+	VAESENC        Y15, Y4, Y4
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VAESENC        Y15, Y5, Y5
+	MOVQ           R10, 176(R13)
+	VAESENC        Y15, Y6, Y6
+	MOVQ           R11, 184(R13)
+	VAESENC        Y15, Y7, Y7
+	MOVQ           R11, DI
+	VBROADCASTI128 128(AX), Y15
+	SARQ           $0x3f, DI
+	VAESENC        Y15, Y0, Y0
+	ANDL           $0x00000087, DI
+	VAESENC        Y15, Y1, Y1
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VAESENC        Y15, Y2, Y2
+	MOVQ           R10, 192(R13)
+	VAESENC        Y15, Y3, Y3
+	MOVQ           R11, 200(R13)
+	VAESENC        Y15, Y4, Y4
+	MOVQ           R11, DI
+	VAESENC        Y15, Y5, Y5
+	SARQ           $0x3f, DI
+	VAESENC        Y15, Y6, Y6
+	ANDL           $0x00000087, DI
+	VAESENC        Y15, Y7, Y7
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VBROADCASTI128 144(AX), Y15
+	MOVQ           R10, 208(R13)
+	VAESENC        Y15, Y0, Y0
+	MOVQ           R11, 216(R13)
+	VAESENC        Y15, Y1, Y1
+	MOVQ           R11, DI
+	VAESENC        Y15, Y2, Y2
+	SARQ           $0x3f, DI
+	VAESENC        Y15, Y3, Y3
+	ANDL           $0x00000087, DI
+	VAESENC        Y15, Y4, Y4
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VAESENC        Y15, Y5, Y5
+	MOVQ           R10, 224(R13)
+	VAESENC        Y15, Y6, Y6
+	MOVQ           R11, 232(R13)
+	VAESENC        Y15, Y7, Y7
+	MOVQ           R11, DI
+	VBROADCASTI128 160(AX), Y15
+	SARQ           $0x3f, DI
+	VAESENCLAST    Y15, Y0, Y0
+	ANDL           $0x00000087, DI
+	VAESENCLAST    Y15, Y1, Y1
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VAESENCLAST    Y15, Y2, Y2
+	MOVQ           R10, 240(R13)
+	VAESENCLAST    Y15, Y3, Y3
+	MOVQ           R11, 248(R13)
+	VAESENCLAST    Y15, Y4, Y4
+	MOVQ           R11, DI
+	VAESENCLAST    Y15, Y5, Y5
+	SARQ           $0x3f, DI
+	VAESENCLAST    Y15, Y6, Y6
+	ANDL           $0x00000087, DI
+	VAESENCLAST    Y15, Y7, Y7
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VPXOR          (R12), Y0, Y0
+	VMOVDQU        Y0, (R8)
+	VPXOR          32(R12), Y1, Y1
+	VMOVDQU        Y1, 32(R8)
+	VPXOR          64(R12), Y2, Y2
+	VMOVDQU        Y2, 64(R8)
+	VPXOR          96(R12), Y3, Y3
+	VMOVDQU        Y3, 96(R8)
+	VPXOR          128(R12), Y4, Y4
+	VMOVDQU        Y4, 128(R8)
+	VPXOR          160(R12), Y5, Y5
+	VMOVDQU        Y5, 160(R8)
+	VPXOR          192(R12), Y6, Y6
+	VMOVDQU        Y6, 192(R8)
+	VPXOR          224(R12), Y7, Y7
+	VMOVDQU        Y7, 224(R8)
+	ADDQ           $0x00000100, BX
+	ADDQ           $0x00000100, R8
+	XCHGQ          R12, R13
+	JMP            sealed
+
+unit:
+	CMPQ SI, $0x01
+	JNE  same3
+	CMPQ 24(SP), $0x00
+	JNE  same3
+	MOVQ ivs+8(FP), DI
+	ADDQ $0x10, DI
+	MOVQ DI, ivs+8(FP)
+	MOVQ (DI), R10
+	MOVQ 8(DI), R11
+
+same3:
+	VMOVDQU        (BX), Y0
+	VPXOR          (R12), Y0, Y0
+	VMOVDQU        32(BX), Y1
+	VPXOR          32(R12), Y1, Y1
+	VMOVDQU        64(BX), Y2
+	VPXOR          64(R12), Y2, Y2
+	VMOVDQU        96(BX), Y3
+	VPXOR          96(R12), Y3, Y3
+	VMOVDQU        128(BX), Y4
+	VPXOR          128(R12), Y4, Y4
+	VMOVDQU        160(BX), Y5
+	VPXOR          160(R12), Y5, Y5
+	VMOVDQU        192(BX), Y6
+	VPXOR          192(R12), Y6, Y6
+	VMOVDQU        224(BX), Y7
+	VPXOR          224(R12), Y7, Y7
+	VBROADCASTI128 (AX), Y15
+	MOVQ           R10, (R13)
+	VMOVDQU        -256(R8), Y12
+	VPXOR          Y15, Y0, Y0
+	MOVQ           R11, 8(R13)
+	VPSHUFB        (CX), Y12, Y12
+	VPXOR          Y15, Y1, Y1
+	MOVQ           R11, R14
+	VPXOR          Y11, Y12, Y12
+	VPXOR          Y15, Y2, Y2
+	SARQ           $0x3f, R14
+	XORL           DI, DI
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y11, Y11, Y11
+	ANDL           $0x00000087, R14
+	VPCLMULQDQ     $0x00, (DX), Y12, Y13
+	VPXOR          Y15, Y4, Y4
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	VPXOR          Y13, Y8, Y8
+	VPXOR          Y15, Y5, Y5
+	MOVQ           R10, 16(R13)
+	CRC32Q         -224(R8), DI
+	VPXOR          Y15, Y6, Y6
+	VPSHUFD        $0x4e, Y12, Y13
+	MOVQ           R11, 24(R13)
+	VPXOR          Y15, Y7, Y7
+	VPXOR          Y12, Y13, Y13
+	MOVQ           R11, R14
+	CRC32Q         -256(R8), R9
+	VBROADCASTI128 16(AX), Y15
+	SARQ           $0x3f, R14
+	VPCLMULQDQ     $0x11, (DX), Y12, Y12
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y10, Y10
+	ANDL           $0x00000087, R14
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x00, 2752(DX), Y13, Y13
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	VAESENC        Y15, Y2, Y2
+	CRC32Q         -216(R8), DI
+	MOVQ           R10, 32(R13)
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        -224(R8), Y12
+	MOVQ           R11, 40(R13)
+	VAESENC        Y15, Y4, Y4
+	VPSHUFB        (CX), Y12, Y12
+	MOVQ           R11, R14
+	VAESENC        Y15, Y5, Y5
+	CRC32Q         -248(R8), R9
+	SARQ           $0x3f, R14
+	VAESENC        Y15, Y6, Y6
+	VPCLMULQDQ     $0x00, 32(DX), Y12, Y13
+	VPXOR          Y13, Y8, Y8
+	ANDL           $0x00000087, R14
+	VAESENC        Y15, Y7, Y7
+	CRC32Q         -208(R8), DI
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	VBROADCASTI128 32(AX), Y15
+	VPSHUFD        $0x4e, Y12, Y13
+	MOVQ           R10, 48(R13)
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y13, Y13
+	MOVQ           R11, 56(R13)
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x11, 32(DX), Y12, Y12
+	CRC32Q         -240(R8), R9
+	MOVQ           R11, R14
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y10, Y10
+	SARQ           $0x3f, R14
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x00, 2784(DX), Y13, Y13
+	ANDL           $0x00000087, R14
+	VAESENC        Y15, Y4, Y4
+	CRC32Q         -200(R8), DI
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y5, Y5
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	VMOVDQU        -192(R8), Y12
+	MOVQ           R10, 64(R13)
+	VAESENC        Y15, Y6, Y6
+	VPSHUFB        (CX), Y12, Y12
+	MOVQ           R11, 72(R13)
+	VAESENC        Y15, Y7, Y7
+	CRC32Q         -232(R8), R9
+	VPCLMULQDQ     $0x00, 64(DX), Y12, Y13
+	VBROADCASTI128 48(AX), Y15
+	MOVQ           R11, R14
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y0, Y0
+	SARQ           $0x3f, R14
+	VPSHUFD        $0x4e, Y12, Y13
+	ANDL           $0x00000087, R14
+	VAESENC        Y15, Y1, Y1
+	CRC32Q         -192(R8), DI
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	VPCLMULQDQ     $0x11, 64(DX), Y12, Y12
+	VAESENC        Y15, Y3, Y3
+	MOVQ           R10, 80(R13)
+	CRC32Q         -184(R8), DI
+	VAESENC        Y15, Y4, Y4
+	MOVQ           R11, 88(R13)
+	VPXOR          Y12, Y10, Y10
+	VPCLMULQDQ     $0x00, 2816(DX), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	MOVQ           R11, R14
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y6, Y6
+	SARQ           $0x3f, R14
+	CRC32Q         -176(R8), DI
+	VAESENC        Y15, Y7, Y7
+	ANDL           $0x00000087, R14
+	VMOVDQU        -160(R8), Y12
+	VBROADCASTI128 64(AX), Y15
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x00, 96(DX), Y12, Y13
+	MOVQ           R10, 96(R13)
+	CRC32Q         -168(R8), DI
+	VAESENC        Y15, Y1, Y1
+	MOVQ           R11, 104(R13)
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y2, Y2
+	MOVQ           R11, R14
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y3, Y3
+	CRC32Q         -160(R8), DI
+	SARQ           $0x3f, R14
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y12, Y13, Y13
+	ANDL           $0x00000087, R14
+	VPCLMULQDQ     $0x11, 96(DX), Y12, Y12
+	VAESENC        Y15, Y5, Y5
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y6, Y6
+	CRC32Q         -152(R8), DI
+	MOVQ           R10, 112(R13)
+	VAESENC        Y15, Y7, Y7
+	VPCLMULQDQ     $0x00, 2848(DX), Y13, Y13
+	MOVQ           R11, 120(R13)
+	VBROADCASTI128 80(AX), Y15
+	VPXOR          Y13, Y9, Y9
+	MOVQ           R11, R14
+	CRC32Q         -144(R8), DI
+	VAESENC        Y15, Y0, Y0
+	VMOVQ          R9, X12
+	SARQ           $0x3f, R14
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x00, 600(CX), X12, X12
+	ANDL           $0x00000087, R14
+	VAESENC        Y15, Y2, Y2
+	VMOVQ          X12, R9
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	VAESENC        Y15, Y3, Y3
+	XORQ           -136(R8), R9
+	CRC32Q         R9, DI
+	MOVQ           R10, 128(R13)
+	VAESENC        Y15, Y4, Y4
+	MOVQ           DI, R9
+	MOVQ           R11, 136(R13)
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        -128(R8), Y12
+	MOVQ           R11, R14
+	VAESENC        Y15, Y6, Y6
+	VPSHUFB        (CX), Y12, Y12
+	SARQ           $0x3f, R14
+	VAESENC        Y15, Y7, Y7
+	VPCLMULQDQ     $0x00, 128(DX), Y12, Y13
+	XORL           DI, DI
+	ANDL           $0x00000087, R14
+	VBROADCASTI128 96(AX), Y15
+	VPXOR          Y13, Y8, Y8
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	VAESENC        Y15, Y0, Y0
+	VPSHUFD        $0x4e, Y12, Y13
+	MOVQ           R10, 144(R13)
+	VAESENC        Y15, Y1, Y1
+	CRC32Q         -96(R8), DI
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	MOVQ           R11, 152(R13)
+	VPCLMULQDQ     $0x11, 128(DX), Y12, Y12
+	MOVQ           R11, R14
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y10, Y10
+	SARQ           $0x3f, R14
+	VAESENC        Y15, Y4, Y4
+	CRC32Q         -128(R8), R9
+	VPCLMULQDQ     $0x00, 2880(DX), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	ANDL           $0x00000087, R14
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y6, Y6
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	CRC32Q         -88(R8), DI
+	MOVQ           R10, 160(R13)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        -96(R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	VBROADCASTI128 112(AX), Y15
+	MOVQ           R11, 168(R13)
+	VPCLMULQDQ     $0x00, 160(DX), Y12, Y13
+	VAESENC        Y15, Y0, Y0
+	MOVQ           R11, R14
+	CRC32Q         -120(R8), R9
+	VAESENC        Y15, Y1, Y1
+	SARQ           $0x3f, R14
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y2, Y2
+	ANDL           $0x00000087, R14
+	CRC32Q         -80(R8), DI
+	VAESENC        Y15, Y3, Y3
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	MOVQ           R10, 176(R13)
+	VPCLMULQDQ     $0x11, 160(DX), Y12, Y12
+	VAESENC        Y15, Y5, Y5
+	MOVQ           R11, 184(R13)
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y6, Y6
+	CRC32Q         -112(R8), R9
+	MOVQ           R11, R14
+	VPCLMULQDQ     $0x00, 2912(DX), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	SARQ           $0x3f, R14
+	VPXOR          Y13, Y9, Y9
+	VBROADCASTI128 128(AX), Y15
+	ANDL           $0x00000087, R14
+	CRC32Q         -72(R8), DI
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        -64(R8), Y12
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	VAESENC        Y15, Y1, Y1
+	VPSHUFB        (CX), Y12, Y12
+	MOVQ           R10, 192(R13)
+	VPCLMULQDQ     $0x00, 192(DX), Y12, Y13
+	VAESENC        Y15, Y2, Y2
+	MOVQ           R11, 200(R13)
+	CRC32Q         -104(R8), R9
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y13, Y8, Y8
+	MOVQ           R11, R14
+	VAESENC        Y15, Y4, Y4
+	VPSHUFD        $0x4e, Y12, Y13
+	SARQ           $0x3f, R14
+	VAESENC        Y15, Y5, Y5
+	CRC32Q         -64(R8), DI
+	ANDL           $0x00000087, R14
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VPCLMULQDQ     $0x11, 192(DX), Y12, Y12
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y10, Y10
+	MOVQ           R10, 208(R13)
+	VBROADCASTI128 144(AX), Y15
+	CRC32Q         -56(R8), DI
+	MOVQ           R11, 216(R13)
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x00, 2944(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	MOVQ           R11, R14
+	VAESENC        Y15, Y1, Y1
+	CRC32Q         -48(R8), DI
+	SARQ           $0x3f, R14
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        -32(R8), Y12
+	ANDL           $0x00000087, R14
+	VAESENC        Y15, Y3, Y3
+	VPSHUFB        (CX), Y12, Y12
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	VAESENC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x00, 224(DX), Y12, Y13
+	CRC32Q         -40(R8), DI
+	MOVQ           R10, 224(R13)
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y13, Y8, Y8
+	MOVQ           R11, 232(R13)
+	VAESENC        Y15, Y6, Y6
+	VPSHUFD        $0x4e, Y12, Y13
+	MOVQ           R11, R14
+	VAESENC        Y15, Y7, Y7
+	CRC32Q         -32(R8), DI
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 160(AX), Y15
+	SARQ           $0x3f, R14
+	VPCLMULQDQ     $0x11, 224(DX), Y12, Y12
+	ANDL           $0x00000087, R14
+	VAESENCLAST    Y15, Y0, Y0
+	VPXOR          Y12, Y10, Y10
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	VAESENCLAST    Y15, Y1, Y1
+	CRC32Q         -24(R8), DI
+	VPCLMULQDQ     $0x00, 2976(DX), Y13, Y13
+	VAESENCLAST    Y15, Y2, Y2
+	MOVQ           R10, 240(R13)
+	VPXOR          Y13, Y9, Y9
+	VAESENCLAST    Y15, Y3, Y3
+	MOVQ           R11, 248(R13)
+	CRC32Q         -16(R8), DI
+	MOVQ           R11, R14
+	VAESENCLAST    Y15, Y4, Y4
+	VMOVQ          R9, X12
+	VPCLMULQDQ     $0x00, 600(CX), X12, X12
+	VAESENCLAST    Y15, Y5, Y5
+	SARQ           $0x3f, R14
+	VMOVQ          X12, R9
+	VAESENCLAST    Y15, Y6, Y6
+	ANDL           $0x00000087, R14
+	XORQ           -8(R8), R9
+	VAESENCLAST    Y15, Y7, Y7
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	CRC32Q         R9, DI
+	MOVQ           DI, R9
+	VPXOR          (R12), Y0, Y0
+	VMOVDQU        Y0, (R8)
+	VPXOR          32(R12), Y1, Y1
+	VMOVDQU        Y1, 32(R8)
+	VPXOR          64(R12), Y2, Y2
+	VMOVDQU        Y2, 64(R8)
+	VPXOR          96(R12), Y3, Y3
+	VMOVDQU        Y3, 96(R8)
+	VPXOR          128(R12), Y4, Y4
+	VMOVDQU        Y4, 128(R8)
+	VPXOR          160(R12), Y5, Y5
+	VMOVDQU        Y5, 160(R8)
+	VPXOR          192(R12), Y6, Y6
+	VMOVDQU        Y6, 192(R8)
+	VPXOR          224(R12), Y7, Y7
+	VMOVDQU        Y7, 224(R8)
+	ADDQ           $0x00000100, BX
+	ADDQ           $0x00000100, R8
+	XCHGQ          R12, R13
+	ADDQ           $0x00000100, DX
+	LEAQ           3328(CX), DI
+	CMPQ           DX, DI
+	JNE            group4
+	VPXOR          Y8, Y9, Y9
+	VPXOR          Y10, Y9, Y9
+	VPSLLDQ        $0x08, Y9, Y12
+	VPSRLDQ        $0x08, Y9, Y9
+	VPXOR          Y12, Y8, Y8
+	VPXOR          Y9, Y10, Y10
+	VEXTRACTI128   $0x01, Y8, X12
+	VPXOR          X12, X8, X8
+	VEXTRACTI128   $0x01, Y10, X13
+	VPXOR          X13, X10, X10
+	VPCLMULQDQ     $0x00, 576(CX), X8, X12
+	VPSHUFD        $0x4e, X8, X8
+	VPXOR          X12, X8, X8
+	VPCLMULQDQ     $0x00, 576(CX), X8, X12
+	VPSHUFD        $0x4e, X8, X8
+	VPXOR          X12, X8, X8
+	VPXOR          X10, X8, X8
+	VMOVDQU        X8, X11
+	VPXOR          Y8, Y8, Y8
+	VPXOR          Y9, Y9, Y9
+	VPXOR          Y10, Y10, Y10
+	MOVQ           SI, DI
+	SHLQ           $0x08, DI
+	ADDQ           16(SP), DI
+	NEGQ           DI
+	LEAQ           3328(CX)(DI*1), DI
+	LEAQ           1280(CX), DX
+	CMPQ           SI, $0x08
+	CMOVQLE        DI, DX
+
+group4:
+sealed:
+	DECQ       SI
+	JNE        unit
+	VMOVDQU    -256(R8), Y12
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	XORL       DI, DI
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (DX), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	CRC32Q     -224(R8), DI
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	CRC32Q     -256(R8), R9
+	VPCLMULQDQ $0x11, (DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(DX), Y13, Y13
+	CRC32Q     -216(R8), DI
+	VPXOR      Y13, Y9, Y9
+	VMOVDQU    -224(R8), Y12
+	VPSHUFB    (CX), Y12, Y12
+	CRC32Q     -248(R8), R9
+	VPCLMULQDQ $0x00, 32(DX), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	CRC32Q     -208(R8), DI
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, 32(DX), Y12, Y12
+	CRC32Q     -240(R8), R9
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2784(DX), Y13, Y13
+	CRC32Q     -200(R8), DI
+	VPXOR      Y13, Y9, Y9
+	VMOVDQU    -192(R8), Y12
+	VPSHUFB    (CX), Y12, Y12
+	CRC32Q     -232(R8), R9
+	VPCLMULQDQ $0x00, 64(DX), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	CRC32Q     -192(R8), DI
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, 64(DX), Y12, Y12
+	CRC32Q     -184(R8), DI
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2816(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	CRC32Q     -176(R8), DI
+	VMOVDQU    -160(R8), Y12
+	VPSHUFB    (CX), Y12, Y12
+	VPCLMULQDQ $0x00, 96(DX), Y12, Y13
+	CRC32Q     -168(R8), DI
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	CRC32Q     -160(R8), DI
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, 96(DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	CRC32Q     -152(R8), DI
+	VPCLMULQDQ $0x00, 2848(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	CRC32Q     -144(R8), DI
+	VMOVQ      R9, X12
+	VPCLMULQDQ $0x00, 600(CX), X12, X12
+	VMOVQ      X12, R9
+	XORQ       -136(R8), R9
+	CRC32Q     R9, DI
+	MOVQ       DI, R9
+	VMOVDQU    -128(R8), Y12
+	VPSHUFB    (CX), Y12, Y12
+	VPCLMULQDQ $0x00, 128(DX), Y12, Y13
+	XORL       DI, DI
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	CRC32Q     -96(R8), DI
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, 128(DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	CRC32Q     -128(R8), R9
+	VPCLMULQDQ $0x00, 2880(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	CRC32Q     -88(R8), DI
+	VMOVDQU    -96(R8), Y12
+	VPSHUFB    (CX), Y12, Y12
+	VPCLMULQDQ $0x00, 160(DX), Y12, Y13
+	CRC32Q     -120(R8), R9
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	CRC32Q     -80(R8), DI
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, 160(DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	CRC32Q     -112(R8), R9
+	VPCLMULQDQ $0x00, 2912(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	CRC32Q     -72(R8), DI
+	VMOVDQU    -64(R8), Y12
+	VPSHUFB    (CX), Y12, Y12
+	VPCLMULQDQ $0x00, 192(DX), Y12, Y13
+	CRC32Q     -104(R8), R9
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	CRC32Q     -64(R8), DI
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, 192(DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	CRC32Q     -56(R8), DI
+	VPCLMULQDQ $0x00, 2944(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	CRC32Q     -48(R8), DI
+	VMOVDQU    -32(R8), Y12
+	VPSHUFB    (CX), Y12, Y12
+	VPCLMULQDQ $0x00, 224(DX), Y12, Y13
+	CRC32Q     -40(R8), DI
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	CRC32Q     -32(R8), DI
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, 224(DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	CRC32Q     -24(R8), DI
+	VPCLMULQDQ $0x00, 2976(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	CRC32Q     -16(R8), DI
+	VMOVQ      R9, X12
+	VPCLMULQDQ $0x00, 600(CX), X12, X12
+	VMOVQ      X12, R9
+	XORQ       -8(R8), R9
+	CRC32Q     R9, DI
+	MOVQ       DI, R9
+	ADDQ       $0x00000100, DX
+	CMPQ       24(SP), $0x00
+	JEQ        lengths
+
+rest:
+	MOVQ  24(SP), DI
+	TESTQ DI, DI
+	JEQ   restDone
+
+part:
+	VMOVDQU        (BX), X0
+	VPXOR          (R12), X0, X0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VPXOR          (R12), X0, X0
+	VMOVDQU        X0, (R8)
+	VMOVDQU        X0, X12
+	VPSHUFB        (CX), Y12, Y12
+	VPXOR          Y11, Y12, Y12
+	VPXOR          Y11, Y11, Y11
+	VPCLMULQDQ     $0x00, (DX), Y12, Y13
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, (DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	VPCLMULQDQ     $0x00, 2752(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	ADDQ           $0x10, BX
+	ADDQ           $0x10, R8
+	ADDQ           $0x10, DX
+	ADDQ           $0x10, R12
+	SUBQ           $0x10, DI
+	JGT            part
+
+restDone:
+	MOVQ work+32(FP), DX
+	LEAQ 63(DX), BX
+	ANDQ $-64, BX
+	LEAQ 256(BX), DX
+	MOVQ BX, R12
+	MOVQ DX, R13
+	MOVQ ivs+8(FP), DX
+	ADDQ $0x10, DX
+	MOVQ DX, ivs+8(FP)
+	MOVQ (DX), R10
+	MOVQ 8(DX), R11
+	MOVQ R12, DX
+	LEAQ 256(DX), BX
+
+tweaks5:
+	MOVQ R10, (DX)
+	MOVQ R11, 8(DX)
+	MOVQ R11, SI
+	SARQ $0x3f, SI
+	ANDL $0x00000087, SI
+	ADDQ R10, R10
+	ADCQ R11, R11
+	XORQ SI, R10
+	ADDQ $0x10, DX
+	CMPQ DX, BX
+	JNE  tweaks5
+
+lengths:
+	MOVQ jobs+40(FP), DX
+	MOVQ (DX), BX
+	MOVQ 32(DX), SI
+	ADDQ SI, BX
+	ANDQ $0x000000ff, SI
+	SUBQ SI, BX
+
+sumWord:
+	CMPQ   SI, $0x08
+	JLT    sumByte
+	CRC32Q (BX), R9
+	ADDQ   $0x08, BX
+	SUBQ   $0x08, SI
+	JMP    sumWord
+
+sumByte:
+	TESTQ  SI, SI
+	JEQ    sumDone
+	CRC32B (BX), R9
+	INCQ   BX
+	DECQ   SI
+	JMP    sumByte
+
+sumDone:
+	NOTL         R9
+	MOVL         R9, 84(DX)
+	MOVQ         jobs+40(FP), BX
+	MOVQ         32(BX), DX
+	MOVQ         56(BX), BX
+	ADDQ         DX, BX
+	XORQ         DX, DX
+	SHLQ         $0x03, DX
+	SHLQ         $0x03, BX
+	VMOVQ        DX, X12
+	VPINSRQ      $0x01, BX, X12, X12
+	VPXOR        X11, X12, X12
+	VPSHUFD      $0x4e, X12, X13
+	VPXOR        X12, X13, X13
+	VPCLMULQDQ   $0x00, 3312(CX), X12, X14
+	VPCLMULQDQ   $0x11, 3312(CX), X12, X12
+	VPCLMULQDQ   $0x00, 6064(CX), X13, X13
+	VPXOR        Y14, Y8, Y8
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPSLLDQ      $0x08, Y9, Y12
+	VPSRLDQ      $0x08, Y9, Y9
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y8, X12
+	VPXOR        X12, X8, X8
+	VEXTRACTI128 $0x01, Y10, X13
+	VPXOR        X13, X10, X10
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPXOR        X10, X8, X8
+	VMOVDQU      X8, X11
+	VPXOR        Y8, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	VPSHUFB      (CX), X11, X11
+	VPXOR        (SP), X11, X11
+	MOVQ         tags+56(FP), DX
+	VMOVDQU      X11, (DX)
+	MOVQ         stride+64(FP), BX
+	ADDQ         BX, DX
+	MOVQ         DX, tags+56(FP)
+	ADDQ         $0x00000080, jobs+40(FP)
+	DECQ         n+48(FP)
+	JNE          job
+	XORL         R10, R10
+	XORL         R11, R11
+	VPXOR        Y0, Y0, Y0
+	VMOVDQU      X0, (SP)
+	VZEROALL
+	RET
+
+// func xtsGMACOpenVAES256r10(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
+// Requires: AVX, AVX2, CMOV, PCLMULQDQ, VAES, VPCLMULQDQ
+TEXT ·xtsGMACOpenVAES256r10(SB), NOSPLIT, $32-72
+	MOVQ keys+0(FP), AX
+	MOVQ tab+24(FP), CX
+	MOVQ work+32(FP), DX
+	LEAQ 63(DX), R11
+	ANDQ $-64, R11
+	LEAQ 256(R11), R12
+	MOVQ ivs+8(FP), DX
+	MOVQ (DX), R9
+	MOVQ 8(DX), R10
+	MOVQ R11, DX
+	LEAQ 256(DX), BX
+
+tweaks1:
+	MOVQ R9, (DX)
+	MOVQ R10, 8(DX)
+	MOVQ R10, SI
+	SARQ $0x3f, SI
+	ANDL $0x00000087, SI
+	ADDQ R9, R9
+	ADCQ R10, R10
+	XORQ SI, R9
+	ADDQ $0x10, DX
+	CMPQ DX, BX
+	JNE  tweaks1
+
+job:
+	VPXOR          Y8, Y8, Y8
+	VPXOR          Y9, Y9, Y9
+	VPXOR          Y10, Y10, Y10
+	VPXOR          Y11, Y11, Y11
+	MOVQ           jobs+40(FP), DX
+	MOVQ           24(DX), BX
+	MOVQ           (DX), R8
+	MOVQ           32(DX), DI
+	MOVQ           DI, SI
+	SHRQ           $0x08, SI
+	ANDQ           $0x000000ff, DI
+	LEAQ           31(DI), DX
+	ANDQ           $-16, DX
+	MOVQ           DX, 16(SP)
+	MOVQ           SI, R13
+	SHLQ           $0x08, R13
+	ADDQ           16(SP), R13
+	NEGQ           R13
+	LEAQ           3328(CX)(R13*1), R13
+	LEAQ           1280(CX), DX
+	CMPQ           SI, $0x08
+	CMOVQLE        R13, DX
+	MOVQ           DI, 24(SP)
+	MOVQ           mac+16(FP), DI
+	MOVQ           jobs+40(FP), R13
+	MOVQ           72(R13), R14
+	MOVL           80(R13), R13
+	BTSQ           $0x38, R13
+	VMOVQ          R14, X12
+	VPINSRQ        $0x01, R13, X12, X12
+	VBROADCASTI128 (DI), Y15
+	VPXOR          Y15, Y12, Y12
+	VBROADCASTI128 16(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 32(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 48(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 64(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 80(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 96(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 112(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 128(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 144(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 160(DI), Y15
+	VAESENCLAST    Y15, Y12, Y12
+	VMOVDQU        X12, (SP)
+	MOVQ           jobs+40(FP), DI
+	MOVQ           48(DI), R13
+	MOVQ           56(DI), DI
+
+ad:
+	CMPQ         DI, $0x40
+	JLE          adLast
+	VMOVDQU      (R13), Y12
+	VPSHUFB      (CX), Y12, Y12
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y11, Y11, Y11
+	VPCLMULQDQ   $0x00, 3264(CX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 3264(CX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 6016(CX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VMOVDQU      32(R13), Y12
+	VPSHUFB      (CX), Y12, Y12
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y11, Y11, Y11
+	VPCLMULQDQ   $0x00, 3296(CX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 3296(CX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 6048(CX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPSLLDQ      $0x08, Y9, Y12
+	VPSRLDQ      $0x08, Y9, Y9
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y8, X12
+	VPXOR        X12, X8, X8
+	VEXTRACTI128 $0x01, Y10, X13
+	VPXOR        X13, X10, X10
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPXOR        X10, X8, X8
+	VMOVDQU      X8, X11
+	VPXOR        Y8, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	ADDQ         $0x40, R13
+	SUBQ         $0x40, DI
+	JMP          ad
+
+adLast:
+	TESTQ DI, DI
+	JEQ   adDone
+	LEAQ  15(DI), R14
+	ANDQ  $-16, R14
+	NEGQ  R14
+	ADDQ  DX, R14
+
+adBlock:
+	VMOVDQU    (R13), X12
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (R14), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (R14), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(R14), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	ADDQ       $0x10, R14
+	ADDQ       $0x10, R13
+	SUBQ       $0x10, DI
+	JGT        adBlock
+
+adDone:
+	TESTQ SI, SI
+	JEQ   rest
+
+unit:
+	CMPQ SI, $0x01
+	JNE  same2
+	CMPQ 24(SP), $0x00
+	JNE  same2
+	MOVQ ivs+8(FP), DI
+	ADDQ $0x10, DI
+	MOVQ DI, ivs+8(FP)
+	MOVQ (DI), R9
+	MOVQ 8(DI), R10
+
+same2:
+	VMOVDQU        (BX), Y0
+	VPXOR          (R11), Y0, Y0
+	VMOVDQU        32(BX), Y1
+	VPXOR          32(R11), Y1, Y1
+	VMOVDQU        64(BX), Y2
+	VPXOR          64(R11), Y2, Y2
+	VMOVDQU        96(BX), Y3
+	VPXOR          96(R11), Y3, Y3
+	VMOVDQU        128(BX), Y4
+	VPXOR          128(R11), Y4, Y4
+	VMOVDQU        160(BX), Y5
+	VPXOR          160(R11), Y5, Y5
+	VMOVDQU        192(BX), Y6
+	VPXOR          192(R11), Y6, Y6
+	VMOVDQU        224(BX), Y7
+	VPXOR          224(R11), Y7, Y7
+	VBROADCASTI128 (AX), Y15
+	MOVQ           R9, (R12)
+	VPXOR          Y15, Y0, Y0
+	MOVQ           R10, 8(R12)
+	VMOVDQU        (BX), Y12
+	VPXOR          Y15, Y1, Y1
+	MOVQ           R10, DI
+	VPSHUFB        (CX), Y12, Y12
+	VPXOR          Y15, Y2, Y2
+	SARQ           $0x3f, DI
+	VPXOR          Y11, Y12, Y12
+	VPXOR          Y15, Y3, Y3
+	ANDL           $0x00000087, DI
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y11, Y11, Y11
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	VPXOR          Y15, Y5, Y5
+	VPCLMULQDQ     $0x00, (DX), Y12, Y13
+	MOVQ           R9, 16(R12)
+	VPXOR          Y15, Y6, Y6
+	MOVQ           R10, 24(R12)
+	VPXOR          Y13, Y8, Y8
+	VPXOR          Y15, Y7, Y7
+	MOVQ           R10, DI
+	VPSHUFD        $0x4e, Y12, Y13
+	VBROADCASTI128 16(AX), Y15
+	SARQ           $0x3f, DI
+	VAESDEC        Y15, Y0, Y0
+	VPXOR          Y12, Y13, Y13
+	ANDL           $0x00000087, DI
+	VAESDEC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x11, (DX), Y12, Y12
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	VAESDEC        Y15, Y2, Y2
+	VPXOR          Y12, Y10, Y10
+	MOVQ           R9, 32(R12)
+	VAESDEC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x00, 2752(DX), Y13, Y13
+	MOVQ           R10, 40(R12)
+	VAESDEC        Y15, Y4, Y4
+	MOVQ           R10, DI
+	VAESDEC        Y15, Y5, Y5
+	VPXOR          Y13, Y9, Y9
+	SARQ           $0x3f, DI
+	VAESDEC        Y15, Y6, Y6
+	VMOVDQU        32(BX), Y12
+	ANDL           $0x00000087, DI
+	VAESDEC        Y15, Y7, Y7
+	VPSHUFB        (CX), Y12, Y12
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	VBROADCASTI128 32(AX), Y15
+	VPCLMULQDQ     $0x00, 32(DX), Y12, Y13
+	MOVQ           R9, 48(R12)
+	VAESDEC        Y15, Y0, Y0
+	VPXOR          Y13, Y8, Y8
+	VAESDEC        Y15, Y1, Y1
+	MOVQ           R10, 56(R12)
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESDEC        Y15, Y2, Y2
+	MOVQ           R10, DI
+	SARQ           $0x3f, DI
+	VAESDEC        Y15, Y3, Y3
+	VPXOR          Y12, Y13, Y13
+	ANDL           $0x00000087, DI
+	VAESDEC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x11, 32(DX), Y12, Y12
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	VAESDEC        Y15, Y5, Y5
+	VPXOR          Y12, Y10, Y10
+	VAESDEC        Y15, Y6, Y6
+	MOVQ           R9, 64(R12)
+	VPCLMULQDQ     $0x00, 2784(DX), Y13, Y13
+	VAESDEC        Y15, Y7, Y7
+	MOVQ           R10, 72(R12)
+	VPXOR          Y13, Y9, Y9
+	VBROADCASTI128 48(AX), Y15
+	MOVQ           R10, DI
+	VMOVDQU        64(BX), Y12
+	VAESDEC        Y15, Y0, Y0
+	SARQ           $0x3f, DI
+	ANDL           $0x00000087, DI
+	VAESDEC        Y15, Y1, Y1
+	VPSHUFB        (CX), Y12, Y12
+	VAESDEC        Y15, Y2, Y2
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	VPCLMULQDQ     $0x00, 64(DX), Y12, Y13
+	VAESDEC        Y15, Y3, Y3
+	MOVQ           R9, 80(R12)
+	VPXOR          Y13, Y8, Y8
+	VAESDEC        Y15, Y4, Y4
+	MOVQ           R10, 88(R12)
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESDEC        Y15, Y5, Y5
+	MOVQ           R10, DI
+	VPXOR          Y12, Y13, Y13
+	VAESDEC        Y15, Y6, Y6
+	SARQ           $0x3f, DI
+	VAESDEC        Y15, Y7, Y7
+	VPCLMULQDQ     $0x11, 64(DX), Y12, Y12
+	ANDL           $0x00000087, DI
+	VBROADCASTI128 64(AX), Y15
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	VPXOR          Y12, Y10, Y10
+	VAESDEC        Y15, Y0, Y0
+	MOVQ           R9, 96(R12)
+	VPCLMULQDQ     $0x00, 2816(DX), Y13, Y13
+	VAESDEC        Y15, Y1, Y1
+	MOVQ           R10, 104(R12)
+	VPXOR          Y13, Y9, Y9
+	VAESDEC        Y15, Y2, Y2
+	MOVQ           R10, DI
+	VAESDEC        Y15, Y3, Y3
+	VMOVDQU        96(BX), Y12
+	SARQ           $0x3f, DI
+	VAESDEC        Y15, Y4, Y4
+	VPSHUFB        (CX), Y12, Y12
+	ANDL           $0x00000087, DI
+	VAESDEC        Y15, Y5, Y5
+	VPCLMULQDQ     $0x00, 96(DX), Y12, Y13
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	VAESDEC        Y15, Y6, Y6
+	MOVQ           R9, 112(R12)
+	VPXOR          Y13, Y8, Y8
+	VAESDEC        Y15, Y7, Y7
+	MOVQ           R10, 120(R12)
+	VBROADCASTI128 80(AX), Y15
+	VPSHUFD        $0x4e, Y12, Y13
+	MOVQ           R10, DI
+	VAESDEC        Y15, Y0, Y0
+	VPXOR          Y12, Y13, Y13
+	SARQ           $0x3f, DI
+	VAESDEC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x11, 96(DX), Y12, Y12
+	ANDL           $0x00000087, DI
+	VAESDEC        Y15, Y2, Y2
+	VPXOR          Y12, Y10, Y10
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	VAESDEC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x00, 2848(DX), Y13, Y13
+	VAESDEC        Y15, Y4, Y4
+	MOVQ           R9, 128(R12)
+	MOVQ           R10, 136(R12)
+	VAESDEC        Y15, Y5, Y5
+	VPXOR          Y13, Y9, Y9
+	MOVQ           R10, DI
+	VAESDEC        Y15, Y6, Y6
+	VMOVDQU        128(BX), Y12
+	SARQ           $0x3f, DI
+	VAESDEC        Y15, Y7, Y7
+	VPSHUFB        (CX), Y12, Y12
+	ANDL           $0x00000087, DI
+	VBROADCASTI128 96(AX), Y15
+	VPCLMULQDQ     $0x00, 128(DX), Y12, Y13
+	VAESDEC        Y15, Y0, Y0
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	VPXOR          Y13, Y8, Y8
+	VAESDEC        Y15, Y1, Y1
+	MOVQ           R9, 144(R12)
+	MOVQ           R10, 152(R12)
+	VAESDEC        Y15, Y2, Y2
+	VPSHUFD        $0x4e, Y12, Y13
+	MOVQ           R10, DI
+	VAESDEC        Y15, Y3, Y3
+	VPXOR          Y12, Y13, Y13
+	SARQ           $0x3f, DI
+	VAESDEC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x11, 128(DX), Y12, Y12
+	VAESDEC        Y15, Y5, Y5
+	ANDL           $0x00000087, DI
+	VPXOR          Y12, Y10, Y10
+	VAESDEC        Y15, Y6, Y6
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	VPCLMULQDQ     $0x00, 2880(DX), Y13, Y13
+	VAESDEC        Y15, Y7, Y7
+	MOVQ           R9, 160(R12)
+	VPXOR          Y13, Y9, Y9
+	VBROADCASTI128 112(AX), Y15
+	MOVQ           R10, 168(R12)
+	MOVQ           R10, DI
+	VAESDEC        Y15, Y0, Y0
+	VMOVDQU        160(BX), Y12
+	VAESDEC        Y15, Y1, Y1
+	SARQ           $0x3f, DI
+	VPSHUFB        (CX), Y12, Y12
+	VAESDEC        Y15, Y2, Y2
+	ANDL           $0x00000087, DI
+	VPCLMULQDQ     $0x00, 160(DX), Y12, Y13
+	VAESDEC        Y15, Y3, Y3
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	VPXOR          Y13, Y8, Y8
+	VAESDEC        Y15, Y4, Y4
+	MOVQ           R9, 176(R12)
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESDEC        Y15, Y5, Y5
+	MOVQ           R10, 184(R12)
+	VAESDEC        Y15, Y6, Y6
+	VPXOR          Y12, Y13, Y13
+	MOVQ           R10, DI
+	VAESDEC        Y15, Y7, Y7
+	SARQ           $0x3f, DI
+	VPCLMULQDQ     $0x11, 160(DX), Y12, Y12
+	VBROADCASTI128 128(AX), Y15
+	ANDL           $0x00000087, DI
+	VPXOR          Y12, Y10, Y10
+	VAESDEC        Y15, Y0, Y0
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	VPCLMULQDQ     $0x00, 2912(DX), Y13, Y13
+	VAESDEC        Y15, Y1, Y1
+	MOVQ           R9, 192(R12)
+	VAESDEC        Y15, Y2, Y2
+	VPXOR          Y13, Y9, Y9
+	MOVQ           R10, 200(R12)
+	VAESDEC        Y15, Y3, Y3
+	VMOVDQU        192(BX), Y12
+	MOVQ           R10, DI
+	VAESDEC        Y15, Y4, Y4
+	VPSHUFB        (CX), Y12, Y12
+	SARQ           $0x3f, DI
+	VAESDEC        Y15, Y5, Y5
+	ANDL           $0x00000087, DI
+	VPCLMULQDQ     $0x00, 192(DX), Y12, Y13
+	VAESDEC        Y15, Y6, Y6
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	VAESDEC        Y15, Y7, Y7
+	VPXOR          Y13, Y8, Y8
+	MOVQ           R9, 208(R12)
+	VBROADCASTI128 144(AX), Y15
+	VPSHUFD        $0x4e, Y12, Y13
+	MOVQ           R10, 216(R12)
+	VAESDEC        Y15, Y0, Y0
+	VPXOR          Y12, Y13, Y13
+	MOVQ           R10, DI
+	VAESDEC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x11, 192(DX), Y12, Y12
+	SARQ           $0x3f, DI
+	VAESDEC        Y15, Y2, Y2
+	VPXOR          Y12, Y10, Y10
+	VAESDEC        Y15, Y3, Y3
+	ANDL           $0x00000087, DI
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	VAESDEC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x00, 2944(DX), Y13, Y13
+	MOVQ           R9, 224(R12)
+	VAESDEC        Y15, Y5, Y5
+	VPXOR          Y13, Y9, Y9
+	MOVQ           R10, 232(R12)
+	VAESDEC        Y15, Y6, Y6
+	VMOVDQU        224(BX), Y12
+	MOVQ           R10, DI
+	VAESDEC        Y15, Y7, Y7
+	VPSHUFB        (CX), Y12, Y12
+	VBROADCASTI128 160(AX), Y15
+	SARQ           $0x3f, DI
+	VPCLMULQDQ     $0x00, 224(DX), Y12, Y13
+	VAESDECLAST    Y15, Y0, Y0
+	ANDL           $0x00000087, DI
+	VPXOR          Y13, Y8, Y8
+	VAESDECLAST    Y15, Y1, Y1
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	MOVQ           R9, 240(R12)
+	VAESDECLAST    Y15, Y2, Y2
+	VPSHUFD        $0x4e, Y12, Y13
+	MOVQ           R10, 248(R12)
+	VAESDECLAST    Y15, Y3, Y3
+	VPXOR          Y12, Y13, Y13
+	VAESDECLAST    Y15, Y4, Y4
+	MOVQ           R10, DI
+	VPCLMULQDQ     $0x11, 224(DX), Y12, Y12
+	VAESDECLAST    Y15, Y5, Y5
+	SARQ           $0x3f, DI
+	VPXOR          Y12, Y10, Y10
+	VAESDECLAST    Y15, Y6, Y6
+	ANDL           $0x00000087, DI
+	VPCLMULQDQ     $0x00, 2976(DX), Y13, Y13
+	VAESDECLAST    Y15, Y7, Y7
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	VPXOR          Y13, Y9, Y9
+	VPXOR          (R11), Y0, Y0
+	VMOVDQU        Y0, (R8)
+	VPXOR          32(R11), Y1, Y1
+	VMOVDQU        Y1, 32(R8)
+	VPXOR          64(R11), Y2, Y2
+	VMOVDQU        Y2, 64(R8)
+	VPXOR          96(R11), Y3, Y3
+	VMOVDQU        Y3, 96(R8)
+	VPXOR          128(R11), Y4, Y4
+	VMOVDQU        Y4, 128(R8)
+	VPXOR          160(R11), Y5, Y5
+	VMOVDQU        Y5, 160(R8)
+	VPXOR          192(R11), Y6, Y6
+	VMOVDQU        Y6, 192(R8)
+	VPXOR          224(R11), Y7, Y7
+	VMOVDQU        Y7, 224(R8)
+	ADDQ           $0x00000100, BX
+	ADDQ           $0x00000100, R8
+	XCHGQ          R11, R12
+	DECQ           SI
+	ADDQ           $0x00000100, DX
+	LEAQ           3328(CX), DI
+	CMPQ           DX, DI
+	JNE            group3
+	VPXOR          Y8, Y9, Y9
+	VPXOR          Y10, Y9, Y9
+	VPSLLDQ        $0x08, Y9, Y12
+	VPSRLDQ        $0x08, Y9, Y9
+	VPXOR          Y12, Y8, Y8
+	VPXOR          Y9, Y10, Y10
+	VEXTRACTI128   $0x01, Y8, X12
+	VPXOR          X12, X8, X8
+	VEXTRACTI128   $0x01, Y10, X13
+	VPXOR          X13, X10, X10
+	VPCLMULQDQ     $0x00, 576(CX), X8, X12
+	VPSHUFD        $0x4e, X8, X8
+	VPXOR          X12, X8, X8
+	VPCLMULQDQ     $0x00, 576(CX), X8, X12
+	VPSHUFD        $0x4e, X8, X8
+	VPXOR          X12, X8, X8
+	VPXOR          X10, X8, X8
+	VMOVDQU        X8, X11
+	VPXOR          Y8, Y8, Y8
+	VPXOR          Y9, Y9, Y9
+	VPXOR          Y10, Y10, Y10
+	MOVQ           SI, DI
+	SHLQ           $0x08, DI
+	ADDQ           16(SP), DI
+	NEGQ           DI
+	LEAQ           3328(CX)(DI*1), DI
+	LEAQ           1280(CX), DX
+	CMPQ           SI, $0x08
+	CMOVQLE        DI, DX
+
+group3:
+	TESTQ SI, SI
+	JNE   unit
+	CMPQ  24(SP), $0x00
+	JEQ   lengths
+
+rest:
+	MOVQ  24(SP), DI
+	TESTQ DI, DI
+	JEQ   restDone
+
+part:
+	VMOVDQU        (BX), X0
+	VMOVDQU        X0, X12
+	VPXOR          (R11), X0, X0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VPXOR          (R11), X0, X0
+	VMOVDQU        X0, (R8)
+	VPSHUFB        (CX), Y12, Y12
+	VPXOR          Y11, Y12, Y12
+	VPXOR          Y11, Y11, Y11
+	VPCLMULQDQ     $0x00, (DX), Y12, Y13
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, (DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	VPCLMULQDQ     $0x00, 2752(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	ADDQ           $0x10, BX
+	ADDQ           $0x10, R8
+	ADDQ           $0x10, DX
+	ADDQ           $0x10, R11
+	SUBQ           $0x10, DI
+	JGT            part
+
+restDone:
+	MOVQ work+32(FP), DX
+	LEAQ 63(DX), BX
+	ANDQ $-64, BX
+	LEAQ 256(BX), DX
+	MOVQ BX, R11
+	MOVQ DX, R12
+	MOVQ ivs+8(FP), DX
+	ADDQ $0x10, DX
+	MOVQ DX, ivs+8(FP)
+	MOVQ (DX), R9
+	MOVQ 8(DX), R10
+	MOVQ R11, DX
+	LEAQ 256(DX), BX
+
+tweaks4:
+	MOVQ R9, (DX)
+	MOVQ R10, 8(DX)
+	MOVQ R10, SI
+	SARQ $0x3f, SI
+	ANDL $0x00000087, SI
+	ADDQ R9, R9
+	ADCQ R10, R10
+	XORQ SI, R9
+	ADDQ $0x10, DX
+	CMPQ DX, BX
+	JNE  tweaks4
+
+lengths:
+	MOVQ         jobs+40(FP), BX
+	MOVQ         32(BX), DX
+	MOVQ         56(BX), BX
+	ADDQ         DX, BX
+	XORQ         DX, DX
+	SHLQ         $0x03, DX
+	SHLQ         $0x03, BX
+	VMOVQ        DX, X12
+	VPINSRQ      $0x01, BX, X12, X12
+	VPXOR        X11, X12, X12
+	VPSHUFD      $0x4e, X12, X13
+	VPXOR        X12, X13, X13
+	VPCLMULQDQ   $0x00, 3312(CX), X12, X14
+	VPCLMULQDQ   $0x11, 3312(CX), X12, X12
+	VPCLMULQDQ   $0x00, 6064(CX), X13, X13
+	VPXOR        Y14, Y8, Y8
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPSLLDQ      $0x08, Y9, Y12
+	VPSRLDQ      $0x08, Y9, Y9
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y8, X12
+	VPXOR        X12, X8, X8
+	VEXTRACTI128 $0x01, Y10, X13
+	VPXOR        X13, X10, X10
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPXOR        X10, X8, X8
+	VMOVDQU      X8, X11
+	VPXOR        Y8, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	VPSHUFB      (CX), X11, X11
+	VPXOR        (SP), X11, X11
+	MOVQ         tags+56(FP), DX
+	VMOVDQU      X11, (DX)
+	MOVQ         stride+64(FP), BX
+	ADDQ         BX, DX
+	MOVQ         DX, tags+56(FP)
+	ADDQ         $0x00000080, jobs+40(FP)
+	DECQ         n+48(FP)
+	JNE          job
+	XORL         R9, R9
+	XORL         R10, R10
+	VPXOR        Y0, Y0, Y0
+	VMOVDQU      X0, (SP)
+	VZEROALL
+	RET
+
+// func xtsGMACSealVAES256r14(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
+// Requires: AVX, AVX2, CMOV, PCLMULQDQ, SSE4.2, VAES, VPCLMULQDQ
+TEXT ·xtsGMACSealVAES256r14(SB), NOSPLIT, $32-72
+	MOVQ keys+0(FP), AX
+	MOVQ tab+24(FP), CX
+	MOVQ work+32(FP), DX
+	LEAQ 63(DX), R12
+	ANDQ $-64, R12
+	LEAQ 256(R12), R13
+	MOVQ ivs+8(FP), DX
+	MOVQ (DX), R10
+	MOVQ 8(DX), R11
+	MOVQ R12, DX
+	LEAQ 256(DX), BX
+
+tweaks1:
+	MOVQ R10, (DX)
+	MOVQ R11, 8(DX)
+	MOVQ R11, SI
+	SARQ $0x3f, SI
+	ANDL $0x00000087, SI
+	ADDQ R10, R10
+	ADCQ R11, R11
+	XORQ SI, R10
+	ADDQ $0x10, DX
+	CMPQ DX, BX
+	JNE  tweaks1
+
+job:
+	VPXOR          Y8, Y8, Y8
+	VPXOR          Y9, Y9, Y9
+	VPXOR          Y10, Y10, Y10
+	VPXOR          Y11, Y11, Y11
+	MOVL           $0xffffffff, R9
+	MOVQ           jobs+40(FP), DX
+	MOVQ           24(DX), BX
+	MOVQ           (DX), R8
+	MOVQ           32(DX), DI
+	MOVQ           DI, SI
+	SHRQ           $0x08, SI
+	ANDQ           $0x000000ff, DI
+	LEAQ           31(DI), DX
+	ANDQ           $-16, DX
+	MOVQ           DX, 16(SP)
+	MOVQ           SI, R14
+	SHLQ           $0x08, R14
+	ADDQ           16(SP), R14
+	NEGQ           R14
+	LEAQ           3328(CX)(R14*1), R14
+	LEAQ           1280(CX), DX
+	CMPQ           SI, $0x08
+	CMOVQLE        R14, DX
+	MOVQ           DI, 24(SP)
+	MOVQ           mac+16(FP), DI
+	MOVQ           jobs+40(FP), R14
+	MOVQ           72(R14), R15
+	MOVL           80(R14), R14
+	BTSQ           $0x38, R14
+	VMOVQ          R15, X12
+	VPINSRQ        $0x01, R14, X12, X12
+	VBROADCASTI128 (DI), Y15
+	VPXOR          Y15, Y12, Y12
+	VBROADCASTI128 16(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 32(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 48(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 64(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 80(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 96(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 112(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 128(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 144(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 160(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 176(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 192(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 208(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 224(DI), Y15
+	VAESENCLAST    Y15, Y12, Y12
+	VMOVDQU        X12, (SP)
+	MOVQ           jobs+40(FP), DI
+	MOVQ           48(DI), R14
+	MOVQ           56(DI), DI
+
+ad:
+	CMPQ         DI, $0x40
+	JLE          adLast
+	VMOVDQU      (R14), Y12
+	VPSHUFB      (CX), Y12, Y12
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y11, Y11, Y11
+	VPCLMULQDQ   $0x00, 3264(CX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 3264(CX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 6016(CX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VMOVDQU      32(R14), Y12
+	VPSHUFB      (CX), Y12, Y12
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y11, Y11, Y11
+	VPCLMULQDQ   $0x00, 3296(CX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 3296(CX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 6048(CX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPSLLDQ      $0x08, Y9, Y12
+	VPSRLDQ      $0x08, Y9, Y9
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y8, X12
+	VPXOR        X12, X8, X8
+	VEXTRACTI128 $0x01, Y10, X13
+	VPXOR        X13, X10, X10
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPXOR        X10, X8, X8
+	VMOVDQU      X8, X11
+	VPXOR        Y8, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	ADDQ         $0x40, R14
+	SUBQ         $0x40, DI
+	JMP          ad
+
+adLast:
+	TESTQ DI, DI
+	JEQ   adDone
+	LEAQ  15(DI), R15
+	ANDQ  $-16, R15
+	NEGQ  R15
+	ADDQ  DX, R15
+
+adBlock:
+	VMOVDQU    (R14), X12
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (R15), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (R15), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(R15), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	ADDQ       $0x10, R15
+	ADDQ       $0x10, R14
+	SUBQ       $0x10, DI
+	JGT        adBlock
+
+adDone:
+	TESTQ SI, SI
+	JEQ   rest
+	CMPQ  SI, $0x01
+	JNE   same2
+	CMPQ  24(SP), $0x00
+	JNE   same2
+	MOVQ  ivs+8(FP), DI
+	ADDQ  $0x10, DI
+	MOVQ  DI, ivs+8(FP)
+	MOVQ  (DI), R10
+	MOVQ  8(DI), R11
+
+same2:
+	VMOVDQU        (BX), Y0
+	VPXOR          (R12), Y0, Y0
+	VMOVDQU        32(BX), Y1
+	VPXOR          32(R12), Y1, Y1
+	VMOVDQU        64(BX), Y2
+	VPXOR          64(R12), Y2, Y2
+	VMOVDQU        96(BX), Y3
+	VPXOR          96(R12), Y3, Y3
+	VMOVDQU        128(BX), Y4
+	VPXOR          128(R12), Y4, Y4
+	VMOVDQU        160(BX), Y5
+	VPXOR          160(R12), Y5, Y5
+	VMOVDQU        192(BX), Y6
+	VPXOR          192(R12), Y6, Y6
+	VMOVDQU        224(BX), Y7
+	VPXOR          224(R12), Y7, Y7
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	MOVQ           R10, (R13)
+	VPXOR          Y15, Y1, Y1
+	MOVQ           R11, 8(R13)
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	MOVQ           R11, DI
+	VPXOR          Y15, Y4, Y4
+	SARQ           $0x3f, DI
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	ANDL           $0x00000087, DI
+	VPXOR          Y15, Y7, Y7
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VBROADCASTI128 16(AX), Y15
+	MOVQ           R10, 16(R13)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	MOVQ           R11, 24(R13)
+	VAESENC        Y15, Y2, Y2
+	MOVQ           R11, DI
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	SARQ           $0x3f, DI
+	VAESENC        Y15, Y5, Y5
+	ANDL           $0x00000087, DI
+	VAESENC        Y15, Y6, Y6
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	MOVQ           R10, 32(R13)
+	VAESENC        Y15, Y0, Y0
+	MOVQ           R11, 40(R13)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           R11, DI
+	VAESENC        Y15, Y3, Y3
+	SARQ           $0x3f, DI
+	VAESENC        Y15, Y4, Y4
+	ANDL           $0x00000087, DI
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VAESENC        Y15, Y7, Y7
+	MOVQ           R10, 48(R13)
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           R11, 56(R13)
+	VAESENC        Y15, Y1, Y1
+	MOVQ           R11, DI
+	VAESENC        Y15, Y2, Y2
+	SARQ           $0x3f, DI
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	ANDL           $0x00000087, DI
+	VAESENC        Y15, Y5, Y5
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           R10, 64(R13)
+	VBROADCASTI128 64(AX), Y15
+	MOVQ           R11, 72(R13)
+	VAESENC        Y15, Y0, Y0
+	MOVQ           R11, DI
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	SARQ           $0x3f, DI
+	VAESENC        Y15, Y3, Y3
+	ANDL           $0x00000087, DI
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VAESENC        Y15, Y6, Y6
+	MOVQ           R10, 80(R13)
+	VAESENC        Y15, Y7, Y7
+	MOVQ           R11, 88(R13)
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	MOVQ           R11, DI
+	VAESENC        Y15, Y1, Y1
+	SARQ           $0x3f, DI
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	ANDL           $0x00000087, DI
+	VAESENC        Y15, Y4, Y4
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           R10, 96(R13)
+	VAESENC        Y15, Y7, Y7
+	MOVQ           R11, 104(R13)
+	VBROADCASTI128 96(AX), Y15
+	MOVQ           R11, DI
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	SARQ           $0x3f, DI
+	VAESENC        Y15, Y2, Y2
+	ANDL           $0x00000087, DI
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VAESENC        Y15, Y5, Y5
+	MOVQ           R10, 112(R13)
+	VAESENC        Y15, Y6, Y6
+	MOVQ           R11, 120(R13)
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	MOVQ           R11, DI
+	VAESENC        Y15, Y0, Y0
+	SARQ           $0x3f, DI
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	ANDL           $0x00000087, DI
+	VAESENC        Y15, Y3, Y3
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VAESENC        Y15, Y4, Y4
+	MOVQ           R10, 128(R13)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           R11, 136(R13)
+	VAESENC        Y15, Y7, Y7
+	MOVQ           R11, DI
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	SARQ           $0x3f, DI
+	VAESENC        Y15, Y1, Y1
+	ANDL           $0x00000087, DI
+	VAESENC        Y15, Y2, Y2
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           R10, 144(R13)
+	VAESENC        Y15, Y5, Y5
+	MOVQ           R11, 152(R13)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	MOVQ           R11, DI
+	VBROADCASTI128 144(AX), Y15
+	SARQ           $0x3f, DI
+	VAESENC        Y15, Y0, Y0
+	ANDL           $0x00000087, DI
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VAESENC        Y15, Y3, Y3
+	MOVQ           R10, 160(R13)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	MOVQ           R11, 168(R13)
+	VAESENC        Y15, Y6, Y6
+	MOVQ           R11, DI
+	VAESENC        Y15, Y7, Y7
+	SARQ           $0x3f, DI
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	ANDL           $0x00000087, DI
+	VAESENC        Y15, Y1, Y1
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	MOVQ           R10, 176(R13)
+	VAESENC        Y15, Y4, Y4
+	MOVQ           R11, 184(R13)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	MOVQ           R11, DI
+	VAESENC        Y15, Y7, Y7
+	SARQ           $0x3f, DI
+	VBROADCASTI128 176(AX), Y15
+	ANDL           $0x00000087, DI
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VAESENC        Y15, Y2, Y2
+	MOVQ           R10, 192(R13)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           R11, 200(R13)
+	VAESENC        Y15, Y5, Y5
+	MOVQ           R11, DI
+	VAESENC        Y15, Y6, Y6
+	SARQ           $0x3f, DI
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 192(AX), Y15
+	ANDL           $0x00000087, DI
+	VAESENC        Y15, Y0, Y0
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	MOVQ           R10, 208(R13)
+	VAESENC        Y15, Y3, Y3
+	MOVQ           R11, 216(R13)
+	VAESENC        Y15, Y4, Y4
+	MOVQ           R11, DI
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	SARQ           $0x3f, DI
+	VAESENC        Y15, Y7, Y7
+	ANDL           $0x00000087, DI
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VAESENC        Y15, Y1, Y1
+	MOVQ           R10, 224(R13)
+	VAESENC        Y15, Y2, Y2
+	MOVQ           R11, 232(R13)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	MOVQ           R11, DI
+	VAESENC        Y15, Y5, Y5
+	SARQ           $0x3f, DI
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	ANDL           $0x00000087, DI
+	VBROADCASTI128 224(AX), Y15
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VAESENCLAST    Y15, Y0, Y0
+	MOVQ           R10, 240(R13)
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	MOVQ           R11, 248(R13)
+	VAESENCLAST    Y15, Y3, Y3
+	MOVQ           R11, DI
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	SARQ           $0x3f, DI
+	VAESENCLAST    Y15, Y6, Y6
+	ANDL           $0x00000087, DI
+	VAESENCLAST    Y15, Y7, Y7
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           DI, R10
+	VPXOR          (R12), Y0, Y0
+	VMOVDQU        Y0, (R8)
+	VPXOR          32(R12), Y1, Y1
+	VMOVDQU        Y1, 32(R8)
+	VPXOR          64(R12), Y2, Y2
+	VMOVDQU        Y2, 64(R8)
+	VPXOR          96(R12), Y3, Y3
+	VMOVDQU        Y3, 96(R8)
+	VPXOR          128(R12), Y4, Y4
+	VMOVDQU        Y4, 128(R8)
+	VPXOR          160(R12), Y5, Y5
+	VMOVDQU        Y5, 160(R8)
+	VPXOR          192(R12), Y6, Y6
+	VMOVDQU        Y6, 192(R8)
+	VPXOR          224(R12), Y7, Y7
+	VMOVDQU        Y7, 224(R8)
+	ADDQ           $0x00000100, BX
+	ADDQ           $0x00000100, R8
+	XCHGQ          R12, R13
+	JMP            sealed
+
+unit:
+	CMPQ SI, $0x01
+	JNE  same3
+	CMPQ 24(SP), $0x00
+	JNE  same3
+	MOVQ ivs+8(FP), DI
+	ADDQ $0x10, DI
+	MOVQ DI, ivs+8(FP)
+	MOVQ (DI), R10
+	MOVQ 8(DI), R11
+
+same3:
+	VMOVDQU        (BX), Y0
+	VPXOR          (R12), Y0, Y0
+	VMOVDQU        32(BX), Y1
+	VPXOR          32(R12), Y1, Y1
+	VMOVDQU        64(BX), Y2
+	VPXOR          64(R12), Y2, Y2
+	VMOVDQU        96(BX), Y3
+	VPXOR          96(R12), Y3, Y3
+	VMOVDQU        128(BX), Y4
+	VPXOR          128(R12), Y4, Y4
+	VMOVDQU        160(BX), Y5
+	VPXOR          160(R12), Y5, Y5
+	VMOVDQU        192(BX), Y6
+	VPXOR          192(R12), Y6, Y6
+	VMOVDQU        224(BX), Y7
+	VPXOR          224(R12), Y7, Y7
+	VBROADCASTI128 (AX), Y15
+	MOVQ           R10, (R13)
+	VPXOR          Y15, Y0, Y0
+	VMOVDQU        -256(R8), Y12
+	MOVQ           R11, 8(R13)
+	VPXOR          Y15, Y1, Y1
+	VPSHUFB        (CX), Y12, Y12
+	VPXOR          Y15, Y2, Y2
+	MOVQ           R11, R14
+	VPXOR          Y11, Y12, Y12
+	VPXOR          Y15, Y3, Y3
+	SARQ           $0x3f, R14
+	XORL           DI, DI
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y11, Y11, Y11
+	VPXOR          Y15, Y5, Y5
+	ANDL           $0x00000087, R14
+	VPCLMULQDQ     $0x00, (DX), Y12, Y13
+	VPXOR          Y15, Y6, Y6
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	VPXOR          Y13, Y8, Y8
+	VPXOR          Y15, Y7, Y7
+	MOVQ           R10, 16(R13)
+	VBROADCASTI128 16(AX), Y15
+	CRC32Q         -224(R8), DI
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y0, Y0
+	MOVQ           R11, 24(R13)
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	MOVQ           R11, R14
+	VAESENC        Y15, Y2, Y2
+	CRC32Q         -256(R8), R9
+	SARQ           $0x3f, R14
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x11, (DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y4, Y4
+	ANDL           $0x00000087, R14
+	VAESENC        Y15, Y5, Y5
+	VPCLMULQDQ     $0x00, 2752(DX), Y13, Y13
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	VAESENC        Y15, Y6, Y6
+	CRC32Q         -216(R8), DI
+	VAESENC        Y15, Y7, Y7
+	MOVQ           R10, 32(R13)
+	VPXOR          Y13, Y9, Y9
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        -224(R8), Y12
+	MOVQ           R11, 40(R13)
+	VAESENC        Y15, Y0, Y0
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y1, Y1
+	MOVQ           R11, R14
+	CRC32Q         -248(R8), R9
+	VAESENC        Y15, Y2, Y2
+	SARQ           $0x3f, R14
+	VPCLMULQDQ     $0x00, 32(DX), Y12, Y13
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y4, Y4
+	ANDL           $0x00000087, R14
+	CRC32Q         -208(R8), DI
+	VAESENC        Y15, Y5, Y5
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y6, Y6
+	MOVQ           R10, 48(R13)
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y13, Y13
+	MOVQ           R11, 56(R13)
+	VBROADCASTI128 48(AX), Y15
+	VPCLMULQDQ     $0x11, 32(DX), Y12, Y12
+	CRC32Q         -240(R8), R9
+	VAESENC        Y15, Y0, Y0
+	MOVQ           R11, R14
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y10, Y10
+	SARQ           $0x3f, R14
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x00, 2784(DX), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	ANDL           $0x00000087, R14
+	CRC32Q         -200(R8), DI
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y13, Y9, Y9
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        -192(R8), Y12
+	VAESENC        Y15, Y6, Y6
+	MOVQ           R10, 64(R13)
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y7, Y7
+	MOVQ           R11, 72(R13)
+	CRC32Q         -232(R8), R9
+	VBROADCASTI128 64(AX), Y15
+	VPCLMULQDQ     $0x00, 64(DX), Y12, Y13
+	VAESENC        Y15, Y0, Y0
+	MOVQ           R11, R14
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y1, Y1
+	SARQ           $0x3f, R14
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y2, Y2
+	ANDL           $0x00000087, R14
+	VAESENC        Y15, Y3, Y3
+	CRC32Q         -192(R8), DI
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	VPCLMULQDQ     $0x11, 64(DX), Y12, Y12
+	VAESENC        Y15, Y5, Y5
+	MOVQ           R10, 80(R13)
+	VAESENC        Y15, Y6, Y6
+	CRC32Q         -184(R8), DI
+	MOVQ           R11, 88(R13)
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y10, Y10
+	VPCLMULQDQ     $0x00, 2816(DX), Y13, Y13
+	VBROADCASTI128 80(AX), Y15
+	MOVQ           R11, R14
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y13, Y9, Y9
+	SARQ           $0x3f, R14
+	VAESENC        Y15, Y1, Y1
+	CRC32Q         -176(R8), DI
+	VAESENC        Y15, Y2, Y2
+	ANDL           $0x00000087, R14
+	VMOVDQU        -160(R8), Y12
+	VAESENC        Y15, Y3, Y3
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x00, 96(DX), Y12, Y13
+	VAESENC        Y15, Y5, Y5
+	MOVQ           R10, 96(R13)
+	CRC32Q         -168(R8), DI
+	VAESENC        Y15, Y6, Y6
+	MOVQ           R11, 104(R13)
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y7, Y7
+	MOVQ           R11, R14
+	VBROADCASTI128 96(AX), Y15
+	VPSHUFD        $0x4e, Y12, Y13
+	CRC32Q         -160(R8), DI
+	VAESENC        Y15, Y0, Y0
+	SARQ           $0x3f, R14
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	ANDL           $0x00000087, R14
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x11, 96(DX), Y12, Y12
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y10, Y10
+	CRC32Q         -152(R8), DI
+	VAESENC        Y15, Y4, Y4
+	MOVQ           R10, 112(R13)
+	VAESENC        Y15, Y5, Y5
+	VPCLMULQDQ     $0x00, 2848(DX), Y13, Y13
+	MOVQ           R11, 120(R13)
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y7, Y7
+	MOVQ           R11, R14
+	CRC32Q         -144(R8), DI
+	VBROADCASTI128 112(AX), Y15
+	VMOVQ          R9, X12
+	SARQ           $0x3f, R14
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x00, 600(CX), X12, X12
+	VAESENC        Y15, Y1, Y1
+	ANDL           $0x00000087, R14
+	VMOVQ          X12, R9
+	VAESENC        Y15, Y2, Y2
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	XORQ           -136(R8), R9
+	VAESENC        Y15, Y3, Y3
+	CRC32Q         R9, DI
+	VAESENC        Y15, Y4, Y4
+	MOVQ           R10, 128(R13)
+	MOVQ           DI, R9
+	VAESENC        Y15, Y5, Y5
+	MOVQ           R11, 136(R13)
+	VMOVDQU        -128(R8), Y12
+	VAESENC        Y15, Y6, Y6
+	MOVQ           R11, R14
+	VAESENC        Y15, Y7, Y7
+	VPSHUFB        (CX), Y12, Y12
+	SARQ           $0x3f, R14
+	VBROADCASTI128 128(AX), Y15
+	VPCLMULQDQ     $0x00, 128(DX), Y12, Y13
+	XORL           DI, DI
+	VAESENC        Y15, Y0, Y0
+	ANDL           $0x00000087, R14
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y13, Y8, Y8
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	VAESENC        Y15, Y2, Y2
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y3, Y3
+	MOVQ           R10, 144(R13)
+	CRC32Q         -96(R8), DI
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y12, Y13, Y13
+	MOVQ           R11, 152(R13)
+	VAESENC        Y15, Y5, Y5
+	VPCLMULQDQ     $0x11, 128(DX), Y12, Y12
+	VAESENC        Y15, Y6, Y6
+	MOVQ           R11, R14
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y7, Y7
+	SARQ           $0x3f, R14
+	CRC32Q         -128(R8), R9
+	VBROADCASTI128 144(AX), Y15
+	VPCLMULQDQ     $0x00, 2880(DX), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	ANDL           $0x00000087, R14
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y1, Y1
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	CRC32Q         -88(R8), DI
+	VAESENC        Y15, Y2, Y2
+	MOVQ           R10, 160(R13)
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        -96(R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y4, Y4
+	MOVQ           R11, 168(R13)
+	VPCLMULQDQ     $0x00, 160(DX), Y12, Y13
+	VAESENC        Y15, Y5, Y5
+	MOVQ           R11, R14
+	VAESENC        Y15, Y6, Y6
+	CRC32Q         -120(R8), R9
+	SARQ           $0x3f, R14
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	VBROADCASTI128 160(AX), Y15
+	ANDL           $0x00000087, R14
+	VAESENC        Y15, Y0, Y0
+	CRC32Q         -80(R8), DI
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	MOVQ           R10, 176(R13)
+	VPCLMULQDQ     $0x11, 160(DX), Y12, Y12
+	VAESENC        Y15, Y3, Y3
+	MOVQ           R11, 184(R13)
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y4, Y4
+	CRC32Q         -112(R8), R9
+	VAESENC        Y15, Y5, Y5
+	MOVQ           R11, R14
+	VPCLMULQDQ     $0x00, 2912(DX), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	SARQ           $0x3f, R14
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y7, Y7
+	ANDL           $0x00000087, R14
+	VBROADCASTI128 176(AX), Y15
+	CRC32Q         -72(R8), DI
+	VMOVDQU        -64(R8), Y12
+	VAESENC        Y15, Y0, Y0
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y1, Y1
+	MOVQ           R10, 192(R13)
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x00, 192(DX), Y12, Y13
+	MOVQ           R11, 200(R13)
+	VAESENC        Y15, Y3, Y3
+	CRC32Q         -104(R8), R9
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y4, Y4
+	MOVQ           R11, R14
+	VAESENC        Y15, Y5, Y5
+	VPSHUFD        $0x4e, Y12, Y13
+	SARQ           $0x3f, R14
+	VAESENC        Y15, Y6, Y6
+	CRC32Q         -64(R8), DI
+	VAESENC        Y15, Y7, Y7
+	ANDL           $0x00000087, R14
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 192(AX), Y15
+	VPCLMULQDQ     $0x11, 192(DX), Y12, Y12
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y1, Y1
+	MOVQ           R10, 208(R13)
+	CRC32Q         -56(R8), DI
+	VAESENC        Y15, Y2, Y2
+	MOVQ           R11, 216(R13)
+	VPCLMULQDQ     $0x00, 2944(DX), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y4, Y4
+	MOVQ           R11, R14
+	CRC32Q         -48(R8), DI
+	VAESENC        Y15, Y5, Y5
+	SARQ           $0x3f, R14
+	VMOVDQU        -32(R8), Y12
+	VAESENC        Y15, Y6, Y6
+	ANDL           $0x00000087, R14
+	VAESENC        Y15, Y7, Y7
+	VPSHUFB        (CX), Y12, Y12
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	VBROADCASTI128 208(AX), Y15
+	VPCLMULQDQ     $0x00, 224(DX), Y12, Y13
+	CRC32Q         -40(R8), DI
+	VAESENC        Y15, Y0, Y0
+	MOVQ           R10, 224(R13)
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y13, Y8, Y8
+	MOVQ           R11, 232(R13)
+	VAESENC        Y15, Y2, Y2
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y3, Y3
+	MOVQ           R11, R14
+	CRC32Q         -32(R8), DI
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y12, Y13, Y13
+	SARQ           $0x3f, R14
+	VAESENC        Y15, Y5, Y5
+	VPCLMULQDQ     $0x11, 224(DX), Y12, Y12
+	VAESENC        Y15, Y6, Y6
+	ANDL           $0x00000087, R14
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y7, Y7
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	CRC32Q         -24(R8), DI
+	VBROADCASTI128 224(AX), Y15
+	VPCLMULQDQ     $0x00, 2976(DX), Y13, Y13
+	VAESENCLAST    Y15, Y0, Y0
+	MOVQ           R10, 240(R13)
+	VPXOR          Y13, Y9, Y9
+	VAESENCLAST    Y15, Y1, Y1
+	MOVQ           R11, 248(R13)
+	CRC32Q         -16(R8), DI
+	VAESENCLAST    Y15, Y2, Y2
+	MOVQ           R11, R14
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVQ          R9, X12
+	VPCLMULQDQ     $0x00, 600(CX), X12, X12
+	VAESENCLAST    Y15, Y4, Y4
+	SARQ           $0x3f, R14
+	VMOVQ          X12, R9
+	VAESENCLAST    Y15, Y5, Y5
+	ANDL           $0x00000087, R14
+	VAESENCLAST    Y15, Y6, Y6
+	XORQ           -8(R8), R9
+	ADDQ           R10, R10
+	ADCQ           R11, R11
+	XORQ           R14, R10
+	VAESENCLAST    Y15, Y7, Y7
+	CRC32Q         R9, DI
+	MOVQ           DI, R9
+	VPXOR          (R12), Y0, Y0
+	VMOVDQU        Y0, (R8)
+	VPXOR          32(R12), Y1, Y1
+	VMOVDQU        Y1, 32(R8)
+	VPXOR          64(R12), Y2, Y2
+	VMOVDQU        Y2, 64(R8)
+	VPXOR          96(R12), Y3, Y3
+	VMOVDQU        Y3, 96(R8)
+	VPXOR          128(R12), Y4, Y4
+	VMOVDQU        Y4, 128(R8)
+	VPXOR          160(R12), Y5, Y5
+	VMOVDQU        Y5, 160(R8)
+	VPXOR          192(R12), Y6, Y6
+	VMOVDQU        Y6, 192(R8)
+	VPXOR          224(R12), Y7, Y7
+	VMOVDQU        Y7, 224(R8)
+	ADDQ           $0x00000100, BX
+	ADDQ           $0x00000100, R8
+	XCHGQ          R12, R13
+	ADDQ           $0x00000100, DX
+	LEAQ           3328(CX), DI
+	CMPQ           DX, DI
+	JNE            group4
+	VPXOR          Y8, Y9, Y9
+	VPXOR          Y10, Y9, Y9
+	VPSLLDQ        $0x08, Y9, Y12
+	VPSRLDQ        $0x08, Y9, Y9
+	VPXOR          Y12, Y8, Y8
+	VPXOR          Y9, Y10, Y10
+	VEXTRACTI128   $0x01, Y8, X12
+	VPXOR          X12, X8, X8
+	VEXTRACTI128   $0x01, Y10, X13
+	VPXOR          X13, X10, X10
+	VPCLMULQDQ     $0x00, 576(CX), X8, X12
+	VPSHUFD        $0x4e, X8, X8
+	VPXOR          X12, X8, X8
+	VPCLMULQDQ     $0x00, 576(CX), X8, X12
+	VPSHUFD        $0x4e, X8, X8
+	VPXOR          X12, X8, X8
+	VPXOR          X10, X8, X8
+	VMOVDQU        X8, X11
+	VPXOR          Y8, Y8, Y8
+	VPXOR          Y9, Y9, Y9
+	VPXOR          Y10, Y10, Y10
+	MOVQ           SI, DI
+	SHLQ           $0x08, DI
+	ADDQ           16(SP), DI
+	NEGQ           DI
+	LEAQ           3328(CX)(DI*1), DI
+	LEAQ           1280(CX), DX
+	CMPQ           SI, $0x08
+	CMOVQLE        DI, DX
+
+group4:
+sealed:
+	DECQ       SI
+	JNE        unit
+	VMOVDQU    -256(R8), Y12
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	XORL       DI, DI
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (DX), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	CRC32Q     -224(R8), DI
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	CRC32Q     -256(R8), R9
+	VPCLMULQDQ $0x11, (DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(DX), Y13, Y13
+	CRC32Q     -216(R8), DI
+	VPXOR      Y13, Y9, Y9
+	VMOVDQU    -224(R8), Y12
+	VPSHUFB    (CX), Y12, Y12
+	CRC32Q     -248(R8), R9
+	VPCLMULQDQ $0x00, 32(DX), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	CRC32Q     -208(R8), DI
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, 32(DX), Y12, Y12
+	CRC32Q     -240(R8), R9
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2784(DX), Y13, Y13
+	CRC32Q     -200(R8), DI
+	VPXOR      Y13, Y9, Y9
+	VMOVDQU    -192(R8), Y12
+	VPSHUFB    (CX), Y12, Y12
+	CRC32Q     -232(R8), R9
+	VPCLMULQDQ $0x00, 64(DX), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	CRC32Q     -192(R8), DI
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, 64(DX), Y12, Y12
+	CRC32Q     -184(R8), DI
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2816(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	CRC32Q     -176(R8), DI
+	VMOVDQU    -160(R8), Y12
+	VPSHUFB    (CX), Y12, Y12
+	VPCLMULQDQ $0x00, 96(DX), Y12, Y13
+	CRC32Q     -168(R8), DI
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	CRC32Q     -160(R8), DI
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, 96(DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	CRC32Q     -152(R8), DI
+	VPCLMULQDQ $0x00, 2848(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	CRC32Q     -144(R8), DI
+	VMOVQ      R9, X12
+	VPCLMULQDQ $0x00, 600(CX), X12, X12
+	VMOVQ      X12, R9
+	XORQ       -136(R8), R9
+	CRC32Q     R9, DI
+	MOVQ       DI, R9
+	VMOVDQU    -128(R8), Y12
+	VPSHUFB    (CX), Y12, Y12
+	VPCLMULQDQ $0x00, 128(DX), Y12, Y13
+	XORL       DI, DI
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	CRC32Q     -96(R8), DI
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, 128(DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	CRC32Q     -128(R8), R9
+	VPCLMULQDQ $0x00, 2880(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	CRC32Q     -88(R8), DI
+	VMOVDQU    -96(R8), Y12
+	VPSHUFB    (CX), Y12, Y12
+	VPCLMULQDQ $0x00, 160(DX), Y12, Y13
+	CRC32Q     -120(R8), R9
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	CRC32Q     -80(R8), DI
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, 160(DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	CRC32Q     -112(R8), R9
+	VPCLMULQDQ $0x00, 2912(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	CRC32Q     -72(R8), DI
+	VMOVDQU    -64(R8), Y12
+	VPSHUFB    (CX), Y12, Y12
+	VPCLMULQDQ $0x00, 192(DX), Y12, Y13
+	CRC32Q     -104(R8), R9
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	CRC32Q     -64(R8), DI
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, 192(DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	CRC32Q     -56(R8), DI
+	VPCLMULQDQ $0x00, 2944(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	CRC32Q     -48(R8), DI
+	VMOVDQU    -32(R8), Y12
+	VPSHUFB    (CX), Y12, Y12
+	VPCLMULQDQ $0x00, 224(DX), Y12, Y13
+	CRC32Q     -40(R8), DI
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	CRC32Q     -32(R8), DI
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, 224(DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	CRC32Q     -24(R8), DI
+	VPCLMULQDQ $0x00, 2976(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	CRC32Q     -16(R8), DI
+	VMOVQ      R9, X12
+	VPCLMULQDQ $0x00, 600(CX), X12, X12
+	VMOVQ      X12, R9
+	XORQ       -8(R8), R9
+	CRC32Q     R9, DI
+	MOVQ       DI, R9
+	ADDQ       $0x00000100, DX
+	CMPQ       24(SP), $0x00
+	JEQ        lengths
+
+rest:
+	MOVQ  24(SP), DI
+	TESTQ DI, DI
+	JEQ   restDone
+
+part:
+	VMOVDQU        (BX), X0
+	VPXOR          (R12), X0, X0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VPXOR          (R12), X0, X0
+	VMOVDQU        X0, (R8)
+	VMOVDQU        X0, X12
+	VPSHUFB        (CX), Y12, Y12
+	VPXOR          Y11, Y12, Y12
+	VPXOR          Y11, Y11, Y11
+	VPCLMULQDQ     $0x00, (DX), Y12, Y13
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, (DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	VPCLMULQDQ     $0x00, 2752(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	ADDQ           $0x10, BX
+	ADDQ           $0x10, R8
+	ADDQ           $0x10, DX
+	ADDQ           $0x10, R12
+	SUBQ           $0x10, DI
+	JGT            part
+
+restDone:
+	MOVQ work+32(FP), DX
+	LEAQ 63(DX), BX
+	ANDQ $-64, BX
+	LEAQ 256(BX), DX
+	MOVQ BX, R12
+	MOVQ DX, R13
+	MOVQ ivs+8(FP), DX
+	ADDQ $0x10, DX
+	MOVQ DX, ivs+8(FP)
+	MOVQ (DX), R10
+	MOVQ 8(DX), R11
+	MOVQ R12, DX
+	LEAQ 256(DX), BX
+
+tweaks5:
+	MOVQ R10, (DX)
+	MOVQ R11, 8(DX)
+	MOVQ R11, SI
+	SARQ $0x3f, SI
+	ANDL $0x00000087, SI
+	ADDQ R10, R10
+	ADCQ R11, R11
+	XORQ SI, R10
+	ADDQ $0x10, DX
+	CMPQ DX, BX
+	JNE  tweaks5
+
+lengths:
+	MOVQ jobs+40(FP), DX
+	MOVQ (DX), BX
+	MOVQ 32(DX), SI
+	ADDQ SI, BX
+	ANDQ $0x000000ff, SI
+	SUBQ SI, BX
+
+sumWord:
+	CMPQ   SI, $0x08
+	JLT    sumByte
+	CRC32Q (BX), R9
+	ADDQ   $0x08, BX
+	SUBQ   $0x08, SI
+	JMP    sumWord
+
+sumByte:
+	TESTQ  SI, SI
+	JEQ    sumDone
+	CRC32B (BX), R9
+	INCQ   BX
+	DECQ   SI
+	JMP    sumByte
+
+sumDone:
+	NOTL         R9
+	MOVL         R9, 84(DX)
+	MOVQ         jobs+40(FP), BX
+	MOVQ         32(BX), DX
+	MOVQ         56(BX), BX
+	ADDQ         DX, BX
+	XORQ         DX, DX
+	SHLQ         $0x03, DX
+	SHLQ         $0x03, BX
+	VMOVQ        DX, X12
+	VPINSRQ      $0x01, BX, X12, X12
+	VPXOR        X11, X12, X12
+	VPSHUFD      $0x4e, X12, X13
+	VPXOR        X12, X13, X13
+	VPCLMULQDQ   $0x00, 3312(CX), X12, X14
+	VPCLMULQDQ   $0x11, 3312(CX), X12, X12
+	VPCLMULQDQ   $0x00, 6064(CX), X13, X13
+	VPXOR        Y14, Y8, Y8
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPSLLDQ      $0x08, Y9, Y12
+	VPSRLDQ      $0x08, Y9, Y9
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y8, X12
+	VPXOR        X12, X8, X8
+	VEXTRACTI128 $0x01, Y10, X13
+	VPXOR        X13, X10, X10
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPXOR        X10, X8, X8
+	VMOVDQU      X8, X11
+	VPXOR        Y8, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	VPSHUFB      (CX), X11, X11
+	VPXOR        (SP), X11, X11
+	MOVQ         tags+56(FP), DX
+	VMOVDQU      X11, (DX)
+	MOVQ         stride+64(FP), BX
+	ADDQ         BX, DX
+	MOVQ         DX, tags+56(FP)
+	ADDQ         $0x00000080, jobs+40(FP)
+	DECQ         n+48(FP)
+	JNE          job
+	XORL         R10, R10
+	XORL         R11, R11
+	VPXOR        Y0, Y0, Y0
+	VMOVDQU      X0, (SP)
+	VZEROALL
+	RET
+
+// func xtsGMACOpenVAES256r14(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
+// Requires: AVX, AVX2, CMOV, PCLMULQDQ, VAES, VPCLMULQDQ
+TEXT ·xtsGMACOpenVAES256r14(SB), NOSPLIT, $32-72
+	MOVQ keys+0(FP), AX
+	MOVQ tab+24(FP), CX
+	MOVQ work+32(FP), DX
+	LEAQ 63(DX), R11
+	ANDQ $-64, R11
+	LEAQ 256(R11), R12
+	MOVQ ivs+8(FP), DX
+	MOVQ (DX), R9
+	MOVQ 8(DX), R10
+	MOVQ R11, DX
+	LEAQ 256(DX), BX
+
+tweaks1:
+	MOVQ R9, (DX)
+	MOVQ R10, 8(DX)
+	MOVQ R10, SI
+	SARQ $0x3f, SI
+	ANDL $0x00000087, SI
+	ADDQ R9, R9
+	ADCQ R10, R10
+	XORQ SI, R9
+	ADDQ $0x10, DX
+	CMPQ DX, BX
+	JNE  tweaks1
+
+job:
+	VPXOR          Y8, Y8, Y8
+	VPXOR          Y9, Y9, Y9
+	VPXOR          Y10, Y10, Y10
+	VPXOR          Y11, Y11, Y11
+	MOVQ           jobs+40(FP), DX
+	MOVQ           24(DX), BX
+	MOVQ           (DX), R8
+	MOVQ           32(DX), DI
+	MOVQ           DI, SI
+	SHRQ           $0x08, SI
+	ANDQ           $0x000000ff, DI
+	LEAQ           31(DI), DX
+	ANDQ           $-16, DX
+	MOVQ           DX, 16(SP)
+	MOVQ           SI, R13
+	SHLQ           $0x08, R13
+	ADDQ           16(SP), R13
+	NEGQ           R13
+	LEAQ           3328(CX)(R13*1), R13
+	LEAQ           1280(CX), DX
+	CMPQ           SI, $0x08
+	CMOVQLE        R13, DX
+	MOVQ           DI, 24(SP)
+	MOVQ           mac+16(FP), DI
+	MOVQ           jobs+40(FP), R13
+	MOVQ           72(R13), R14
+	MOVL           80(R13), R13
+	BTSQ           $0x38, R13
+	VMOVQ          R14, X12
+	VPINSRQ        $0x01, R13, X12, X12
+	VBROADCASTI128 (DI), Y15
+	VPXOR          Y15, Y12, Y12
+	VBROADCASTI128 16(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 32(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 48(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 64(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 80(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 96(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 112(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 128(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 144(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 160(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 176(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 192(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 208(DI), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 224(DI), Y15
+	VAESENCLAST    Y15, Y12, Y12
+	VMOVDQU        X12, (SP)
+	MOVQ           jobs+40(FP), DI
+	MOVQ           48(DI), R13
+	MOVQ           56(DI), DI
+
+ad:
+	CMPQ         DI, $0x40
+	JLE          adLast
+	VMOVDQU      (R13), Y12
+	VPSHUFB      (CX), Y12, Y12
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y11, Y11, Y11
+	VPCLMULQDQ   $0x00, 3264(CX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 3264(CX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 6016(CX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VMOVDQU      32(R13), Y12
+	VPSHUFB      (CX), Y12, Y12
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y11, Y11, Y11
+	VPCLMULQDQ   $0x00, 3296(CX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 3296(CX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 6048(CX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPSLLDQ      $0x08, Y9, Y12
+	VPSRLDQ      $0x08, Y9, Y9
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y8, X12
+	VPXOR        X12, X8, X8
+	VEXTRACTI128 $0x01, Y10, X13
+	VPXOR        X13, X10, X10
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPXOR        X10, X8, X8
+	VMOVDQU      X8, X11
+	VPXOR        Y8, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	ADDQ         $0x40, R13
+	SUBQ         $0x40, DI
+	JMP          ad
+
+adLast:
+	TESTQ DI, DI
+	JEQ   adDone
+	LEAQ  15(DI), R14
+	ANDQ  $-16, R14
+	NEGQ  R14
+	ADDQ  DX, R14
+
+adBlock:
+	VMOVDQU    (R13), X12
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (R14), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (R14), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(R14), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	ADDQ       $0x10, R14
+	ADDQ       $0x10, R13
+	SUBQ       $0x10, DI
+	JGT        adBlock
+
+adDone:
+	TESTQ SI, SI
+	JEQ   rest
+
+unit:
+	CMPQ SI, $0x01
+	JNE  same2
+	CMPQ 24(SP), $0x00
+	JNE  same2
+	MOVQ ivs+8(FP), DI
+	ADDQ $0x10, DI
+	MOVQ DI, ivs+8(FP)
+	MOVQ (DI), R9
+	MOVQ 8(DI), R10
+
+same2:
+	VMOVDQU        (BX), Y0
+	VPXOR          (R11), Y0, Y0
+	VMOVDQU        32(BX), Y1
+	VPXOR          32(R11), Y1, Y1
+	VMOVDQU        64(BX), Y2
+	VPXOR          64(R11), Y2, Y2
+	VMOVDQU        96(BX), Y3
+	VPXOR          96(R11), Y3, Y3
+	VMOVDQU        128(BX), Y4
+	VPXOR          128(R11), Y4, Y4
+	VMOVDQU        160(BX), Y5
+	VPXOR          160(R11), Y5, Y5
+	VMOVDQU        192(BX), Y6
+	VPXOR          192(R11), Y6, Y6
+	VMOVDQU        224(BX), Y7
+	VPXOR          224(R11), Y7, Y7
+	VBROADCASTI128 (AX), Y15
+	MOVQ           R9, (R12)
+	VPXOR          Y15, Y0, Y0
+	MOVQ           R10, 8(R12)
+	VPXOR          Y15, Y1, Y1
+	VMOVDQU        (BX), Y12
+	VPXOR          Y15, Y2, Y2
+	MOVQ           R10, DI
+	VPSHUFB        (CX), Y12, Y12
+	VPXOR          Y15, Y3, Y3
+	SARQ           $0x3f, DI
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y11, Y12, Y12
+	VPXOR          Y15, Y5, Y5
+	ANDL           $0x00000087, DI
+	VPXOR          Y11, Y11, Y11
+	VPXOR          Y15, Y6, Y6
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	VPXOR          Y15, Y7, Y7
+	VPCLMULQDQ     $0x00, (DX), Y12, Y13
+	VBROADCASTI128 16(AX), Y15
+	MOVQ           R9, 16(R12)
+	MOVQ           R10, 24(R12)
+	VAESDEC        Y15, Y0, Y0
+	VPXOR          Y13, Y8, Y8
+	VAESDEC        Y15, Y1, Y1
+	MOVQ           R10, DI
+	VAESDEC        Y15, Y2, Y2
+	VPSHUFD        $0x4e, Y12, Y13
+	SARQ           $0x3f, DI
+	VAESDEC        Y15, Y3, Y3
+	VPXOR          Y12, Y13, Y13
+	VAESDEC        Y15, Y4, Y4
+	ANDL           $0x00000087, DI
+	VAESDEC        Y15, Y5, Y5
+	VPCLMULQDQ     $0x11, (DX), Y12, Y12
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	VAESDEC        Y15, Y6, Y6
+	VPXOR          Y12, Y10, Y10
+	VAESDEC        Y15, Y7, Y7
+	MOVQ           R9, 32(R12)
+	VBROADCASTI128 32(AX), Y15
+	VPCLMULQDQ     $0x00, 2752(DX), Y13, Y13
+	MOVQ           R10, 40(R12)
+	VAESDEC        Y15, Y0, Y0
+	MOVQ           R10, DI
+	VAESDEC        Y15, Y1, Y1
+	VPXOR          Y13, Y9, Y9
+	VAESDEC        Y15, Y2, Y2
+	SARQ           $0x3f, DI
+	VMOVDQU        32(BX), Y12
+	VAESDEC        Y15, Y3, Y3
+	ANDL           $0x00000087, DI
+	VAESDEC        Y15, Y4, Y4
+	VPSHUFB        (CX), Y12, Y12
+	VAESDEC        Y15, Y5, Y5
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	VAESDEC        Y15, Y6, Y6
+	VPCLMULQDQ     $0x00, 32(DX), Y12, Y13
+	MOVQ           R9, 48(R12)
+	VAESDEC        Y15, Y7, Y7
+	VPXOR          Y13, Y8, Y8
+	VBROADCASTI128 48(AX), Y15
+	MOVQ           R10, 56(R12)
+	VAESDEC        Y15, Y0, Y0
+	VPSHUFD        $0x4e, Y12, Y13
+	MOVQ           R10, DI
+	VAESDEC        Y15, Y1, Y1
+	SARQ           $0x3f, DI
+	VAESDEC        Y15, Y2, Y2
+	VPXOR          Y12, Y13, Y13
+	VAESDEC        Y15, Y3, Y3
+	ANDL           $0x00000087, DI
+	VPCLMULQDQ     $0x11, 32(DX), Y12, Y12
+	VAESDEC        Y15, Y4, Y4
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	VAESDEC        Y15, Y5, Y5
+	VPXOR          Y12, Y10, Y10
+	VAESDEC        Y15, Y6, Y6
+	MOVQ           R9, 64(R12)
+	VPCLMULQDQ     $0x00, 2784(DX), Y13, Y13
+	VAESDEC        Y15, Y7, Y7
+	MOVQ           R10, 72(R12)
+	VBROADCASTI128 64(AX), Y15
+	VPXOR          Y13, Y9, Y9
+	VAESDEC        Y15, Y0, Y0
+	MOVQ           R10, DI
+	VMOVDQU        64(BX), Y12
+	VAESDEC        Y15, Y1, Y1
+	SARQ           $0x3f, DI
+	VAESDEC        Y15, Y2, Y2
+	ANDL           $0x00000087, DI
+	VAESDEC        Y15, Y3, Y3
+	VPSHUFB        (CX), Y12, Y12
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	VAESDEC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x00, 64(DX), Y12, Y13
+	VAESDEC        Y15, Y5, Y5
+	MOVQ           R9, 80(R12)
+	VAESDEC        Y15, Y6, Y6
+	VPXOR          Y13, Y8, Y8
+	MOVQ           R10, 88(R12)
+	VAESDEC        Y15, Y7, Y7
+	VPSHUFD        $0x4e, Y12, Y13
+	VBROADCASTI128 80(AX), Y15
+	MOVQ           R10, DI
+	VAESDEC        Y15, Y0, Y0
+	VPXOR          Y12, Y13, Y13
+	VAESDEC        Y15, Y1, Y1
+	SARQ           $0x3f, DI
+	VPCLMULQDQ     $0x11, 64(DX), Y12, Y12
+	VAESDEC        Y15, Y2, Y2
+	ANDL           $0x00000087, DI
+	VAESDEC        Y15, Y3, Y3
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	VAESDEC        Y15, Y4, Y4
+	VPXOR          Y12, Y10, Y10
+	MOVQ           R9, 96(R12)
+	VAESDEC        Y15, Y5, Y5
+	VPCLMULQDQ     $0x00, 2816(DX), Y13, Y13
+	VAESDEC        Y15, Y6, Y6
+	MOVQ           R10, 104(R12)
+	VAESDEC        Y15, Y7, Y7
+	VPXOR          Y13, Y9, Y9
+	MOVQ           R10, DI
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        96(BX), Y12
+	VAESDEC        Y15, Y0, Y0
+	SARQ           $0x3f, DI
+	VAESDEC        Y15, Y1, Y1
+	VPSHUFB        (CX), Y12, Y12
+	ANDL           $0x00000087, DI
+	VAESDEC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x00, 96(DX), Y12, Y13
+	VAESDEC        Y15, Y3, Y3
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	VAESDEC        Y15, Y4, Y4
+	MOVQ           R9, 112(R12)
+	VPXOR          Y13, Y8, Y8
+	VAESDEC        Y15, Y5, Y5
+	MOVQ           R10, 120(R12)
+	VAESDEC        Y15, Y6, Y6
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESDEC        Y15, Y7, Y7
+	MOVQ           R10, DI
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 112(AX), Y15
+	SARQ           $0x3f, DI
+	VAESDEC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x11, 96(DX), Y12, Y12
+	VAESDEC        Y15, Y1, Y1
+	ANDL           $0x00000087, DI
+	VPXOR          Y12, Y10, Y10
+	VAESDEC        Y15, Y2, Y2
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	VAESDEC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x00, 2848(DX), Y13, Y13
+	VAESDEC        Y15, Y4, Y4
+	MOVQ           R9, 128(R12)
+	VAESDEC        Y15, Y5, Y5
+	MOVQ           R10, 136(R12)
+	VPXOR          Y13, Y9, Y9
+	VAESDEC        Y15, Y6, Y6
+	MOVQ           R10, DI
+	VAESDEC        Y15, Y7, Y7
+	VMOVDQU        128(BX), Y12
+	VBROADCASTI128 128(AX), Y15
+	SARQ           $0x3f, DI
+	VPSHUFB        (CX), Y12, Y12
+	VAESDEC        Y15, Y0, Y0
+	ANDL           $0x00000087, DI
+	VAESDEC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x00, 128(DX), Y12, Y13
+	VAESDEC        Y15, Y2, Y2
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	VPXOR          Y13, Y8, Y8
+	VAESDEC        Y15, Y3, Y3
+	MOVQ           R9, 144(R12)
+	VAESDEC        Y15, Y4, Y4
+	MOVQ           R10, 152(R12)
+	VAESDEC        Y15, Y5, Y5
+	VPSHUFD        $0x4e, Y12, Y13
+	MOVQ           R10, DI
+	VAESDEC        Y15, Y6, Y6
+	VPXOR          Y12, Y13, Y13
+	VAESDEC        Y15, Y7, Y7
+	SARQ           $0x3f, DI
+	VBROADCASTI128 144(AX), Y15
+	VPCLMULQDQ     $0x11, 128(DX), Y12, Y12
+	ANDL           $0x00000087, DI
+	VAESDEC        Y15, Y0, Y0
+	VPXOR          Y12, Y10, Y10
+	VAESDEC        Y15, Y1, Y1
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	VAESDEC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x00, 2880(DX), Y13, Y13
+	MOVQ           R9, 160(R12)
+	VAESDEC        Y15, Y3, Y3
+	VPXOR          Y13, Y9, Y9
+	VAESDEC        Y15, Y4, Y4
+	MOVQ           R10, 168(R12)
+	VAESDEC        Y15, Y5, Y5
+	MOVQ           R10, DI
+	VMOVDQU        160(BX), Y12
+	VAESDEC        Y15, Y6, Y6
+	SARQ           $0x3f, DI
+	VAESDEC        Y15, Y7, Y7
+	VPSHUFB        (CX), Y12, Y12
+	VBROADCASTI128 160(AX), Y15
+	ANDL           $0x00000087, DI
+	VAESDEC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x00, 160(DX), Y12, Y13
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	VAESDEC        Y15, Y1, Y1
+	VPXOR          Y13, Y8, Y8
+	VAESDEC        Y15, Y2, Y2
+	MOVQ           R9, 176(R12)
+	VAESDEC        Y15, Y3, Y3
+	VPSHUFD        $0x4e, Y12, Y13
+	MOVQ           R10, 184(R12)
+	VAESDEC        Y15, Y4, Y4
+	VPXOR          Y12, Y13, Y13
+	VAESDEC        Y15, Y5, Y5
+	MOVQ           R10, DI
+	VAESDEC        Y15, Y6, Y6
+	SARQ           $0x3f, DI
+	VPCLMULQDQ     $0x11, 160(DX), Y12, Y12
+	VAESDEC        Y15, Y7, Y7
+	ANDL           $0x00000087, DI
+	VBROADCASTI128 176(AX), Y15
+	VPXOR          Y12, Y10, Y10
+	VAESDEC        Y15, Y0, Y0
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	VPCLMULQDQ     $0x00, 2912(DX), Y13, Y13
+	VAESDEC        Y15, Y1, Y1
+	MOVQ           R9, 192(R12)
+	VAESDEC        Y15, Y2, Y2
+	VPXOR          Y13, Y9, Y9
+	VAESDEC        Y15, Y3, Y3
+	MOVQ           R10, 200(R12)
+	VMOVDQU        192(BX), Y12
+	VAESDEC        Y15, Y4, Y4
+	MOVQ           R10, DI
+	VAESDEC        Y15, Y5, Y5
+	VPSHUFB        (CX), Y12, Y12
+	VAESDEC        Y15, Y6, Y6
+	SARQ           $0x3f, DI
+	ANDL           $0x00000087, DI
+	VAESDEC        Y15, Y7, Y7
+	VPCLMULQDQ     $0x00, 192(DX), Y12, Y13
+	VBROADCASTI128 192(AX), Y15
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	VAESDEC        Y15, Y0, Y0
+	VPXOR          Y13, Y8, Y8
+	MOVQ           R9, 208(R12)
+	VAESDEC        Y15, Y1, Y1
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESDEC        Y15, Y2, Y2
+	MOVQ           R10, 216(R12)
+	VAESDEC        Y15, Y3, Y3
+	VPXOR          Y12, Y13, Y13
+	VAESDEC        Y15, Y4, Y4
+	MOVQ           R10, DI
+	VPCLMULQDQ     $0x11, 192(DX), Y12, Y12
+	VAESDEC        Y15, Y5, Y5
+	SARQ           $0x3f, DI
+	VAESDEC        Y15, Y6, Y6
+	VPXOR          Y12, Y10, Y10
+	VAESDEC        Y15, Y7, Y7
+	ANDL           $0x00000087, DI
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	VBROADCASTI128 208(AX), Y15
+	VPCLMULQDQ     $0x00, 2944(DX), Y13, Y13
+	VAESDEC        Y15, Y0, Y0
+	MOVQ           R9, 224(R12)
+	VAESDEC        Y15, Y1, Y1
+	VPXOR          Y13, Y9, Y9
+	MOVQ           R10, 232(R12)
+	VAESDEC        Y15, Y2, Y2
+	VMOVDQU        224(BX), Y12
+	VAESDEC        Y15, Y3, Y3
+	MOVQ           R10, DI
+	VAESDEC        Y15, Y4, Y4
+	VPSHUFB        (CX), Y12, Y12
+	SARQ           $0x3f, DI
+	VAESDEC        Y15, Y5, Y5
+	VPCLMULQDQ     $0x00, 224(DX), Y12, Y13
+	VAESDEC        Y15, Y6, Y6
+	ANDL           $0x00000087, DI
+	VAESDEC        Y15, Y7, Y7
+	VPXOR          Y13, Y8, Y8
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	VBROADCASTI128 224(AX), Y15
+	MOVQ           R9, 240(R12)
+	VAESDECLAST    Y15, Y0, Y0
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESDECLAST    Y15, Y1, Y1
+	MOVQ           R10, 248(R12)
+	VPXOR          Y12, Y13, Y13
+	VAESDECLAST    Y15, Y2, Y2
+	MOVQ           R10, DI
+	VAESDECLAST    Y15, Y3, Y3
+	VPCLMULQDQ     $0x11, 224(DX), Y12, Y12
+	VAESDECLAST    Y15, Y4, Y4
+	SARQ           $0x3f, DI
+	VPXOR          Y12, Y10, Y10
+	VAESDECLAST    Y15, Y5, Y5
+	ANDL           $0x00000087, DI
+	VAESDECLAST    Y15, Y6, Y6
+	VPCLMULQDQ     $0x00, 2976(DX), Y13, Y13
+	VAESDECLAST    Y15, Y7, Y7
+	ADDQ           R9, R9
+	ADCQ           R10, R10
+	XORQ           DI, R9
+	VPXOR          Y13, Y9, Y9
+	VPXOR          (R11), Y0, Y0
+	VMOVDQU        Y0, (R8)
+	VPXOR          32(R11), Y1, Y1
+	VMOVDQU        Y1, 32(R8)
+	VPXOR          64(R11), Y2, Y2
+	VMOVDQU        Y2, 64(R8)
+	VPXOR          96(R11), Y3, Y3
+	VMOVDQU        Y3, 96(R8)
+	VPXOR          128(R11), Y4, Y4
+	VMOVDQU        Y4, 128(R8)
+	VPXOR          160(R11), Y5, Y5
+	VMOVDQU        Y5, 160(R8)
+	VPXOR          192(R11), Y6, Y6
+	VMOVDQU        Y6, 192(R8)
+	VPXOR          224(R11), Y7, Y7
+	VMOVDQU        Y7, 224(R8)
+	ADDQ           $0x00000100, BX
+	ADDQ           $0x00000100, R8
+	XCHGQ          R11, R12
+	DECQ           SI
+	ADDQ           $0x00000100, DX
+	LEAQ           3328(CX), DI
+	CMPQ           DX, DI
+	JNE            group3
+	VPXOR          Y8, Y9, Y9
+	VPXOR          Y10, Y9, Y9
+	VPSLLDQ        $0x08, Y9, Y12
+	VPSRLDQ        $0x08, Y9, Y9
+	VPXOR          Y12, Y8, Y8
+	VPXOR          Y9, Y10, Y10
+	VEXTRACTI128   $0x01, Y8, X12
+	VPXOR          X12, X8, X8
+	VEXTRACTI128   $0x01, Y10, X13
+	VPXOR          X13, X10, X10
+	VPCLMULQDQ     $0x00, 576(CX), X8, X12
+	VPSHUFD        $0x4e, X8, X8
+	VPXOR          X12, X8, X8
+	VPCLMULQDQ     $0x00, 576(CX), X8, X12
+	VPSHUFD        $0x4e, X8, X8
+	VPXOR          X12, X8, X8
+	VPXOR          X10, X8, X8
+	VMOVDQU        X8, X11
+	VPXOR          Y8, Y8, Y8
+	VPXOR          Y9, Y9, Y9
+	VPXOR          Y10, Y10, Y10
+	MOVQ           SI, DI
+	SHLQ           $0x08, DI
+	ADDQ           16(SP), DI
+	NEGQ           DI
+	LEAQ           3328(CX)(DI*1), DI
+	LEAQ           1280(CX), DX
+	CMPQ           SI, $0x08
+	CMOVQLE        DI, DX
+
+group3:
+	TESTQ SI, SI
+	JNE   unit
+	CMPQ  24(SP), $0x00
+	JEQ   lengths
+
+rest:
+	MOVQ  24(SP), DI
+	TESTQ DI, DI
+	JEQ   restDone
+
+part:
+	VMOVDQU        (BX), X0
+	VMOVDQU        X0, X12
+	VPXOR          (R11), X0, X0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 176(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 192(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 208(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 224(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VPXOR          (R11), X0, X0
+	VMOVDQU        X0, (R8)
+	VPSHUFB        (CX), Y12, Y12
+	VPXOR          Y11, Y12, Y12
+	VPXOR          Y11, Y11, Y11
+	VPCLMULQDQ     $0x00, (DX), Y12, Y13
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, (DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	VPCLMULQDQ     $0x00, 2752(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	ADDQ           $0x10, BX
+	ADDQ           $0x10, R8
+	ADDQ           $0x10, DX
+	ADDQ           $0x10, R11
+	SUBQ           $0x10, DI
+	JGT            part
+
+restDone:
+	MOVQ work+32(FP), DX
+	LEAQ 63(DX), BX
+	ANDQ $-64, BX
+	LEAQ 256(BX), DX
+	MOVQ BX, R11
+	MOVQ DX, R12
+	MOVQ ivs+8(FP), DX
+	ADDQ $0x10, DX
+	MOVQ DX, ivs+8(FP)
+	MOVQ (DX), R9
+	MOVQ 8(DX), R10
+	MOVQ R11, DX
+	LEAQ 256(DX), BX
+
+tweaks4:
+	MOVQ R9, (DX)
+	MOVQ R10, 8(DX)
+	MOVQ R10, SI
+	SARQ $0x3f, SI
+	ANDL $0x00000087, SI
+	ADDQ R9, R9
+	ADCQ R10, R10
+	XORQ SI, R9
+	ADDQ $0x10, DX
+	CMPQ DX, BX
+	JNE  tweaks4
+
+lengths:
+	MOVQ         jobs+40(FP), BX
+	MOVQ         32(BX), DX
+	MOVQ         56(BX), BX
+	ADDQ         DX, BX
+	XORQ         DX, DX
+	SHLQ         $0x03, DX
+	SHLQ         $0x03, BX
+	VMOVQ        DX, X12
+	VPINSRQ      $0x01, BX, X12, X12
+	VPXOR        X11, X12, X12
+	VPSHUFD      $0x4e, X12, X13
+	VPXOR        X12, X13, X13
+	VPCLMULQDQ   $0x00, 3312(CX), X12, X14
+	VPCLMULQDQ   $0x11, 3312(CX), X12, X12
+	VPCLMULQDQ   $0x00, 6064(CX), X13, X13
+	VPXOR        Y14, Y8, Y8
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPSLLDQ      $0x08, Y9, Y12
+	VPSRLDQ      $0x08, Y9, Y9
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y8, X12
+	VPXOR        X12, X8, X8
+	VEXTRACTI128 $0x01, Y10, X13
+	VPXOR        X13, X10, X10
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPXOR        X10, X8, X8
+	VMOVDQU      X8, X11
+	VPXOR        Y8, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	VPSHUFB      (CX), X11, X11
+	VPXOR        (SP), X11, X11
+	MOVQ         tags+56(FP), DX
+	VMOVDQU      X11, (DX)
+	MOVQ         stride+64(FP), BX
+	ADDQ         BX, DX
+	MOVQ         DX, tags+56(FP)
+	ADDQ         $0x00000080, jobs+40(FP)
+	DECQ         n+48(FP)
+	JNE          job
+	XORL         R9, R9
+	XORL         R10, R10
+	VPXOR        Y0, Y0, Y0
+	VMOVDQU      X0, (SP)
+	VZEROALL
+	RET

@@ -58,3 +58,23 @@ func cbcGMACOpenVAES512r12(keys *byte, ivs *byte, mac *byte, tab *byte, work *by
 //
 //go:noescape
 func cbcGMACOpenVAES512r14(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
+
+// xtsGMACSealVAES256r10 encrypts n > 0 jobs, sums them and writes their tags, stride bytes apart.
+//
+//go:noescape
+func xtsGMACSealVAES256r10(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
+
+// xtsGMACOpenVAES256r10 decrypts n > 0 jobs and writes the tags they should have, stride bytes apart.
+//
+//go:noescape
+func xtsGMACOpenVAES256r10(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
+
+// xtsGMACSealVAES256r14 encrypts n > 0 jobs, sums them and writes their tags, stride bytes apart.
+//
+//go:noescape
+func xtsGMACSealVAES256r14(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)
+
+// xtsGMACOpenVAES256r14 decrypts n > 0 jobs and writes the tags they should have, stride bytes apart.
+//
+//go:noescape
+func xtsGMACOpenVAES256r14(keys *byte, ivs *byte, mac *byte, tab *byte, work *byte, jobs *byte, n int, tags *byte, stride int)

@@ -30,6 +30,12 @@ func (g *GCM) sealAsm(jobs []GCMJob) {
 		gcmSealVAES512r12(keys, tab, first, n, tags, stride)
 	case VAES512<<4 | 14:
 		gcmSealVAES512r14(keys, tab, first, n, tags, stride)
+	case VAES256<<4 | 10:
+		gcmSealVAES256r10(keys, tab, first, n, tags, stride)
+	case VAES256<<4 | 12:
+		gcmSealVAES256r12(keys, tab, first, n, tags, stride)
+	case VAES256<<4 | 14:
+		gcmSealVAES256r14(keys, tab, first, n, tags, stride)
 	case AESNI<<4 | 10:
 		gcmSealAESNIr10(keys, tab, first, n, tags, stride)
 	case AESNI<<4 | 12:
@@ -52,6 +58,12 @@ func (g *GCM) sealSumAsm(jobs []GCMJob) {
 		gcmSealSumVAES512r12(keys, tab, first, n, tags, stride)
 	case VAES512<<4 | 14:
 		gcmSealSumVAES512r14(keys, tab, first, n, tags, stride)
+	case VAES256<<4 | 10:
+		gcmSealSumVAES256r10(keys, tab, first, n, tags, stride)
+	case VAES256<<4 | 12:
+		gcmSealSumVAES256r12(keys, tab, first, n, tags, stride)
+	case VAES256<<4 | 14:
+		gcmSealSumVAES256r14(keys, tab, first, n, tags, stride)
 	case AESNI<<4 | 10:
 		gcmSealSumAESNIr10(keys, tab, first, n, tags, stride)
 	case AESNI<<4 | 12:
@@ -73,6 +85,12 @@ func (g *GCM) openTags(jobs []GCMJob, tags *[runJobs][TagSize]byte) {
 		gcmOpenVAES512r12(keys, tab, first, n, out, TagSize)
 	case VAES512<<4 | 14:
 		gcmOpenVAES512r14(keys, tab, first, n, out, TagSize)
+	case VAES256<<4 | 10:
+		gcmOpenVAES256r10(keys, tab, first, n, out, TagSize)
+	case VAES256<<4 | 12:
+		gcmOpenVAES256r12(keys, tab, first, n, out, TagSize)
+	case VAES256<<4 | 14:
+		gcmOpenVAES256r14(keys, tab, first, n, out, TagSize)
 	case AESNI<<4 | 10:
 		gcmOpenAESNIr10(keys, tab, first, n, out, TagSize)
 	case AESNI<<4 | 12:

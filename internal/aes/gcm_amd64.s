@@ -15609,3 +15609,8070 @@ done:
 	PXOR  X14, X14
 	PXOR  X15, X15
 	RET
+
+// func gcmSealVAES256r10(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+// Requires: AVX, AVX2, CMOV, MMX+, PCLMULQDQ, VAES, VPCLMULQDQ
+TEXT ·gcmSealVAES256r10(SB), NOSPLIT, $336-48
+	MOVQ keys+0(FP), AX
+	MOVQ tab+8(FP), CX
+
+start:
+	MOVQ           jobs+16(FP), DX
+	MOVQ           72(DX), BX
+	MOVL           80(DX), DX
+	VMOVQ          BX, X12
+	VPINSRQ        $0x01, DX, X12, X12
+	VINSERTI128    $0x01, X12, Y12, Y12
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y12, Y12
+	VMOVDQU        Y12, 288(SP)
+	XORL           R9, R9
+	VMOVDQU        288(SP), Y3
+	VPXOR          64(CX), Y3, Y0
+	VPXOR          96(CX), Y3, Y1
+	VPXOR          128(CX), Y3, Y2
+	VPXOR          160(CX), Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+
+job:
+	VPXOR          Y8, Y8, Y8
+	VPXOR          Y9, Y9, Y9
+	VPXOR          Y10, Y10, Y10
+	VPXOR          Y11, Y11, Y11
+	MOVQ           $0x00000000, 24(SP)
+	MOVQ           jobs+16(FP), DX
+	MOVQ           24(DX), BX
+	MOVQ           (DX), R8
+	MOVQ           32(DX), DI
+	MOVQ           DI, SI
+	SHRQ           $0x08, SI
+	ANDQ           $0x000000ff, DI
+	LEAQ           31(DI), DX
+	ANDQ           $-16, DX
+	MOVQ           DX, 16(SP)
+	MOVQ           SI, R10
+	SHLQ           $0x08, R10
+	ADDQ           16(SP), R10
+	NEGQ           R10
+	LEAQ           3328(CX)(R10*1), R10
+	LEAQ           1280(CX), DX
+	CMPQ           SI, $0x08
+	CMOVQLE        R10, DX
+	MOVQ           jobs+16(FP), R10
+	MOVQ           72(R10), R11
+	MOVL           80(R10), R10
+	BTSQ           $0x38, R10
+	VMOVQ          R11, X12
+	VPINSRQ        $0x01, R10, X12, X12
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y12, Y12
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y12, Y12
+	VMOVDQU        X12, (SP)
+	MOVQ           jobs+16(FP), R10
+	MOVQ           48(R10), R11
+	MOVQ           56(R10), R10
+
+ad:
+	CMPQ         R10, $0x40
+	JLE          adLast
+	VMOVDQU      (R11), Y12
+	VPSHUFB      (CX), Y12, Y12
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y11, Y11, Y11
+	VPCLMULQDQ   $0x00, 3264(CX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 3264(CX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 6016(CX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VMOVDQU      32(R11), Y12
+	VPSHUFB      (CX), Y12, Y12
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y11, Y11, Y11
+	VPCLMULQDQ   $0x00, 3296(CX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 3296(CX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 6048(CX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPSLLDQ      $0x08, Y9, Y12
+	VPSRLDQ      $0x08, Y9, Y9
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y8, X12
+	VPXOR        X12, X8, X8
+	VEXTRACTI128 $0x01, Y10, X13
+	VPXOR        X13, X10, X10
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPXOR        X10, X8, X8
+	VMOVDQU      X8, X11
+	VPXOR        Y8, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	ADDQ         $0x40, R11
+	SUBQ         $0x40, R10
+	JMP          ad
+
+adLast:
+	TESTQ R10, R10
+	JEQ   adDone
+	LEAQ  15(R10), R12
+	ANDQ  $-16, R12
+	NEGQ  R12
+	ADDQ  DX, R12
+
+adBlock:
+	CMPQ       R10, $0x10
+	JLT        adPart
+	VMOVDQU    (R11), X12
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (R12), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (R12), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(R12), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	ADDQ       $0x10, R12
+	ADDQ       $0x10, R11
+	SUBQ       $0x10, R10
+	JMP        adBlock
+
+adPart:
+	TESTQ   R10, R10
+	JEQ     adDone
+	VPXOR   X12, X12, X12
+	VMOVDQU X12, 320(SP)
+	LEAQ    320(SP), R13
+	XORQ    R14, R14
+
+byte1:
+	MOVBQZX    (R11)(R14*1), R15
+	MOVB       R15, (R13)(R14*1)
+	INCQ       R14
+	CMPQ       R14, R10
+	JLT        byte1
+	VMOVDQU    320(SP), X12
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (R12), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (R12), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(R12), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+
+adDone:
+	TESTQ          SI, SI
+	JEQ            rest
+	VBROADCASTI128 80(AX), Y15
+	ADDL           $0x10, R9
+	VAESENC        Y15, Y0, Y0
+	MOVL           R9, R10
+	VAESENC        Y15, Y1, Y1
+	BSWAPL         R10
+	VAESENC        Y15, Y2, Y2
+	XORL           12(AX), R10
+	VMOVDQU        288(SP), Y7
+	VAESENC        Y15, Y3, Y3
+	VPXOR          192(CX), Y7, Y4
+	VBROADCASTI128 96(AX), Y15
+	VPXOR          224(CX), Y7, Y5
+	VAESENC        Y15, Y0, Y0
+	VPXOR          256(CX), Y7, Y6
+	VPINSRD        $0x03, R10, X7, X7
+	VAESENC        Y15, Y1, Y1
+	VINSERTI128    $0x01, X7, Y7, Y7
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y7, 288(SP)
+	VAESENC        Y15, Y3, Y3
+	VPXOR          288(CX), Y7, Y7
+	XORL           R10, R10
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	PREFETCHT0     1088(BX)
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT0     1024(BX)
+	JMP            second
+
+unit:
+	VBROADCASTI128 80(AX), Y15
+	ADDL           $0x10, R9
+	VAESENC        Y15, Y0, Y0
+	MOVL           R9, R10
+	VAESENC        Y15, Y1, Y1
+	BSWAPL         R10
+	VAESENC        Y15, Y2, Y2
+	XORL           12(AX), R10
+	VMOVDQU        288(SP), Y7
+	VAESENC        Y15, Y3, Y3
+	VPXOR          192(CX), Y7, Y4
+	VBROADCASTI128 96(AX), Y15
+	VPXOR          224(CX), Y7, Y5
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT0     1088(BX)
+	VPXOR          256(CX), Y7, Y6
+	PREFETCHT0     1024(BX)
+	VPINSRD        $0x03, R10, X7, X7
+	VMOVDQU        -128(R8), Y12
+	VAESENC        Y15, Y1, Y1
+	VPSHUFB        (CX), Y12, Y12
+	VINSERTI128    $0x01, X7, Y7, Y7
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x00, (DX), Y12, Y13
+	VMOVDQU        Y7, 288(SP)
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y3, Y3
+	VPSHUFD        $0x4e, Y12, Y13
+	VPXOR          288(CX), Y7, Y7
+	VPXOR          Y12, Y13, Y13
+	XORL           R10, R10
+	VPCLMULQDQ     $0x11, (DX), Y12, Y12
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x00, 2752(DX), Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        -96(R8), Y12
+	VBROADCASTI128 16(AX), Y15
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPCLMULQDQ     $0x00, 32(DX), Y12, Y13
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y7, Y7
+	VPSHUFD        $0x4e, Y12, Y13
+	VBROADCASTI128 128(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x11, 32(DX), Y12, Y12
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x00, 2784(DX), Y13, Y13
+	VBROADCASTI128 32(AX), Y15
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        -64(R8), Y12
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y7, Y7
+	VPCLMULQDQ     $0x00, 64(DX), Y12, Y13
+	VBROADCASTI128 144(AX), Y15
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y0, Y0
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x11, 64(DX), Y12, Y12
+	VBROADCASTI128 48(AX), Y15
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x00, 2816(DX), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        -32(R8), Y12
+	VBROADCASTI128 160(AX), Y15
+	VPSHUFB        (CX), Y12, Y12
+	VAESENCLAST    Y15, Y0, Y0
+	VPCLMULQDQ     $0x00, 96(DX), Y12, Y13
+	VAESENCLAST    Y15, Y1, Y1
+	VPXOR          Y13, Y8, Y8
+	VAESENCLAST    Y15, Y2, Y2
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENCLAST    Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x11, 96(DX), Y12, Y12
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y6, Y6
+	VPCLMULQDQ     $0x00, 2848(DX), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y13, Y9, Y9
+	ADDQ           $0x00000080, DX
+	LEAQ           3328(CX), R10
+	CMPQ           DX, R10
+	JNE            group2
+	VPXOR          Y8, Y9, Y9
+	VPXOR          Y10, Y9, Y9
+	VPSLLDQ        $0x08, Y9, Y12
+	VPSRLDQ        $0x08, Y9, Y9
+	VPXOR          Y12, Y8, Y8
+	VPXOR          Y9, Y10, Y10
+	VEXTRACTI128   $0x01, Y8, X12
+	VPXOR          X12, X8, X8
+	VEXTRACTI128   $0x01, Y10, X13
+	VPXOR          X13, X10, X10
+	VPCLMULQDQ     $0x00, 576(CX), X8, X12
+	VPSHUFD        $0x4e, X8, X8
+	VPXOR          X12, X8, X8
+	VPCLMULQDQ     $0x00, 576(CX), X8, X12
+	VPSHUFD        $0x4e, X8, X8
+	VPXOR          X12, X8, X8
+	VPXOR          X10, X8, X8
+	VMOVDQU        X8, X11
+	VPXOR          Y8, Y8, Y8
+	VPXOR          Y9, Y9, Y9
+	VPXOR          Y10, Y10, Y10
+	MOVQ           SI, R10
+	SHLQ           $0x08, R10
+	ADDQ           16(SP), R10
+	NEGQ           R10
+	LEAQ           3328(CX)(R10*1), R10
+	LEAQ           1280(CX), DX
+	CMPQ           SI, $0x08
+	CMOVQLE        R10, DX
+
+group2:
+second:
+	CMPQ           SI, $0x01
+	JNE            more3
+	TESTQ          DI, DI
+	JNE            more3
+	CMPQ           n+24(FP), $0x01
+	JEQ            more3
+	MOVQ           jobs+16(FP), R9
+	MOVQ           184(R9), R10
+	MOVL           192(R9), R9
+	VMOVQ          R10, X12
+	VPINSRQ        $0x01, R9, X12, X12
+	VINSERTI128    $0x01, X12, Y12, Y12
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y12, Y12
+	VMOVDQU        Y12, 288(SP)
+	XORL           R9, R9
+	MOVQ           $0x00000001, 24(SP)
+
+more3:
+	VBROADCASTI128 80(AX), Y15
+	VPXOR          (BX), Y0, Y0
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y0, (R8)
+	VAESENC        Y15, Y5, Y5
+	VPXOR          32(BX), Y1, Y1
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y1, 32(R8)
+	VPXOR          64(BX), Y2, Y2
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y2, 64(R8)
+	VBROADCASTI128 96(AX), Y15
+	VPXOR          96(BX), Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y3, 96(R8)
+	VMOVDQU        288(SP), Y3
+	VAESENC        Y15, Y5, Y5
+	VPXOR          64(CX), Y3, Y0
+	VAESENC        Y15, Y6, Y6
+	VPXOR          96(CX), Y3, Y1
+	VAESENC        Y15, Y7, Y7
+	VPXOR          128(CX), Y3, Y2
+	VPXOR          160(CX), Y3, Y3
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	PREFETCHT0     1216(BX)
+	VAESENC        Y15, Y6, Y6
+	PREFETCHT0     1152(BX)
+	VMOVDQU        (R8), Y12
+	VAESENC        Y15, Y7, Y7
+	VPSHUFB        (CX), Y12, Y12
+	VBROADCASTI128 32(AX), Y15
+	VPXOR          Y11, Y12, Y12
+	VPXOR          Y11, Y11, Y11
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x00, (DX), Y12, Y13
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, (DX), Y12, Y12
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y10, Y10
+	VBROADCASTI128 144(AX), Y15
+	VPCLMULQDQ     $0x00, 2752(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        32(R8), Y12
+	VAESENC        Y15, Y5, Y5
+	VPSHUFB        (CX), Y12, Y12
+	VPCLMULQDQ     $0x00, 32(DX), Y12, Y13
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y7, Y7
+	VPSHUFD        $0x4e, Y12, Y13
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 48(AX), Y15
+	VPCLMULQDQ     $0x11, 32(DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x00, 2784(DX), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y13, Y9, Y9
+	VMOVDQU        64(R8), Y12
+	VAESENC        Y15, Y2, Y2
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x00, 64(DX), Y12, Y13
+	VPXOR          Y13, Y8, Y8
+	VBROADCASTI128 160(AX), Y15
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENCLAST    Y15, Y4, Y4
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, 64(DX), Y12, Y12
+	VAESENCLAST    Y15, Y5, Y5
+	VPXOR          Y12, Y10, Y10
+	VPCLMULQDQ     $0x00, 2816(DX), Y13, Y13
+	VAESENCLAST    Y15, Y6, Y6
+	VPXOR          Y13, Y9, Y9
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        96(R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	VBROADCASTI128 64(AX), Y15
+	VPCLMULQDQ     $0x00, 96(DX), Y12, Y13
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x11, 96(DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x00, 2848(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	VPXOR          128(BX), Y4, Y4
+	VMOVDQU        Y4, 128(R8)
+	VPXOR          160(BX), Y5, Y5
+	VMOVDQU        Y5, 160(R8)
+	VPXOR          192(BX), Y6, Y6
+	VMOVDQU        Y6, 192(R8)
+	VPXOR          224(BX), Y7, Y7
+	VMOVDQU        Y7, 224(R8)
+	ADDQ           $0x00000100, BX
+	ADDQ           $0x00000100, R8
+	ADDQ           $0x00000080, DX
+	DECQ           SI
+	JNE            unit
+	VMOVDQU        -128(R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	VPCLMULQDQ     $0x00, (DX), Y12, Y13
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, (DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	VPCLMULQDQ     $0x00, 2752(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	VMOVDQU        -96(R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	VPCLMULQDQ     $0x00, 32(DX), Y12, Y13
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, 32(DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	VPCLMULQDQ     $0x00, 2784(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	VMOVDQU        -64(R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	VPCLMULQDQ     $0x00, 64(DX), Y12, Y13
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, 64(DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	VPCLMULQDQ     $0x00, 2816(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	VMOVDQU        -32(R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	VPCLMULQDQ     $0x00, 96(DX), Y12, Y13
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, 96(DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	VPCLMULQDQ     $0x00, 2848(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	ADDQ           $0x00000080, DX
+
+rest:
+	TESTQ          DI, DI
+	JEQ            lengths
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        Y0, 32(SP)
+	VMOVDQU        Y1, 64(SP)
+	VMOVDQU        Y2, 96(SP)
+	VMOVDQU        Y3, 128(SP)
+	CMPQ           DI, $0x00000080
+	JLE            keystream
+	ADDL           $0x10, R9
+	MOVL           R9, SI
+	BSWAPL         SI
+	XORL           12(AX), SI
+	VMOVDQU        288(SP), Y7
+	VPXOR          192(CX), Y7, Y4
+	VPXOR          224(CX), Y7, Y5
+	VPXOR          256(CX), Y7, Y6
+	VPINSRD        $0x03, SI, X7, X7
+	VINSERTI128    $0x01, X7, Y7, Y7
+	VMOVDQU        Y7, 288(SP)
+	VPXOR          288(CX), Y7, Y7
+	XORL           SI, SI
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        Y4, 160(SP)
+	VMOVDQU        Y5, 192(SP)
+	VMOVDQU        Y6, 224(SP)
+	VMOVDQU        Y7, 256(SP)
+
+keystream:
+	LEAQ 32(SP), SI
+
+restBlock:
+	CMPQ       DI, $0x10
+	JLT        restPart
+	VMOVDQU    (BX), X12
+	VMOVDQU    (SI), X0
+	VPXOR      X12, X0, X0
+	VMOVDQU    X0, (R8)
+	VMOVDQU    X0, X12
+	ADDQ       $0x10, R8
+	ADDQ       $0x10, SI
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (DX), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	ADDQ       $0x10, DX
+	ADDQ       $0x10, BX
+	SUBQ       $0x10, DI
+	JMP        restBlock
+
+restPart:
+	TESTQ   DI, DI
+	JEQ     lengths
+	VPXOR   X12, X12, X12
+	VMOVDQU X12, 320(SP)
+	LEAQ    320(SP), R10
+	XORQ    R11, R11
+
+byte4:
+	MOVBQZX (BX)(R11*1), R12
+	MOVB    R12, (R10)(R11*1)
+	INCQ    R11
+	CMPQ    R11, DI
+	JLT     byte4
+	VMOVDQU 320(SP), X12
+	VMOVDQU (SI), X0
+	VPXOR   X12, X0, X0
+	VMOVDQU X0, 320(SP)
+	LEAQ    320(SP), BX
+	XORQ    SI, SI
+
+byte5:
+	MOVBQZX (BX)(SI*1), R10
+	MOVB    R10, (R8)(SI*1)
+	INCQ    SI
+	CMPQ    SI, DI
+	JLT     byte5
+	VPXOR   X12, X12, X12
+	VMOVDQU X12, 320(SP)
+	LEAQ    320(SP), BX
+	XORQ    SI, SI
+
+byte6:
+	MOVBQZX    (R8)(SI*1), R10
+	MOVB       R10, (BX)(SI*1)
+	INCQ       SI
+	CMPQ       SI, DI
+	JLT        byte6
+	VMOVDQU    320(SP), X12
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (DX), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+
+lengths:
+	MOVQ         jobs+16(FP), BX
+	MOVQ         32(BX), DX
+	MOVQ         56(BX), BX
+	SHLQ         $0x03, DX
+	SHLQ         $0x03, BX
+	VMOVQ        DX, X12
+	VPINSRQ      $0x01, BX, X12, X12
+	VPXOR        X11, X12, X12
+	VPSHUFD      $0x4e, X12, X13
+	VPXOR        X12, X13, X13
+	VPCLMULQDQ   $0x00, 3312(CX), X12, X14
+	VPCLMULQDQ   $0x11, 3312(CX), X12, X12
+	VPCLMULQDQ   $0x00, 6064(CX), X13, X13
+	VPXOR        Y14, Y8, Y8
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPSLLDQ      $0x08, Y9, Y12
+	VPSRLDQ      $0x08, Y9, Y9
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y8, X12
+	VPXOR        X12, X8, X8
+	VEXTRACTI128 $0x01, Y10, X13
+	VPXOR        X13, X10, X10
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPXOR        X10, X8, X8
+	VMOVDQU      X8, X11
+	VPXOR        Y8, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	VPSHUFB      (CX), X11, X11
+	VPXOR        (SP), X11, X11
+	MOVQ         tags+32(FP), DX
+	VMOVDQU      X11, (DX)
+	MOVQ         stride+40(FP), BX
+	ADDQ         BX, DX
+	MOVQ         DX, tags+32(FP)
+	ADDQ         $0x00000070, jobs+16(FP)
+	DECQ         n+24(FP)
+	JEQ          done
+	CMPQ         24(SP), $0x00
+	JNE          job
+	JMP          start
+
+done:
+	VPXOR   Y0, Y0, Y0
+	VMOVDQU Y0, 32(SP)
+	VMOVDQU Y0, 64(SP)
+	VMOVDQU Y0, 96(SP)
+	VMOVDQU Y0, 128(SP)
+	VMOVDQU Y0, 160(SP)
+	VMOVDQU Y0, 192(SP)
+	VMOVDQU Y0, 224(SP)
+	VMOVDQU Y0, 256(SP)
+	VMOVDQU X0, (SP)
+	VMOVDQU Y0, 288(SP)
+	VMOVDQU X0, 320(SP)
+	VZEROALL
+	RET
+
+// func gcmSealVAES256r12(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+// Requires: AVX, AVX2, CMOV, MMX+, PCLMULQDQ, VAES, VPCLMULQDQ
+TEXT ·gcmSealVAES256r12(SB), NOSPLIT, $336-48
+	MOVQ keys+0(FP), AX
+	MOVQ tab+8(FP), CX
+
+start:
+	MOVQ           jobs+16(FP), DX
+	MOVQ           72(DX), BX
+	MOVL           80(DX), DX
+	VMOVQ          BX, X12
+	VPINSRQ        $0x01, DX, X12, X12
+	VINSERTI128    $0x01, X12, Y12, Y12
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y12, Y12
+	VMOVDQU        Y12, 288(SP)
+	XORL           R9, R9
+	VMOVDQU        288(SP), Y3
+	VPXOR          64(CX), Y3, Y0
+	VPXOR          96(CX), Y3, Y1
+	VPXOR          128(CX), Y3, Y2
+	VPXOR          160(CX), Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+
+job:
+	VPXOR          Y8, Y8, Y8
+	VPXOR          Y9, Y9, Y9
+	VPXOR          Y10, Y10, Y10
+	VPXOR          Y11, Y11, Y11
+	MOVQ           $0x00000000, 24(SP)
+	MOVQ           jobs+16(FP), DX
+	MOVQ           24(DX), BX
+	MOVQ           (DX), R8
+	MOVQ           32(DX), DI
+	MOVQ           DI, SI
+	SHRQ           $0x08, SI
+	ANDQ           $0x000000ff, DI
+	LEAQ           31(DI), DX
+	ANDQ           $-16, DX
+	MOVQ           DX, 16(SP)
+	MOVQ           SI, R10
+	SHLQ           $0x08, R10
+	ADDQ           16(SP), R10
+	NEGQ           R10
+	LEAQ           3328(CX)(R10*1), R10
+	LEAQ           1280(CX), DX
+	CMPQ           SI, $0x08
+	CMOVQLE        R10, DX
+	MOVQ           jobs+16(FP), R10
+	MOVQ           72(R10), R11
+	MOVL           80(R10), R10
+	BTSQ           $0x38, R10
+	VMOVQ          R11, X12
+	VPINSRQ        $0x01, R10, X12, X12
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y12, Y12
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y12, Y12
+	VMOVDQU        X12, (SP)
+	MOVQ           jobs+16(FP), R10
+	MOVQ           48(R10), R11
+	MOVQ           56(R10), R10
+
+ad:
+	CMPQ         R10, $0x40
+	JLE          adLast
+	VMOVDQU      (R11), Y12
+	VPSHUFB      (CX), Y12, Y12
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y11, Y11, Y11
+	VPCLMULQDQ   $0x00, 3264(CX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 3264(CX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 6016(CX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VMOVDQU      32(R11), Y12
+	VPSHUFB      (CX), Y12, Y12
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y11, Y11, Y11
+	VPCLMULQDQ   $0x00, 3296(CX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 3296(CX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 6048(CX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPSLLDQ      $0x08, Y9, Y12
+	VPSRLDQ      $0x08, Y9, Y9
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y8, X12
+	VPXOR        X12, X8, X8
+	VEXTRACTI128 $0x01, Y10, X13
+	VPXOR        X13, X10, X10
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPXOR        X10, X8, X8
+	VMOVDQU      X8, X11
+	VPXOR        Y8, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	ADDQ         $0x40, R11
+	SUBQ         $0x40, R10
+	JMP          ad
+
+adLast:
+	TESTQ R10, R10
+	JEQ   adDone
+	LEAQ  15(R10), R12
+	ANDQ  $-16, R12
+	NEGQ  R12
+	ADDQ  DX, R12
+
+adBlock:
+	CMPQ       R10, $0x10
+	JLT        adPart
+	VMOVDQU    (R11), X12
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (R12), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (R12), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(R12), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	ADDQ       $0x10, R12
+	ADDQ       $0x10, R11
+	SUBQ       $0x10, R10
+	JMP        adBlock
+
+adPart:
+	TESTQ   R10, R10
+	JEQ     adDone
+	VPXOR   X12, X12, X12
+	VMOVDQU X12, 320(SP)
+	LEAQ    320(SP), R13
+	XORQ    R14, R14
+
+byte1:
+	MOVBQZX    (R11)(R14*1), R15
+	MOVB       R15, (R13)(R14*1)
+	INCQ       R14
+	CMPQ       R14, R10
+	JLT        byte1
+	VMOVDQU    320(SP), X12
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (R12), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (R12), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(R12), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+
+adDone:
+	TESTQ          SI, SI
+	JEQ            rest
+	VBROADCASTI128 96(AX), Y15
+	ADDL           $0x10, R9
+	VAESENC        Y15, Y0, Y0
+	MOVL           R9, R10
+	VAESENC        Y15, Y1, Y1
+	BSWAPL         R10
+	VAESENC        Y15, Y2, Y2
+	XORL           12(AX), R10
+	VMOVDQU        288(SP), Y7
+	VAESENC        Y15, Y3, Y3
+	VPXOR          192(CX), Y7, Y4
+	VBROADCASTI128 112(AX), Y15
+	VPXOR          224(CX), Y7, Y5
+	VAESENC        Y15, Y0, Y0
+	VPXOR          256(CX), Y7, Y6
+	VPINSRD        $0x03, R10, X7, X7
+	VAESENC        Y15, Y1, Y1
+	VINSERTI128    $0x01, X7, Y7, Y7
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y7, 288(SP)
+	VAESENC        Y15, Y3, Y3
+	VPXOR          288(CX), Y7, Y7
+	XORL           R10, R10
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT0     1088(BX)
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT0     1024(BX)
+	JMP            second
+
+unit:
+	VBROADCASTI128 96(AX), Y15
+	ADDL           $0x10, R9
+	VAESENC        Y15, Y0, Y0
+	MOVL           R9, R10
+	VAESENC        Y15, Y1, Y1
+	BSWAPL         R10
+	VAESENC        Y15, Y2, Y2
+	XORL           12(AX), R10
+	VMOVDQU        288(SP), Y7
+	VAESENC        Y15, Y3, Y3
+	VPXOR          192(CX), Y7, Y4
+	VBROADCASTI128 112(AX), Y15
+	VPXOR          224(CX), Y7, Y5
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT0     1088(BX)
+	VPXOR          256(CX), Y7, Y6
+	PREFETCHT0     1024(BX)
+	VPINSRD        $0x03, R10, X7, X7
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        -128(R8), Y12
+	VINSERTI128    $0x01, X7, Y7, Y7
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y7, 288(SP)
+	VPCLMULQDQ     $0x00, (DX), Y12, Y13
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y13, Y8, Y8
+	VPXOR          288(CX), Y7, Y7
+	XORL           R10, R10
+	VPSHUFD        $0x4e, Y12, Y13
+	VBROADCASTI128 128(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x11, (DX), Y12, Y12
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x00, 2752(DX), Y13, Y13
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        -96(R8), Y12
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPSHUFB        (CX), Y12, Y12
+	VBROADCASTI128 144(AX), Y15
+	VPCLMULQDQ     $0x00, 32(DX), Y12, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y2, Y2
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x11, 32(DX), Y12, Y12
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y7, Y7
+	VPCLMULQDQ     $0x00, 2784(DX), Y13, Y13
+	VBROADCASTI128 160(AX), Y15
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        -64(R8), Y12
+	VAESENC        Y15, Y2, Y2
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 48(AX), Y15
+	VPCLMULQDQ     $0x00, 64(DX), Y12, Y13
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x11, 64(DX), Y12, Y12
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x00, 2816(DX), Y13, Y13
+	VBROADCASTI128 64(AX), Y15
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        -32(R8), Y12
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y7, Y7
+	VPCLMULQDQ     $0x00, 96(DX), Y12, Y13
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VPXOR          Y13, Y8, Y8
+	VAESENCLAST    Y15, Y1, Y1
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 80(AX), Y15
+	VPCLMULQDQ     $0x11, 96(DX), Y12, Y12
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y6, Y6
+	VPCLMULQDQ     $0x00, 2848(DX), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y13, Y9, Y9
+	ADDQ           $0x00000080, DX
+	LEAQ           3328(CX), R10
+	CMPQ           DX, R10
+	JNE            group2
+	VPXOR          Y8, Y9, Y9
+	VPXOR          Y10, Y9, Y9
+	VPSLLDQ        $0x08, Y9, Y12
+	VPSRLDQ        $0x08, Y9, Y9
+	VPXOR          Y12, Y8, Y8
+	VPXOR          Y9, Y10, Y10
+	VEXTRACTI128   $0x01, Y8, X12
+	VPXOR          X12, X8, X8
+	VEXTRACTI128   $0x01, Y10, X13
+	VPXOR          X13, X10, X10
+	VPCLMULQDQ     $0x00, 576(CX), X8, X12
+	VPSHUFD        $0x4e, X8, X8
+	VPXOR          X12, X8, X8
+	VPCLMULQDQ     $0x00, 576(CX), X8, X12
+	VPSHUFD        $0x4e, X8, X8
+	VPXOR          X12, X8, X8
+	VPXOR          X10, X8, X8
+	VMOVDQU        X8, X11
+	VPXOR          Y8, Y8, Y8
+	VPXOR          Y9, Y9, Y9
+	VPXOR          Y10, Y10, Y10
+	MOVQ           SI, R10
+	SHLQ           $0x08, R10
+	ADDQ           16(SP), R10
+	NEGQ           R10
+	LEAQ           3328(CX)(R10*1), R10
+	LEAQ           1280(CX), DX
+	CMPQ           SI, $0x08
+	CMOVQLE        R10, DX
+
+group2:
+second:
+	CMPQ           SI, $0x01
+	JNE            more3
+	TESTQ          DI, DI
+	JNE            more3
+	CMPQ           n+24(FP), $0x01
+	JEQ            more3
+	MOVQ           jobs+16(FP), R9
+	MOVQ           184(R9), R10
+	MOVL           192(R9), R9
+	VMOVQ          R10, X12
+	VPINSRQ        $0x01, R9, X12, X12
+	VINSERTI128    $0x01, X12, Y12, Y12
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y12, Y12
+	VMOVDQU        Y12, 288(SP)
+	XORL           R9, R9
+	MOVQ           $0x00000001, 24(SP)
+
+more3:
+	VBROADCASTI128 96(AX), Y15
+	VPXOR          (BX), Y0, Y0
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y0, (R8)
+	VAESENC        Y15, Y5, Y5
+	VPXOR          32(BX), Y1, Y1
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y1, 32(R8)
+	VPXOR          64(BX), Y2, Y2
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y2, 64(R8)
+	VBROADCASTI128 112(AX), Y15
+	VPXOR          96(BX), Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y3, 96(R8)
+	VMOVDQU        288(SP), Y3
+	VAESENC        Y15, Y5, Y5
+	VPXOR          64(CX), Y3, Y0
+	VAESENC        Y15, Y6, Y6
+	VPXOR          96(CX), Y3, Y1
+	VAESENC        Y15, Y7, Y7
+	VPXOR          128(CX), Y3, Y2
+	VPXOR          160(CX), Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	PREFETCHT0     1216(BX)
+	VAESENC        Y15, Y6, Y6
+	PREFETCHT0     1152(BX)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        (R8), Y12
+	VBROADCASTI128 32(AX), Y15
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y11, Y12, Y12
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y11, Y11
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x00, (DX), Y12, Y13
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y3, Y3
+	VPSHUFD        $0x4e, Y12, Y13
+	VBROADCASTI128 160(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x11, (DX), Y12, Y12
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y6, Y6
+	VPCLMULQDQ     $0x00, 2752(DX), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y13, Y9, Y9
+	VMOVDQU        32(R8), Y12
+	VBROADCASTI128 48(AX), Y15
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x00, 32(DX), Y12, Y13
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y2, Y2
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 176(AX), Y15
+	VPCLMULQDQ     $0x11, 32(DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x00, 2784(DX), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        64(R8), Y12
+	VAESENC        Y15, Y7, Y7
+	VPSHUFB        (CX), Y12, Y12
+	VBROADCASTI128 64(AX), Y15
+	VPCLMULQDQ     $0x00, 64(DX), Y12, Y13
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y1, Y1
+	VPSHUFD        $0x4e, Y12, Y13
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x11, 64(DX), Y12, Y12
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y10, Y10
+	VBROADCASTI128 192(AX), Y15
+	VPCLMULQDQ     $0x00, 2816(DX), Y13, Y13
+	VAESENCLAST    Y15, Y4, Y4
+	VPXOR          Y13, Y9, Y9
+	VAESENCLAST    Y15, Y5, Y5
+	VMOVDQU        96(R8), Y12
+	VAESENCLAST    Y15, Y6, Y6
+	VPSHUFB        (CX), Y12, Y12
+	VPCLMULQDQ     $0x00, 96(DX), Y12, Y13
+	VAESENCLAST    Y15, Y7, Y7
+	VPXOR          Y13, Y8, Y8
+	VBROADCASTI128 80(AX), Y15
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x11, 96(DX), Y12, Y12
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x00, 2848(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	VPXOR          128(BX), Y4, Y4
+	VMOVDQU        Y4, 128(R8)
+	VPXOR          160(BX), Y5, Y5
+	VMOVDQU        Y5, 160(R8)
+	VPXOR          192(BX), Y6, Y6
+	VMOVDQU        Y6, 192(R8)
+	VPXOR          224(BX), Y7, Y7
+	VMOVDQU        Y7, 224(R8)
+	ADDQ           $0x00000100, BX
+	ADDQ           $0x00000100, R8
+	ADDQ           $0x00000080, DX
+	DECQ           SI
+	JNE            unit
+	VMOVDQU        -128(R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	VPCLMULQDQ     $0x00, (DX), Y12, Y13
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, (DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	VPCLMULQDQ     $0x00, 2752(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	VMOVDQU        -96(R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	VPCLMULQDQ     $0x00, 32(DX), Y12, Y13
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, 32(DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	VPCLMULQDQ     $0x00, 2784(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	VMOVDQU        -64(R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	VPCLMULQDQ     $0x00, 64(DX), Y12, Y13
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, 64(DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	VPCLMULQDQ     $0x00, 2816(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	VMOVDQU        -32(R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	VPCLMULQDQ     $0x00, 96(DX), Y12, Y13
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, 96(DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	VPCLMULQDQ     $0x00, 2848(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	ADDQ           $0x00000080, DX
+
+rest:
+	TESTQ          DI, DI
+	JEQ            lengths
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        Y0, 32(SP)
+	VMOVDQU        Y1, 64(SP)
+	VMOVDQU        Y2, 96(SP)
+	VMOVDQU        Y3, 128(SP)
+	CMPQ           DI, $0x00000080
+	JLE            keystream
+	ADDL           $0x10, R9
+	MOVL           R9, SI
+	BSWAPL         SI
+	XORL           12(AX), SI
+	VMOVDQU        288(SP), Y7
+	VPXOR          192(CX), Y7, Y4
+	VPXOR          224(CX), Y7, Y5
+	VPXOR          256(CX), Y7, Y6
+	VPINSRD        $0x03, SI, X7, X7
+	VINSERTI128    $0x01, X7, Y7, Y7
+	VMOVDQU        Y7, 288(SP)
+	VPXOR          288(CX), Y7, Y7
+	XORL           SI, SI
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        Y4, 160(SP)
+	VMOVDQU        Y5, 192(SP)
+	VMOVDQU        Y6, 224(SP)
+	VMOVDQU        Y7, 256(SP)
+
+keystream:
+	LEAQ 32(SP), SI
+
+restBlock:
+	CMPQ       DI, $0x10
+	JLT        restPart
+	VMOVDQU    (BX), X12
+	VMOVDQU    (SI), X0
+	VPXOR      X12, X0, X0
+	VMOVDQU    X0, (R8)
+	VMOVDQU    X0, X12
+	ADDQ       $0x10, R8
+	ADDQ       $0x10, SI
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (DX), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	ADDQ       $0x10, DX
+	ADDQ       $0x10, BX
+	SUBQ       $0x10, DI
+	JMP        restBlock
+
+restPart:
+	TESTQ   DI, DI
+	JEQ     lengths
+	VPXOR   X12, X12, X12
+	VMOVDQU X12, 320(SP)
+	LEAQ    320(SP), R10
+	XORQ    R11, R11
+
+byte4:
+	MOVBQZX (BX)(R11*1), R12
+	MOVB    R12, (R10)(R11*1)
+	INCQ    R11
+	CMPQ    R11, DI
+	JLT     byte4
+	VMOVDQU 320(SP), X12
+	VMOVDQU (SI), X0
+	VPXOR   X12, X0, X0
+	VMOVDQU X0, 320(SP)
+	LEAQ    320(SP), BX
+	XORQ    SI, SI
+
+byte5:
+	MOVBQZX (BX)(SI*1), R10
+	MOVB    R10, (R8)(SI*1)
+	INCQ    SI
+	CMPQ    SI, DI
+	JLT     byte5
+	VPXOR   X12, X12, X12
+	VMOVDQU X12, 320(SP)
+	LEAQ    320(SP), BX
+	XORQ    SI, SI
+
+byte6:
+	MOVBQZX    (R8)(SI*1), R10
+	MOVB       R10, (BX)(SI*1)
+	INCQ       SI
+	CMPQ       SI, DI
+	JLT        byte6
+	VMOVDQU    320(SP), X12
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (DX), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+
+lengths:
+	MOVQ         jobs+16(FP), BX
+	MOVQ         32(BX), DX
+	MOVQ         56(BX), BX
+	SHLQ         $0x03, DX
+	SHLQ         $0x03, BX
+	VMOVQ        DX, X12
+	VPINSRQ      $0x01, BX, X12, X12
+	VPXOR        X11, X12, X12
+	VPSHUFD      $0x4e, X12, X13
+	VPXOR        X12, X13, X13
+	VPCLMULQDQ   $0x00, 3312(CX), X12, X14
+	VPCLMULQDQ   $0x11, 3312(CX), X12, X12
+	VPCLMULQDQ   $0x00, 6064(CX), X13, X13
+	VPXOR        Y14, Y8, Y8
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPSLLDQ      $0x08, Y9, Y12
+	VPSRLDQ      $0x08, Y9, Y9
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y8, X12
+	VPXOR        X12, X8, X8
+	VEXTRACTI128 $0x01, Y10, X13
+	VPXOR        X13, X10, X10
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPXOR        X10, X8, X8
+	VMOVDQU      X8, X11
+	VPXOR        Y8, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	VPSHUFB      (CX), X11, X11
+	VPXOR        (SP), X11, X11
+	MOVQ         tags+32(FP), DX
+	VMOVDQU      X11, (DX)
+	MOVQ         stride+40(FP), BX
+	ADDQ         BX, DX
+	MOVQ         DX, tags+32(FP)
+	ADDQ         $0x00000070, jobs+16(FP)
+	DECQ         n+24(FP)
+	JEQ          done
+	CMPQ         24(SP), $0x00
+	JNE          job
+	JMP          start
+
+done:
+	VPXOR   Y0, Y0, Y0
+	VMOVDQU Y0, 32(SP)
+	VMOVDQU Y0, 64(SP)
+	VMOVDQU Y0, 96(SP)
+	VMOVDQU Y0, 128(SP)
+	VMOVDQU Y0, 160(SP)
+	VMOVDQU Y0, 192(SP)
+	VMOVDQU Y0, 224(SP)
+	VMOVDQU Y0, 256(SP)
+	VMOVDQU X0, (SP)
+	VMOVDQU Y0, 288(SP)
+	VMOVDQU X0, 320(SP)
+	VZEROALL
+	RET
+
+// func gcmSealVAES256r14(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+// Requires: AVX, AVX2, CMOV, MMX+, PCLMULQDQ, VAES, VPCLMULQDQ
+TEXT ·gcmSealVAES256r14(SB), NOSPLIT, $336-48
+	MOVQ keys+0(FP), AX
+	MOVQ tab+8(FP), CX
+
+start:
+	MOVQ           jobs+16(FP), DX
+	MOVQ           72(DX), BX
+	MOVL           80(DX), DX
+	VMOVQ          BX, X12
+	VPINSRQ        $0x01, DX, X12, X12
+	VINSERTI128    $0x01, X12, Y12, Y12
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y12, Y12
+	VMOVDQU        Y12, 288(SP)
+	XORL           R9, R9
+	VMOVDQU        288(SP), Y3
+	VPXOR          64(CX), Y3, Y0
+	VPXOR          96(CX), Y3, Y1
+	VPXOR          128(CX), Y3, Y2
+	VPXOR          160(CX), Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+
+job:
+	VPXOR          Y8, Y8, Y8
+	VPXOR          Y9, Y9, Y9
+	VPXOR          Y10, Y10, Y10
+	VPXOR          Y11, Y11, Y11
+	MOVQ           $0x00000000, 24(SP)
+	MOVQ           jobs+16(FP), DX
+	MOVQ           24(DX), BX
+	MOVQ           (DX), R8
+	MOVQ           32(DX), DI
+	MOVQ           DI, SI
+	SHRQ           $0x08, SI
+	ANDQ           $0x000000ff, DI
+	LEAQ           31(DI), DX
+	ANDQ           $-16, DX
+	MOVQ           DX, 16(SP)
+	MOVQ           SI, R10
+	SHLQ           $0x08, R10
+	ADDQ           16(SP), R10
+	NEGQ           R10
+	LEAQ           3328(CX)(R10*1), R10
+	LEAQ           1280(CX), DX
+	CMPQ           SI, $0x08
+	CMOVQLE        R10, DX
+	MOVQ           jobs+16(FP), R10
+	MOVQ           72(R10), R11
+	MOVL           80(R10), R10
+	BTSQ           $0x38, R10
+	VMOVQ          R11, X12
+	VPINSRQ        $0x01, R10, X12, X12
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y12, Y12
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y12, Y12
+	VMOVDQU        X12, (SP)
+	MOVQ           jobs+16(FP), R10
+	MOVQ           48(R10), R11
+	MOVQ           56(R10), R10
+
+ad:
+	CMPQ         R10, $0x40
+	JLE          adLast
+	VMOVDQU      (R11), Y12
+	VPSHUFB      (CX), Y12, Y12
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y11, Y11, Y11
+	VPCLMULQDQ   $0x00, 3264(CX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 3264(CX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 6016(CX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VMOVDQU      32(R11), Y12
+	VPSHUFB      (CX), Y12, Y12
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y11, Y11, Y11
+	VPCLMULQDQ   $0x00, 3296(CX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 3296(CX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 6048(CX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPSLLDQ      $0x08, Y9, Y12
+	VPSRLDQ      $0x08, Y9, Y9
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y8, X12
+	VPXOR        X12, X8, X8
+	VEXTRACTI128 $0x01, Y10, X13
+	VPXOR        X13, X10, X10
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPXOR        X10, X8, X8
+	VMOVDQU      X8, X11
+	VPXOR        Y8, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	ADDQ         $0x40, R11
+	SUBQ         $0x40, R10
+	JMP          ad
+
+adLast:
+	TESTQ R10, R10
+	JEQ   adDone
+	LEAQ  15(R10), R12
+	ANDQ  $-16, R12
+	NEGQ  R12
+	ADDQ  DX, R12
+
+adBlock:
+	CMPQ       R10, $0x10
+	JLT        adPart
+	VMOVDQU    (R11), X12
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (R12), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (R12), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(R12), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	ADDQ       $0x10, R12
+	ADDQ       $0x10, R11
+	SUBQ       $0x10, R10
+	JMP        adBlock
+
+adPart:
+	TESTQ   R10, R10
+	JEQ     adDone
+	VPXOR   X12, X12, X12
+	VMOVDQU X12, 320(SP)
+	LEAQ    320(SP), R13
+	XORQ    R14, R14
+
+byte1:
+	MOVBQZX    (R11)(R14*1), R15
+	MOVB       R15, (R13)(R14*1)
+	INCQ       R14
+	CMPQ       R14, R10
+	JLT        byte1
+	VMOVDQU    320(SP), X12
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (R12), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (R12), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(R12), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+
+adDone:
+	TESTQ          SI, SI
+	JEQ            rest
+	VBROADCASTI128 112(AX), Y15
+	ADDL           $0x10, R9
+	VAESENC        Y15, Y0, Y0
+	MOVL           R9, R10
+	VAESENC        Y15, Y1, Y1
+	BSWAPL         R10
+	VAESENC        Y15, Y2, Y2
+	XORL           12(AX), R10
+	VMOVDQU        288(SP), Y7
+	VAESENC        Y15, Y3, Y3
+	VPXOR          192(CX), Y7, Y4
+	VBROADCASTI128 128(AX), Y15
+	VPXOR          224(CX), Y7, Y5
+	VAESENC        Y15, Y0, Y0
+	VPXOR          256(CX), Y7, Y6
+	VPINSRD        $0x03, R10, X7, X7
+	VAESENC        Y15, Y1, Y1
+	VINSERTI128    $0x01, X7, Y7, Y7
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y7, 288(SP)
+	VAESENC        Y15, Y3, Y3
+	VPXOR          288(CX), Y7, Y7
+	XORL           R10, R10
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	PREFETCHT0     1088(BX)
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT0     1024(BX)
+	JMP            second
+
+unit:
+	VBROADCASTI128 112(AX), Y15
+	ADDL           $0x10, R9
+	VAESENC        Y15, Y0, Y0
+	MOVL           R9, R10
+	VAESENC        Y15, Y1, Y1
+	BSWAPL         R10
+	VAESENC        Y15, Y2, Y2
+	XORL           12(AX), R10
+	VMOVDQU        288(SP), Y7
+	VAESENC        Y15, Y3, Y3
+	VPXOR          192(CX), Y7, Y4
+	VBROADCASTI128 128(AX), Y15
+	VPXOR          224(CX), Y7, Y5
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT0     1088(BX)
+	VPXOR          256(CX), Y7, Y6
+	VPINSRD        $0x03, R10, X7, X7
+	PREFETCHT0     1024(BX)
+	VAESENC        Y15, Y1, Y1
+	VINSERTI128    $0x01, X7, Y7, Y7
+	VMOVDQU        -128(R8), Y12
+	VAESENC        Y15, Y2, Y2
+	VPSHUFB        (CX), Y12, Y12
+	VMOVDQU        Y7, 288(SP)
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x00, (DX), Y12, Y13
+	VPXOR          288(CX), Y7, Y7
+	XORL           R10, R10
+	VPXOR          Y13, Y8, Y8
+	VBROADCASTI128 144(AX), Y15
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x11, (DX), Y12, Y12
+	VBROADCASTI128 16(AX), Y15
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPCLMULQDQ     $0x00, 2752(DX), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y13, Y9, Y9
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        -96(R8), Y12
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x00, 32(DX), Y12, Y13
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y5, Y5
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x11, 32(DX), Y12, Y12
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x00, 2784(DX), Y13, Y13
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        -64(R8), Y12
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPSHUFB        (CX), Y12, Y12
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x00, 64(DX), Y12, Y13
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPSHUFD        $0x4e, Y12, Y13
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPCLMULQDQ     $0x11, 64(DX), Y12, Y12
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y10, Y10
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x00, 2816(DX), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        -32(R8), Y12
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPCLMULQDQ     $0x00, 96(DX), Y12, Y13
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y13, Y8, Y8
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VPXOR          Y12, Y13, Y13
+	VAESENCLAST    Y15, Y3, Y3
+	VPCLMULQDQ     $0x11, 96(DX), Y12, Y12
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPCLMULQDQ     $0x00, 2848(DX), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y13, Y9, Y9
+	ADDQ           $0x00000080, DX
+	LEAQ           3328(CX), R10
+	CMPQ           DX, R10
+	JNE            group2
+	VPXOR          Y8, Y9, Y9
+	VPXOR          Y10, Y9, Y9
+	VPSLLDQ        $0x08, Y9, Y12
+	VPSRLDQ        $0x08, Y9, Y9
+	VPXOR          Y12, Y8, Y8
+	VPXOR          Y9, Y10, Y10
+	VEXTRACTI128   $0x01, Y8, X12
+	VPXOR          X12, X8, X8
+	VEXTRACTI128   $0x01, Y10, X13
+	VPXOR          X13, X10, X10
+	VPCLMULQDQ     $0x00, 576(CX), X8, X12
+	VPSHUFD        $0x4e, X8, X8
+	VPXOR          X12, X8, X8
+	VPCLMULQDQ     $0x00, 576(CX), X8, X12
+	VPSHUFD        $0x4e, X8, X8
+	VPXOR          X12, X8, X8
+	VPXOR          X10, X8, X8
+	VMOVDQU        X8, X11
+	VPXOR          Y8, Y8, Y8
+	VPXOR          Y9, Y9, Y9
+	VPXOR          Y10, Y10, Y10
+	MOVQ           SI, R10
+	SHLQ           $0x08, R10
+	ADDQ           16(SP), R10
+	NEGQ           R10
+	LEAQ           3328(CX)(R10*1), R10
+	LEAQ           1280(CX), DX
+	CMPQ           SI, $0x08
+	CMOVQLE        R10, DX
+
+group2:
+second:
+	CMPQ           SI, $0x01
+	JNE            more3
+	TESTQ          DI, DI
+	JNE            more3
+	CMPQ           n+24(FP), $0x01
+	JEQ            more3
+	MOVQ           jobs+16(FP), R9
+	MOVQ           184(R9), R10
+	MOVL           192(R9), R9
+	VMOVQ          R10, X12
+	VPINSRQ        $0x01, R9, X12, X12
+	VINSERTI128    $0x01, X12, Y12, Y12
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y12, Y12
+	VMOVDQU        Y12, 288(SP)
+	XORL           R9, R9
+	MOVQ           $0x00000001, 24(SP)
+
+more3:
+	VBROADCASTI128 112(AX), Y15
+	VPXOR          (BX), Y0, Y0
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y0, (R8)
+	VAESENC        Y15, Y5, Y5
+	VPXOR          32(BX), Y1, Y1
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y1, 32(R8)
+	VPXOR          64(BX), Y2, Y2
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y2, 64(R8)
+	VBROADCASTI128 128(AX), Y15
+	VPXOR          96(BX), Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y3, 96(R8)
+	VMOVDQU        288(SP), Y3
+	VAESENC        Y15, Y5, Y5
+	VPXOR          64(CX), Y3, Y0
+	VAESENC        Y15, Y6, Y6
+	VPXOR          96(CX), Y3, Y1
+	VAESENC        Y15, Y7, Y7
+	VPXOR          128(CX), Y3, Y2
+	VPXOR          160(CX), Y3, Y3
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	PREFETCHT0     1216(BX)
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT0     1152(BX)
+	VBROADCASTI128 32(AX), Y15
+	VMOVDQU        (R8), Y12
+	VAESENC        Y15, Y0, Y0
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y12, Y12
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y11, Y11, Y11
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x00, (DX), Y12, Y13
+	VBROADCASTI128 176(AX), Y15
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y4, Y4
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VPCLMULQDQ     $0x11, (DX), Y12, Y12
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x00, 2752(DX), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        32(R8), Y12
+	VAESENC        Y15, Y3, Y3
+	VPSHUFB        (CX), Y12, Y12
+	VBROADCASTI128 192(AX), Y15
+	VPCLMULQDQ     $0x00, 32(DX), Y12, Y13
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y5, Y5
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VPCLMULQDQ     $0x11, 32(DX), Y12, Y12
+	VBROADCASTI128 64(AX), Y15
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x00, 2784(DX), Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        64(R8), Y12
+	VBROADCASTI128 208(AX), Y15
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x00, 64(DX), Y12, Y13
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y6, Y6
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 80(AX), Y15
+	VPCLMULQDQ     $0x11, 64(DX), Y12, Y12
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x00, 2816(DX), Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y13, Y9, Y9
+	VBROADCASTI128 224(AX), Y15
+	VMOVDQU        96(R8), Y12
+	VAESENCLAST    Y15, Y4, Y4
+	VPSHUFB        (CX), Y12, Y12
+	VAESENCLAST    Y15, Y5, Y5
+	VPCLMULQDQ     $0x00, 96(DX), Y12, Y13
+	VAESENCLAST    Y15, Y6, Y6
+	VPXOR          Y13, Y8, Y8
+	VAESENCLAST    Y15, Y7, Y7
+	VPSHUFD        $0x4e, Y12, Y13
+	VBROADCASTI128 96(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x11, 96(DX), Y12, Y12
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x00, 2848(DX), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y13, Y9, Y9
+	VPXOR          128(BX), Y4, Y4
+	VMOVDQU        Y4, 128(R8)
+	VPXOR          160(BX), Y5, Y5
+	VMOVDQU        Y5, 160(R8)
+	VPXOR          192(BX), Y6, Y6
+	VMOVDQU        Y6, 192(R8)
+	VPXOR          224(BX), Y7, Y7
+	VMOVDQU        Y7, 224(R8)
+	ADDQ           $0x00000100, BX
+	ADDQ           $0x00000100, R8
+	ADDQ           $0x00000080, DX
+	DECQ           SI
+	JNE            unit
+	VMOVDQU        -128(R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	VPCLMULQDQ     $0x00, (DX), Y12, Y13
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, (DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	VPCLMULQDQ     $0x00, 2752(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	VMOVDQU        -96(R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	VPCLMULQDQ     $0x00, 32(DX), Y12, Y13
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, 32(DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	VPCLMULQDQ     $0x00, 2784(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	VMOVDQU        -64(R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	VPCLMULQDQ     $0x00, 64(DX), Y12, Y13
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, 64(DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	VPCLMULQDQ     $0x00, 2816(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	VMOVDQU        -32(R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	VPCLMULQDQ     $0x00, 96(DX), Y12, Y13
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, 96(DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	VPCLMULQDQ     $0x00, 2848(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	ADDQ           $0x00000080, DX
+
+rest:
+	TESTQ          DI, DI
+	JEQ            lengths
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        Y0, 32(SP)
+	VMOVDQU        Y1, 64(SP)
+	VMOVDQU        Y2, 96(SP)
+	VMOVDQU        Y3, 128(SP)
+	CMPQ           DI, $0x00000080
+	JLE            keystream
+	ADDL           $0x10, R9
+	MOVL           R9, SI
+	BSWAPL         SI
+	XORL           12(AX), SI
+	VMOVDQU        288(SP), Y7
+	VPXOR          192(CX), Y7, Y4
+	VPXOR          224(CX), Y7, Y5
+	VPXOR          256(CX), Y7, Y6
+	VPINSRD        $0x03, SI, X7, X7
+	VINSERTI128    $0x01, X7, Y7, Y7
+	VMOVDQU        Y7, 288(SP)
+	VPXOR          288(CX), Y7, Y7
+	XORL           SI, SI
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        Y4, 160(SP)
+	VMOVDQU        Y5, 192(SP)
+	VMOVDQU        Y6, 224(SP)
+	VMOVDQU        Y7, 256(SP)
+
+keystream:
+	LEAQ 32(SP), SI
+
+restBlock:
+	CMPQ       DI, $0x10
+	JLT        restPart
+	VMOVDQU    (BX), X12
+	VMOVDQU    (SI), X0
+	VPXOR      X12, X0, X0
+	VMOVDQU    X0, (R8)
+	VMOVDQU    X0, X12
+	ADDQ       $0x10, R8
+	ADDQ       $0x10, SI
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (DX), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	ADDQ       $0x10, DX
+	ADDQ       $0x10, BX
+	SUBQ       $0x10, DI
+	JMP        restBlock
+
+restPart:
+	TESTQ   DI, DI
+	JEQ     lengths
+	VPXOR   X12, X12, X12
+	VMOVDQU X12, 320(SP)
+	LEAQ    320(SP), R10
+	XORQ    R11, R11
+
+byte4:
+	MOVBQZX (BX)(R11*1), R12
+	MOVB    R12, (R10)(R11*1)
+	INCQ    R11
+	CMPQ    R11, DI
+	JLT     byte4
+	VMOVDQU 320(SP), X12
+	VMOVDQU (SI), X0
+	VPXOR   X12, X0, X0
+	VMOVDQU X0, 320(SP)
+	LEAQ    320(SP), BX
+	XORQ    SI, SI
+
+byte5:
+	MOVBQZX (BX)(SI*1), R10
+	MOVB    R10, (R8)(SI*1)
+	INCQ    SI
+	CMPQ    SI, DI
+	JLT     byte5
+	VPXOR   X12, X12, X12
+	VMOVDQU X12, 320(SP)
+	LEAQ    320(SP), BX
+	XORQ    SI, SI
+
+byte6:
+	MOVBQZX    (R8)(SI*1), R10
+	MOVB       R10, (BX)(SI*1)
+	INCQ       SI
+	CMPQ       SI, DI
+	JLT        byte6
+	VMOVDQU    320(SP), X12
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (DX), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+
+lengths:
+	MOVQ         jobs+16(FP), BX
+	MOVQ         32(BX), DX
+	MOVQ         56(BX), BX
+	SHLQ         $0x03, DX
+	SHLQ         $0x03, BX
+	VMOVQ        DX, X12
+	VPINSRQ      $0x01, BX, X12, X12
+	VPXOR        X11, X12, X12
+	VPSHUFD      $0x4e, X12, X13
+	VPXOR        X12, X13, X13
+	VPCLMULQDQ   $0x00, 3312(CX), X12, X14
+	VPCLMULQDQ   $0x11, 3312(CX), X12, X12
+	VPCLMULQDQ   $0x00, 6064(CX), X13, X13
+	VPXOR        Y14, Y8, Y8
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPSLLDQ      $0x08, Y9, Y12
+	VPSRLDQ      $0x08, Y9, Y9
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y8, X12
+	VPXOR        X12, X8, X8
+	VEXTRACTI128 $0x01, Y10, X13
+	VPXOR        X13, X10, X10
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPXOR        X10, X8, X8
+	VMOVDQU      X8, X11
+	VPXOR        Y8, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	VPSHUFB      (CX), X11, X11
+	VPXOR        (SP), X11, X11
+	MOVQ         tags+32(FP), DX
+	VMOVDQU      X11, (DX)
+	MOVQ         stride+40(FP), BX
+	ADDQ         BX, DX
+	MOVQ         DX, tags+32(FP)
+	ADDQ         $0x00000070, jobs+16(FP)
+	DECQ         n+24(FP)
+	JEQ          done
+	CMPQ         24(SP), $0x00
+	JNE          job
+	JMP          start
+
+done:
+	VPXOR   Y0, Y0, Y0
+	VMOVDQU Y0, 32(SP)
+	VMOVDQU Y0, 64(SP)
+	VMOVDQU Y0, 96(SP)
+	VMOVDQU Y0, 128(SP)
+	VMOVDQU Y0, 160(SP)
+	VMOVDQU Y0, 192(SP)
+	VMOVDQU Y0, 224(SP)
+	VMOVDQU Y0, 256(SP)
+	VMOVDQU X0, (SP)
+	VMOVDQU Y0, 288(SP)
+	VMOVDQU X0, 320(SP)
+	VZEROALL
+	RET
+
+// func gcmSealSumVAES256r10(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+// Requires: AVX, AVX2, CMOV, MMX+, PCLMULQDQ, SSE4.2, VAES, VPCLMULQDQ
+TEXT ·gcmSealSumVAES256r10(SB), NOSPLIT, $336-48
+	MOVQ keys+0(FP), AX
+	MOVQ tab+8(FP), CX
+
+start:
+	MOVQ           jobs+16(FP), DX
+	MOVQ           72(DX), BX
+	MOVL           80(DX), DX
+	VMOVQ          BX, X12
+	VPINSRQ        $0x01, DX, X12, X12
+	VINSERTI128    $0x01, X12, Y12, Y12
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y12, Y12
+	VMOVDQU        Y12, 288(SP)
+	XORL           R9, R9
+	VMOVDQU        288(SP), Y3
+	VPXOR          64(CX), Y3, Y0
+	VPXOR          96(CX), Y3, Y1
+	VPXOR          128(CX), Y3, Y2
+	VPXOR          160(CX), Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+
+job:
+	VPXOR          Y8, Y8, Y8
+	VPXOR          Y9, Y9, Y9
+	VPXOR          Y10, Y10, Y10
+	VPXOR          Y11, Y11, Y11
+	MOVQ           $0x00000000, 24(SP)
+	MOVL           $0xffffffff, R10
+	MOVQ           jobs+16(FP), DX
+	MOVQ           24(DX), BX
+	MOVQ           (DX), R8
+	MOVQ           32(DX), DI
+	MOVQ           DI, SI
+	SHRQ           $0x08, SI
+	ANDQ           $0x000000ff, DI
+	LEAQ           31(DI), DX
+	ANDQ           $-16, DX
+	MOVQ           DX, 16(SP)
+	MOVQ           SI, R11
+	SHLQ           $0x08, R11
+	ADDQ           16(SP), R11
+	NEGQ           R11
+	LEAQ           3328(CX)(R11*1), R11
+	LEAQ           1280(CX), DX
+	CMPQ           SI, $0x08
+	CMOVQLE        R11, DX
+	MOVQ           jobs+16(FP), R11
+	MOVQ           72(R11), R12
+	MOVL           80(R11), R11
+	BTSQ           $0x38, R11
+	VMOVQ          R12, X12
+	VPINSRQ        $0x01, R11, X12, X12
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y12, Y12
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y12, Y12
+	VMOVDQU        X12, (SP)
+	MOVQ           jobs+16(FP), R11
+	MOVQ           48(R11), R12
+	MOVQ           56(R11), R11
+
+ad:
+	CMPQ         R11, $0x40
+	JLE          adLast
+	VMOVDQU      (R12), Y12
+	VPSHUFB      (CX), Y12, Y12
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y11, Y11, Y11
+	VPCLMULQDQ   $0x00, 3264(CX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 3264(CX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 6016(CX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VMOVDQU      32(R12), Y12
+	VPSHUFB      (CX), Y12, Y12
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y11, Y11, Y11
+	VPCLMULQDQ   $0x00, 3296(CX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 3296(CX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 6048(CX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPSLLDQ      $0x08, Y9, Y12
+	VPSRLDQ      $0x08, Y9, Y9
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y8, X12
+	VPXOR        X12, X8, X8
+	VEXTRACTI128 $0x01, Y10, X13
+	VPXOR        X13, X10, X10
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPXOR        X10, X8, X8
+	VMOVDQU      X8, X11
+	VPXOR        Y8, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	ADDQ         $0x40, R12
+	SUBQ         $0x40, R11
+	JMP          ad
+
+adLast:
+	TESTQ R11, R11
+	JEQ   adDone
+	LEAQ  15(R11), R13
+	ANDQ  $-16, R13
+	NEGQ  R13
+	ADDQ  DX, R13
+
+adBlock:
+	CMPQ       R11, $0x10
+	JLT        adPart
+	VMOVDQU    (R12), X12
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (R13), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (R13), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(R13), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	ADDQ       $0x10, R13
+	ADDQ       $0x10, R12
+	SUBQ       $0x10, R11
+	JMP        adBlock
+
+adPart:
+	TESTQ   R11, R11
+	JEQ     adDone
+	VPXOR   X12, X12, X12
+	VMOVDQU X12, 320(SP)
+	LEAQ    320(SP), R14
+	XORQ    R15, R15
+
+byte1:
+	MOVBQZX    (R12)(R15*1), BP
+	MOVB       BP, (R14)(R15*1)
+	INCQ       R15
+	CMPQ       R15, R11
+	JLT        byte1
+	VMOVDQU    320(SP), X12
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (R13), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (R13), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(R13), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+
+adDone:
+	TESTQ          SI, SI
+	JEQ            rest
+	VBROADCASTI128 80(AX), Y15
+	ADDL           $0x10, R9
+	VAESENC        Y15, Y0, Y0
+	MOVL           R9, R11
+	VAESENC        Y15, Y1, Y1
+	BSWAPL         R11
+	VAESENC        Y15, Y2, Y2
+	XORL           12(AX), R11
+	VMOVDQU        288(SP), Y7
+	VAESENC        Y15, Y3, Y3
+	VPXOR          192(CX), Y7, Y4
+	VBROADCASTI128 96(AX), Y15
+	VPXOR          224(CX), Y7, Y5
+	VAESENC        Y15, Y0, Y0
+	VPXOR          256(CX), Y7, Y6
+	VPINSRD        $0x03, R11, X7, X7
+	VAESENC        Y15, Y1, Y1
+	VINSERTI128    $0x01, X7, Y7, Y7
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y7, 288(SP)
+	VAESENC        Y15, Y3, Y3
+	VPXOR          288(CX), Y7, Y7
+	XORL           R11, R11
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	PREFETCHT0     1088(BX)
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT0     1024(BX)
+	JMP            second
+
+unit:
+	VBROADCASTI128 80(AX), Y15
+	ADDL           $0x10, R9
+	VAESENC        Y15, Y0, Y0
+	MOVL           R9, R12
+	VAESENC        Y15, Y1, Y1
+	BSWAPL         R12
+	VAESENC        Y15, Y2, Y2
+	XORL           12(AX), R12
+	VMOVDQU        288(SP), Y7
+	VAESENC        Y15, Y3, Y3
+	VPXOR          192(CX), Y7, Y4
+	VBROADCASTI128 96(AX), Y15
+	VPXOR          224(CX), Y7, Y5
+	PREFETCHT0     1088(BX)
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT0     1024(BX)
+	VPXOR          256(CX), Y7, Y6
+	VMOVDQU        -128(R8), Y12
+	VPINSRD        $0x03, R12, X7, X7
+	VPSHUFB        (CX), Y12, Y12
+	VPCLMULQDQ     $0x00, (DX), Y12, Y13
+	VAESENC        Y15, Y1, Y1
+	XORL           R11, R11
+	VINSERTI128    $0x01, X7, Y7, Y7
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y2, Y2
+	VPSHUFD        $0x4e, Y12, Y13
+	VMOVDQU        Y7, 288(SP)
+	CRC32Q         -96(R8), R11
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x11, (DX), Y12, Y12
+	VPXOR          288(CX), Y7, Y7
+	VPXOR          Y12, Y10, Y10
+	XORL           R12, R12
+	CRC32Q         -128(R8), R10
+	VBROADCASTI128 112(AX), Y15
+	VPCLMULQDQ     $0x00, 2752(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y0, Y0
+	CRC32Q         -88(R8), R11
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        -96(R8), Y12
+	VAESENC        Y15, Y2, Y2
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x00, 32(DX), Y12, Y13
+	CRC32Q         -120(R8), R10
+	VBROADCASTI128 16(AX), Y15
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y4, Y4
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y5, Y5
+	CRC32Q         -80(R8), R11
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, 32(DX), Y12, Y12
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y10, Y10
+	VBROADCASTI128 128(AX), Y15
+	CRC32Q         -112(R8), R10
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x00, 2784(DX), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y13, Y9, Y9
+	CRC32Q         -72(R8), R11
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        -64(R8), Y12
+	VAESENC        Y15, Y3, Y3
+	VPSHUFB        (CX), Y12, Y12
+	VBROADCASTI128 32(AX), Y15
+	VPCLMULQDQ     $0x00, 64(DX), Y12, Y13
+	VAESENC        Y15, Y4, Y4
+	CRC32Q         -104(R8), R10
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y5, Y5
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y6, Y6
+	CRC32Q         -64(R8), R11
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 144(AX), Y15
+	VPCLMULQDQ     $0x11, 64(DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y0, Y0
+	CRC32Q         -56(R8), R11
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x00, 2816(DX), Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y3, Y3
+	CRC32Q         -48(R8), R11
+	VMOVDQU        -32(R8), Y12
+	VBROADCASTI128 48(AX), Y15
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x00, 96(DX), Y12, Y13
+	VAESENC        Y15, Y5, Y5
+	CRC32Q         -40(R8), R11
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y7, Y7
+	CRC32Q         -32(R8), R11
+	VBROADCASTI128 160(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENCLAST    Y15, Y0, Y0
+	VPCLMULQDQ     $0x11, 96(DX), Y12, Y12
+	VAESENCLAST    Y15, Y1, Y1
+	VPXOR          Y12, Y10, Y10
+	CRC32Q         -24(R8), R11
+	VAESENCLAST    Y15, Y2, Y2
+	VPCLMULQDQ     $0x00, 2848(DX), Y13, Y13
+	VAESENCLAST    Y15, Y3, Y3
+	VPXOR          Y13, Y9, Y9
+	VBROADCASTI128 64(AX), Y15
+	CRC32Q         -16(R8), R11
+	VAESENC        Y15, Y4, Y4
+	VMOVQ          R10, X12
+	VPCLMULQDQ     $0x00, 600(CX), X12, X12
+	VAESENC        Y15, Y5, Y5
+	VMOVQ          X12, R10
+	VAESENC        Y15, Y6, Y6
+	XORQ           -8(R8), R10
+	VAESENC        Y15, Y7, Y7
+	CRC32Q         R10, R11
+	MOVQ           R11, R10
+	ADDQ           $0x00000080, DX
+	LEAQ           3328(CX), R11
+	CMPQ           DX, R11
+	JNE            group2
+	VPXOR          Y8, Y9, Y9
+	VPXOR          Y10, Y9, Y9
+	VPSLLDQ        $0x08, Y9, Y12
+	VPSRLDQ        $0x08, Y9, Y9
+	VPXOR          Y12, Y8, Y8
+	VPXOR          Y9, Y10, Y10
+	VEXTRACTI128   $0x01, Y8, X12
+	VPXOR          X12, X8, X8
+	VEXTRACTI128   $0x01, Y10, X13
+	VPXOR          X13, X10, X10
+	VPCLMULQDQ     $0x00, 576(CX), X8, X12
+	VPSHUFD        $0x4e, X8, X8
+	VPXOR          X12, X8, X8
+	VPCLMULQDQ     $0x00, 576(CX), X8, X12
+	VPSHUFD        $0x4e, X8, X8
+	VPXOR          X12, X8, X8
+	VPXOR          X10, X8, X8
+	VMOVDQU        X8, X11
+	VPXOR          Y8, Y8, Y8
+	VPXOR          Y9, Y9, Y9
+	VPXOR          Y10, Y10, Y10
+	MOVQ           SI, R11
+	SHLQ           $0x08, R11
+	ADDQ           16(SP), R11
+	NEGQ           R11
+	LEAQ           3328(CX)(R11*1), R11
+	LEAQ           1280(CX), DX
+	CMPQ           SI, $0x08
+	CMOVQLE        R11, DX
+
+group2:
+second:
+	CMPQ           SI, $0x01
+	JNE            more3
+	TESTQ          DI, DI
+	JNE            more3
+	CMPQ           n+24(FP), $0x01
+	JEQ            more3
+	MOVQ           jobs+16(FP), R9
+	MOVQ           184(R9), R11
+	MOVL           192(R9), R9
+	VMOVQ          R11, X12
+	VPINSRQ        $0x01, R9, X12, X12
+	VINSERTI128    $0x01, X12, Y12, Y12
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y12, Y12
+	VMOVDQU        Y12, 288(SP)
+	XORL           R9, R9
+	MOVQ           $0x00000001, 24(SP)
+
+more3:
+	VBROADCASTI128 80(AX), Y15
+	VPXOR          (BX), Y0, Y0
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y0, (R8)
+	VAESENC        Y15, Y5, Y5
+	VPXOR          32(BX), Y1, Y1
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y1, 32(R8)
+	VPXOR          64(BX), Y2, Y2
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y2, 64(R8)
+	VBROADCASTI128 96(AX), Y15
+	VPXOR          96(BX), Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y3, 96(R8)
+	VMOVDQU        288(SP), Y3
+	VAESENC        Y15, Y5, Y5
+	VPXOR          64(CX), Y3, Y0
+	VAESENC        Y15, Y6, Y6
+	VPXOR          96(CX), Y3, Y1
+	VAESENC        Y15, Y7, Y7
+	VPXOR          128(CX), Y3, Y2
+	VPXOR          160(CX), Y3, Y3
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	PREFETCHT0     1216(BX)
+	PREFETCHT0     1152(BX)
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        (R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y11, Y12, Y12
+	XORL           R11, R11
+	VPXOR          Y11, Y11, Y11
+	VBROADCASTI128 32(AX), Y15
+	VPCLMULQDQ     $0x00, (DX), Y12, Y13
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y0, Y0
+	CRC32Q         32(R8), R11
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y13, Y13
+	CRC32Q         (R8), R10
+	VPCLMULQDQ     $0x11, (DX), Y12, Y12
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y10, Y10
+	VPCLMULQDQ     $0x00, 2752(DX), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	CRC32Q         40(R8), R11
+	VPXOR          Y13, Y9, Y9
+	VBROADCASTI128 144(AX), Y15
+	VMOVDQU        32(R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	CRC32Q         8(R8), R10
+	VAESENC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x00, 32(DX), Y12, Y13
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y5, Y5
+	CRC32Q         48(R8), R11
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, 32(DX), Y12, Y12
+	CRC32Q         16(R8), R10
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y10, Y10
+	VPCLMULQDQ     $0x00, 2784(DX), Y13, Y13
+	VBROADCASTI128 48(AX), Y15
+	CRC32Q         56(R8), R11
+	VPXOR          Y13, Y9, Y9
+	VMOVDQU        64(R8), Y12
+	VAESENC        Y15, Y0, Y0
+	VPSHUFB        (CX), Y12, Y12
+	CRC32Q         24(R8), R10
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x00, 64(DX), Y12, Y13
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y2, Y2
+	VPSHUFD        $0x4e, Y12, Y13
+	CRC32Q         64(R8), R11
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x11, 64(DX), Y12, Y12
+	CRC32Q         72(R8), R11
+	VBROADCASTI128 160(AX), Y15
+	VPXOR          Y12, Y10, Y10
+	VPCLMULQDQ     $0x00, 2816(DX), Y13, Y13
+	VAESENCLAST    Y15, Y4, Y4
+	VPXOR          Y13, Y9, Y9
+	CRC32Q         80(R8), R11
+	VMOVDQU        96(R8), Y12
+	VAESENCLAST    Y15, Y5, Y5
+	VPSHUFB        (CX), Y12, Y12
+	VPCLMULQDQ     $0x00, 96(DX), Y12, Y13
+	VAESENCLAST    Y15, Y6, Y6
+	CRC32Q         88(R8), R11
+	VPXOR          Y13, Y8, Y8
+	VAESENCLAST    Y15, Y7, Y7
+	VPSHUFD        $0x4e, Y12, Y13
+	CRC32Q         96(R8), R11
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 64(AX), Y15
+	VPCLMULQDQ     $0x11, 96(DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y0, Y0
+	CRC32Q         104(R8), R11
+	VPCLMULQDQ     $0x00, 2848(DX), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y13, Y9, Y9
+	CRC32Q         112(R8), R11
+	VMOVQ          R10, X12
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x00, 600(CX), X12, X12
+	VMOVQ          X12, R10
+	VAESENC        Y15, Y3, Y3
+	XORQ           120(R8), R10
+	CRC32Q         R10, R11
+	MOVQ           R11, R10
+	VPXOR          128(BX), Y4, Y4
+	VMOVDQU        Y4, 128(R8)
+	VPXOR          160(BX), Y5, Y5
+	VMOVDQU        Y5, 160(R8)
+	VPXOR          192(BX), Y6, Y6
+	VMOVDQU        Y6, 192(R8)
+	VPXOR          224(BX), Y7, Y7
+	VMOVDQU        Y7, 224(R8)
+	ADDQ           $0x00000100, BX
+	ADDQ           $0x00000100, R8
+	ADDQ           $0x00000080, DX
+	DECQ           SI
+	JNE            unit
+	VMOVDQU        -128(R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	VPCLMULQDQ     $0x00, (DX), Y12, Y13
+	XORL           R11, R11
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	CRC32Q         -96(R8), R11
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, (DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	CRC32Q         -128(R8), R10
+	VPCLMULQDQ     $0x00, 2752(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	CRC32Q         -88(R8), R11
+	VMOVDQU        -96(R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	VPCLMULQDQ     $0x00, 32(DX), Y12, Y13
+	CRC32Q         -120(R8), R10
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	CRC32Q         -80(R8), R11
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, 32(DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	CRC32Q         -112(R8), R10
+	VPCLMULQDQ     $0x00, 2784(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	CRC32Q         -72(R8), R11
+	VMOVDQU        -64(R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	VPCLMULQDQ     $0x00, 64(DX), Y12, Y13
+	CRC32Q         -104(R8), R10
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	CRC32Q         -64(R8), R11
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, 64(DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	CRC32Q         -56(R8), R11
+	VPCLMULQDQ     $0x00, 2816(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	CRC32Q         -48(R8), R11
+	VMOVDQU        -32(R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	VPCLMULQDQ     $0x00, 96(DX), Y12, Y13
+	CRC32Q         -40(R8), R11
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	CRC32Q         -32(R8), R11
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, 96(DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	CRC32Q         -24(R8), R11
+	VPCLMULQDQ     $0x00, 2848(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	CRC32Q         -16(R8), R11
+	VMOVQ          R10, X12
+	VPCLMULQDQ     $0x00, 600(CX), X12, X12
+	VMOVQ          X12, R10
+	XORQ           -8(R8), R10
+	CRC32Q         R10, R11
+	MOVQ           R11, R10
+	ADDQ           $0x00000080, DX
+
+rest:
+	TESTQ          DI, DI
+	JEQ            lengths
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        Y0, 32(SP)
+	VMOVDQU        Y1, 64(SP)
+	VMOVDQU        Y2, 96(SP)
+	VMOVDQU        Y3, 128(SP)
+	CMPQ           DI, $0x00000080
+	JLE            keystream
+	ADDL           $0x10, R9
+	MOVL           R9, SI
+	BSWAPL         SI
+	XORL           12(AX), SI
+	VMOVDQU        288(SP), Y7
+	VPXOR          192(CX), Y7, Y4
+	VPXOR          224(CX), Y7, Y5
+	VPXOR          256(CX), Y7, Y6
+	VPINSRD        $0x03, SI, X7, X7
+	VINSERTI128    $0x01, X7, Y7, Y7
+	VMOVDQU        Y7, 288(SP)
+	VPXOR          288(CX), Y7, Y7
+	XORL           SI, SI
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        Y4, 160(SP)
+	VMOVDQU        Y5, 192(SP)
+	VMOVDQU        Y6, 224(SP)
+	VMOVDQU        Y7, 256(SP)
+
+keystream:
+	LEAQ 32(SP), SI
+
+restBlock:
+	CMPQ       DI, $0x10
+	JLT        restPart
+	VMOVDQU    (BX), X12
+	VMOVDQU    (SI), X0
+	VPXOR      X12, X0, X0
+	VMOVDQU    X0, (R8)
+	VMOVDQU    X0, X12
+	ADDQ       $0x10, R8
+	ADDQ       $0x10, SI
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (DX), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	ADDQ       $0x10, DX
+	ADDQ       $0x10, BX
+	SUBQ       $0x10, DI
+	JMP        restBlock
+
+restPart:
+	TESTQ   DI, DI
+	JEQ     lengths
+	VPXOR   X12, X12, X12
+	VMOVDQU X12, 320(SP)
+	LEAQ    320(SP), R11
+	XORQ    R12, R12
+
+byte4:
+	MOVBQZX (BX)(R12*1), R13
+	MOVB    R13, (R11)(R12*1)
+	INCQ    R12
+	CMPQ    R12, DI
+	JLT     byte4
+	VMOVDQU 320(SP), X12
+	VMOVDQU (SI), X0
+	VPXOR   X12, X0, X0
+	VMOVDQU X0, 320(SP)
+	LEAQ    320(SP), BX
+	XORQ    SI, SI
+
+byte5:
+	MOVBQZX (BX)(SI*1), R11
+	MOVB    R11, (R8)(SI*1)
+	INCQ    SI
+	CMPQ    SI, DI
+	JLT     byte5
+	VPXOR   X12, X12, X12
+	VMOVDQU X12, 320(SP)
+	LEAQ    320(SP), BX
+	XORQ    SI, SI
+
+byte6:
+	MOVBQZX    (R8)(SI*1), R11
+	MOVB       R11, (BX)(SI*1)
+	INCQ       SI
+	CMPQ       SI, DI
+	JLT        byte6
+	VMOVDQU    320(SP), X12
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (DX), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+
+lengths:
+	MOVQ jobs+16(FP), DX
+	MOVQ (DX), BX
+	MOVQ 32(DX), SI
+	ADDQ SI, BX
+	ANDQ $0x000000ff, SI
+	SUBQ SI, BX
+
+sumWord:
+	CMPQ   SI, $0x08
+	JLT    sumByte
+	CRC32Q (BX), R10
+	ADDQ   $0x08, BX
+	SUBQ   $0x08, SI
+	JMP    sumWord
+
+sumByte:
+	TESTQ  SI, SI
+	JEQ    sumDone
+	CRC32B (BX), R10
+	INCQ   BX
+	DECQ   SI
+	JMP    sumByte
+
+sumDone:
+	NOTL         R10
+	MOVL         R10, 84(DX)
+	MOVQ         jobs+16(FP), BX
+	MOVQ         32(BX), DX
+	MOVQ         56(BX), BX
+	SHLQ         $0x03, DX
+	SHLQ         $0x03, BX
+	VMOVQ        DX, X12
+	VPINSRQ      $0x01, BX, X12, X12
+	VPXOR        X11, X12, X12
+	VPSHUFD      $0x4e, X12, X13
+	VPXOR        X12, X13, X13
+	VPCLMULQDQ   $0x00, 3312(CX), X12, X14
+	VPCLMULQDQ   $0x11, 3312(CX), X12, X12
+	VPCLMULQDQ   $0x00, 6064(CX), X13, X13
+	VPXOR        Y14, Y8, Y8
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPSLLDQ      $0x08, Y9, Y12
+	VPSRLDQ      $0x08, Y9, Y9
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y8, X12
+	VPXOR        X12, X8, X8
+	VEXTRACTI128 $0x01, Y10, X13
+	VPXOR        X13, X10, X10
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPXOR        X10, X8, X8
+	VMOVDQU      X8, X11
+	VPXOR        Y8, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	VPSHUFB      (CX), X11, X11
+	VPXOR        (SP), X11, X11
+	MOVQ         tags+32(FP), DX
+	VMOVDQU      X11, (DX)
+	MOVQ         stride+40(FP), BX
+	ADDQ         BX, DX
+	MOVQ         DX, tags+32(FP)
+	ADDQ         $0x00000070, jobs+16(FP)
+	DECQ         n+24(FP)
+	JEQ          done
+	CMPQ         24(SP), $0x00
+	JNE          job
+	JMP          start
+
+done:
+	VPXOR   Y0, Y0, Y0
+	VMOVDQU Y0, 32(SP)
+	VMOVDQU Y0, 64(SP)
+	VMOVDQU Y0, 96(SP)
+	VMOVDQU Y0, 128(SP)
+	VMOVDQU Y0, 160(SP)
+	VMOVDQU Y0, 192(SP)
+	VMOVDQU Y0, 224(SP)
+	VMOVDQU Y0, 256(SP)
+	VMOVDQU X0, (SP)
+	VMOVDQU Y0, 288(SP)
+	VMOVDQU X0, 320(SP)
+	VZEROALL
+	RET
+
+// func gcmSealSumVAES256r12(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+// Requires: AVX, AVX2, CMOV, MMX+, PCLMULQDQ, SSE4.2, VAES, VPCLMULQDQ
+TEXT ·gcmSealSumVAES256r12(SB), NOSPLIT, $336-48
+	MOVQ keys+0(FP), AX
+	MOVQ tab+8(FP), CX
+
+start:
+	MOVQ           jobs+16(FP), DX
+	MOVQ           72(DX), BX
+	MOVL           80(DX), DX
+	VMOVQ          BX, X12
+	VPINSRQ        $0x01, DX, X12, X12
+	VINSERTI128    $0x01, X12, Y12, Y12
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y12, Y12
+	VMOVDQU        Y12, 288(SP)
+	XORL           R9, R9
+	VMOVDQU        288(SP), Y3
+	VPXOR          64(CX), Y3, Y0
+	VPXOR          96(CX), Y3, Y1
+	VPXOR          128(CX), Y3, Y2
+	VPXOR          160(CX), Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+
+job:
+	VPXOR          Y8, Y8, Y8
+	VPXOR          Y9, Y9, Y9
+	VPXOR          Y10, Y10, Y10
+	VPXOR          Y11, Y11, Y11
+	MOVQ           $0x00000000, 24(SP)
+	MOVL           $0xffffffff, R10
+	MOVQ           jobs+16(FP), DX
+	MOVQ           24(DX), BX
+	MOVQ           (DX), R8
+	MOVQ           32(DX), DI
+	MOVQ           DI, SI
+	SHRQ           $0x08, SI
+	ANDQ           $0x000000ff, DI
+	LEAQ           31(DI), DX
+	ANDQ           $-16, DX
+	MOVQ           DX, 16(SP)
+	MOVQ           SI, R11
+	SHLQ           $0x08, R11
+	ADDQ           16(SP), R11
+	NEGQ           R11
+	LEAQ           3328(CX)(R11*1), R11
+	LEAQ           1280(CX), DX
+	CMPQ           SI, $0x08
+	CMOVQLE        R11, DX
+	MOVQ           jobs+16(FP), R11
+	MOVQ           72(R11), R12
+	MOVL           80(R11), R11
+	BTSQ           $0x38, R11
+	VMOVQ          R12, X12
+	VPINSRQ        $0x01, R11, X12, X12
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y12, Y12
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y12, Y12
+	VMOVDQU        X12, (SP)
+	MOVQ           jobs+16(FP), R11
+	MOVQ           48(R11), R12
+	MOVQ           56(R11), R11
+
+ad:
+	CMPQ         R11, $0x40
+	JLE          adLast
+	VMOVDQU      (R12), Y12
+	VPSHUFB      (CX), Y12, Y12
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y11, Y11, Y11
+	VPCLMULQDQ   $0x00, 3264(CX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 3264(CX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 6016(CX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VMOVDQU      32(R12), Y12
+	VPSHUFB      (CX), Y12, Y12
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y11, Y11, Y11
+	VPCLMULQDQ   $0x00, 3296(CX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 3296(CX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 6048(CX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPSLLDQ      $0x08, Y9, Y12
+	VPSRLDQ      $0x08, Y9, Y9
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y8, X12
+	VPXOR        X12, X8, X8
+	VEXTRACTI128 $0x01, Y10, X13
+	VPXOR        X13, X10, X10
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPXOR        X10, X8, X8
+	VMOVDQU      X8, X11
+	VPXOR        Y8, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	ADDQ         $0x40, R12
+	SUBQ         $0x40, R11
+	JMP          ad
+
+adLast:
+	TESTQ R11, R11
+	JEQ   adDone
+	LEAQ  15(R11), R13
+	ANDQ  $-16, R13
+	NEGQ  R13
+	ADDQ  DX, R13
+
+adBlock:
+	CMPQ       R11, $0x10
+	JLT        adPart
+	VMOVDQU    (R12), X12
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (R13), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (R13), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(R13), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	ADDQ       $0x10, R13
+	ADDQ       $0x10, R12
+	SUBQ       $0x10, R11
+	JMP        adBlock
+
+adPart:
+	TESTQ   R11, R11
+	JEQ     adDone
+	VPXOR   X12, X12, X12
+	VMOVDQU X12, 320(SP)
+	LEAQ    320(SP), R14
+	XORQ    R15, R15
+
+byte1:
+	MOVBQZX    (R12)(R15*1), BP
+	MOVB       BP, (R14)(R15*1)
+	INCQ       R15
+	CMPQ       R15, R11
+	JLT        byte1
+	VMOVDQU    320(SP), X12
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (R13), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (R13), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(R13), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+
+adDone:
+	TESTQ          SI, SI
+	JEQ            rest
+	VBROADCASTI128 96(AX), Y15
+	ADDL           $0x10, R9
+	VAESENC        Y15, Y0, Y0
+	MOVL           R9, R11
+	VAESENC        Y15, Y1, Y1
+	BSWAPL         R11
+	VAESENC        Y15, Y2, Y2
+	XORL           12(AX), R11
+	VMOVDQU        288(SP), Y7
+	VAESENC        Y15, Y3, Y3
+	VPXOR          192(CX), Y7, Y4
+	VBROADCASTI128 112(AX), Y15
+	VPXOR          224(CX), Y7, Y5
+	VAESENC        Y15, Y0, Y0
+	VPXOR          256(CX), Y7, Y6
+	VPINSRD        $0x03, R11, X7, X7
+	VAESENC        Y15, Y1, Y1
+	VINSERTI128    $0x01, X7, Y7, Y7
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y7, 288(SP)
+	VAESENC        Y15, Y3, Y3
+	VPXOR          288(CX), Y7, Y7
+	XORL           R11, R11
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT0     1088(BX)
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT0     1024(BX)
+	JMP            second
+
+unit:
+	VBROADCASTI128 96(AX), Y15
+	ADDL           $0x10, R9
+	VAESENC        Y15, Y0, Y0
+	MOVL           R9, R12
+	VAESENC        Y15, Y1, Y1
+	BSWAPL         R12
+	VAESENC        Y15, Y2, Y2
+	XORL           12(AX), R12
+	VMOVDQU        288(SP), Y7
+	VAESENC        Y15, Y3, Y3
+	VPXOR          192(CX), Y7, Y4
+	VBROADCASTI128 112(AX), Y15
+	VPXOR          224(CX), Y7, Y5
+	PREFETCHT0     1088(BX)
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT0     1024(BX)
+	VPXOR          256(CX), Y7, Y6
+	VMOVDQU        -128(R8), Y12
+	VPINSRD        $0x03, R12, X7, X7
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x00, (DX), Y12, Y13
+	VINSERTI128    $0x01, X7, Y7, Y7
+	XORL           R11, R11
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y13, Y8, Y8
+	VMOVDQU        Y7, 288(SP)
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y3, Y3
+	CRC32Q         -96(R8), R11
+	VPXOR          288(CX), Y7, Y7
+	VPXOR          Y12, Y13, Y13
+	XORL           R12, R12
+	VPCLMULQDQ     $0x11, (DX), Y12, Y12
+	VBROADCASTI128 128(AX), Y15
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y0, Y0
+	CRC32Q         -128(R8), R10
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x00, 2752(DX), Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y3, Y3
+	CRC32Q         -88(R8), R11
+	VBROADCASTI128 16(AX), Y15
+	VMOVDQU        -96(R8), Y12
+	VAESENC        Y15, Y4, Y4
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y5, Y5
+	VPCLMULQDQ     $0x00, 32(DX), Y12, Y13
+	VAESENC        Y15, Y6, Y6
+	CRC32Q         -120(R8), R10
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	VBROADCASTI128 144(AX), Y15
+	CRC32Q         -80(R8), R11
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x11, 32(DX), Y12, Y12
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y3, Y3
+	CRC32Q         -112(R8), R10
+	VBROADCASTI128 32(AX), Y15
+	VPCLMULQDQ     $0x00, 2784(DX), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y5, Y5
+	CRC32Q         -72(R8), R11
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        -64(R8), Y12
+	VAESENC        Y15, Y7, Y7
+	VPSHUFB        (CX), Y12, Y12
+	VBROADCASTI128 160(AX), Y15
+	VPCLMULQDQ     $0x00, 64(DX), Y12, Y13
+	VAESENC        Y15, Y0, Y0
+	CRC32Q         -104(R8), R10
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y2, Y2
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y3, Y3
+	CRC32Q         -64(R8), R11
+	VBROADCASTI128 48(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x11, 64(DX), Y12, Y12
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y6, Y6
+	CRC32Q         -56(R8), R11
+	VAESENC        Y15, Y7, Y7
+	VPCLMULQDQ     $0x00, 2816(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	VBROADCASTI128 176(AX), Y15
+	CRC32Q         -48(R8), R11
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        -32(R8), Y12
+	VAESENC        Y15, Y1, Y1
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x00, 96(DX), Y12, Y13
+	VAESENC        Y15, Y3, Y3
+	CRC32Q         -40(R8), R11
+	VBROADCASTI128 64(AX), Y15
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y4, Y4
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y5, Y5
+	CRC32Q         -32(R8), R11
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VPCLMULQDQ     $0x11, 96(DX), Y12, Y12
+	VBROADCASTI128 192(AX), Y15
+	VPXOR          Y12, Y10, Y10
+	VAESENCLAST    Y15, Y0, Y0
+	CRC32Q         -24(R8), R11
+	VAESENCLAST    Y15, Y1, Y1
+	VPCLMULQDQ     $0x00, 2848(DX), Y13, Y13
+	VAESENCLAST    Y15, Y2, Y2
+	VPXOR          Y13, Y9, Y9
+	VAESENCLAST    Y15, Y3, Y3
+	CRC32Q         -16(R8), R11
+	VBROADCASTI128 80(AX), Y15
+	VMOVQ          R10, X12
+	VAESENC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x00, 600(CX), X12, X12
+	VAESENC        Y15, Y5, Y5
+	VMOVQ          X12, R10
+	VAESENC        Y15, Y6, Y6
+	XORQ           -8(R8), R10
+	VAESENC        Y15, Y7, Y7
+	CRC32Q         R10, R11
+	MOVQ           R11, R10
+	ADDQ           $0x00000080, DX
+	LEAQ           3328(CX), R11
+	CMPQ           DX, R11
+	JNE            group2
+	VPXOR          Y8, Y9, Y9
+	VPXOR          Y10, Y9, Y9
+	VPSLLDQ        $0x08, Y9, Y12
+	VPSRLDQ        $0x08, Y9, Y9
+	VPXOR          Y12, Y8, Y8
+	VPXOR          Y9, Y10, Y10
+	VEXTRACTI128   $0x01, Y8, X12
+	VPXOR          X12, X8, X8
+	VEXTRACTI128   $0x01, Y10, X13
+	VPXOR          X13, X10, X10
+	VPCLMULQDQ     $0x00, 576(CX), X8, X12
+	VPSHUFD        $0x4e, X8, X8
+	VPXOR          X12, X8, X8
+	VPCLMULQDQ     $0x00, 576(CX), X8, X12
+	VPSHUFD        $0x4e, X8, X8
+	VPXOR          X12, X8, X8
+	VPXOR          X10, X8, X8
+	VMOVDQU        X8, X11
+	VPXOR          Y8, Y8, Y8
+	VPXOR          Y9, Y9, Y9
+	VPXOR          Y10, Y10, Y10
+	MOVQ           SI, R11
+	SHLQ           $0x08, R11
+	ADDQ           16(SP), R11
+	NEGQ           R11
+	LEAQ           3328(CX)(R11*1), R11
+	LEAQ           1280(CX), DX
+	CMPQ           SI, $0x08
+	CMOVQLE        R11, DX
+
+group2:
+second:
+	CMPQ           SI, $0x01
+	JNE            more3
+	TESTQ          DI, DI
+	JNE            more3
+	CMPQ           n+24(FP), $0x01
+	JEQ            more3
+	MOVQ           jobs+16(FP), R9
+	MOVQ           184(R9), R11
+	MOVL           192(R9), R9
+	VMOVQ          R11, X12
+	VPINSRQ        $0x01, R9, X12, X12
+	VINSERTI128    $0x01, X12, Y12, Y12
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y12, Y12
+	VMOVDQU        Y12, 288(SP)
+	XORL           R9, R9
+	MOVQ           $0x00000001, 24(SP)
+
+more3:
+	VBROADCASTI128 96(AX), Y15
+	VPXOR          (BX), Y0, Y0
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y0, (R8)
+	VAESENC        Y15, Y5, Y5
+	VPXOR          32(BX), Y1, Y1
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y1, 32(R8)
+	VPXOR          64(BX), Y2, Y2
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y2, 64(R8)
+	VBROADCASTI128 112(AX), Y15
+	VPXOR          96(BX), Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y3, 96(R8)
+	VMOVDQU        288(SP), Y3
+	VAESENC        Y15, Y5, Y5
+	VPXOR          64(CX), Y3, Y0
+	VAESENC        Y15, Y6, Y6
+	VPXOR          96(CX), Y3, Y1
+	VAESENC        Y15, Y7, Y7
+	VPXOR          128(CX), Y3, Y2
+	VPXOR          160(CX), Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	PREFETCHT0     1216(BX)
+	VAESENC        Y15, Y6, Y6
+	PREFETCHT0     1152(BX)
+	VMOVDQU        (R8), Y12
+	VAESENC        Y15, Y7, Y7
+	VPSHUFB        (CX), Y12, Y12
+	VPXOR          Y11, Y12, Y12
+	VBROADCASTI128 32(AX), Y15
+	XORL           R11, R11
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y11, Y11, Y11
+	VPCLMULQDQ     $0x00, (DX), Y12, Y13
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y13, Y8, Y8
+	CRC32Q         32(R8), R11
+	VAESENC        Y15, Y2, Y2
+	VPSHUFD        $0x4e, Y12, Y13
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	CRC32Q         (R8), R10
+	VBROADCASTI128 160(AX), Y15
+	VPCLMULQDQ     $0x11, (DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x00, 2752(DX), Y13, Y13
+	CRC32Q         40(R8), R11
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y13, Y9, Y9
+	VMOVDQU        32(R8), Y12
+	VAESENC        Y15, Y6, Y6
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y7, Y7
+	CRC32Q         8(R8), R10
+	VPCLMULQDQ     $0x00, 32(DX), Y12, Y13
+	VBROADCASTI128 48(AX), Y15
+	VPXOR          Y13, Y8, Y8
+	CRC32Q         48(R8), R11
+	VAESENC        Y15, Y0, Y0
+	VPSHUFD        $0x4e, Y12, Y13
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x11, 32(DX), Y12, Y12
+	VAESENC        Y15, Y2, Y2
+	CRC32Q         16(R8), R10
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x00, 2784(DX), Y13, Y13
+	CRC32Q         56(R8), R11
+	VBROADCASTI128 176(AX), Y15
+	VPXOR          Y13, Y9, Y9
+	VMOVDQU        64(R8), Y12
+	VAESENC        Y15, Y4, Y4
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y5, Y5
+	CRC32Q         24(R8), R10
+	VPCLMULQDQ     $0x00, 64(DX), Y12, Y13
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y7, Y7
+	CRC32Q         64(R8), R11
+	VBROADCASTI128 64(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, 64(DX), Y12, Y12
+	VAESENC        Y15, Y0, Y0
+	CRC32Q         72(R8), R11
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x00, 2816(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y2, Y2
+	CRC32Q         80(R8), R11
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        96(R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	VBROADCASTI128 192(AX), Y15
+	VPCLMULQDQ     $0x00, 96(DX), Y12, Y13
+	CRC32Q         88(R8), R11
+	VAESENCLAST    Y15, Y4, Y4
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENCLAST    Y15, Y5, Y5
+	CRC32Q         96(R8), R11
+	VAESENCLAST    Y15, Y6, Y6
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, 96(DX), Y12, Y12
+	VAESENCLAST    Y15, Y7, Y7
+	VPXOR          Y12, Y10, Y10
+	CRC32Q         104(R8), R11
+	VBROADCASTI128 80(AX), Y15
+	VPCLMULQDQ     $0x00, 2848(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y0, Y0
+	CRC32Q         112(R8), R11
+	VAESENC        Y15, Y1, Y1
+	VMOVQ          R10, X12
+	VPCLMULQDQ     $0x00, 600(CX), X12, X12
+	VAESENC        Y15, Y2, Y2
+	VMOVQ          X12, R10
+	XORQ           120(R8), R10
+	VAESENC        Y15, Y3, Y3
+	CRC32Q         R10, R11
+	MOVQ           R11, R10
+	VPXOR          128(BX), Y4, Y4
+	VMOVDQU        Y4, 128(R8)
+	VPXOR          160(BX), Y5, Y5
+	VMOVDQU        Y5, 160(R8)
+	VPXOR          192(BX), Y6, Y6
+	VMOVDQU        Y6, 192(R8)
+	VPXOR          224(BX), Y7, Y7
+	VMOVDQU        Y7, 224(R8)
+	ADDQ           $0x00000100, BX
+	ADDQ           $0x00000100, R8
+	ADDQ           $0x00000080, DX
+	DECQ           SI
+	JNE            unit
+	VMOVDQU        -128(R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	VPCLMULQDQ     $0x00, (DX), Y12, Y13
+	XORL           R11, R11
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	CRC32Q         -96(R8), R11
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, (DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	CRC32Q         -128(R8), R10
+	VPCLMULQDQ     $0x00, 2752(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	CRC32Q         -88(R8), R11
+	VMOVDQU        -96(R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	VPCLMULQDQ     $0x00, 32(DX), Y12, Y13
+	CRC32Q         -120(R8), R10
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	CRC32Q         -80(R8), R11
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, 32(DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	CRC32Q         -112(R8), R10
+	VPCLMULQDQ     $0x00, 2784(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	CRC32Q         -72(R8), R11
+	VMOVDQU        -64(R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	VPCLMULQDQ     $0x00, 64(DX), Y12, Y13
+	CRC32Q         -104(R8), R10
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	CRC32Q         -64(R8), R11
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, 64(DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	CRC32Q         -56(R8), R11
+	VPCLMULQDQ     $0x00, 2816(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	CRC32Q         -48(R8), R11
+	VMOVDQU        -32(R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	VPCLMULQDQ     $0x00, 96(DX), Y12, Y13
+	CRC32Q         -40(R8), R11
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	CRC32Q         -32(R8), R11
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, 96(DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	CRC32Q         -24(R8), R11
+	VPCLMULQDQ     $0x00, 2848(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	CRC32Q         -16(R8), R11
+	VMOVQ          R10, X12
+	VPCLMULQDQ     $0x00, 600(CX), X12, X12
+	VMOVQ          X12, R10
+	XORQ           -8(R8), R10
+	CRC32Q         R10, R11
+	MOVQ           R11, R10
+	ADDQ           $0x00000080, DX
+
+rest:
+	TESTQ          DI, DI
+	JEQ            lengths
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        Y0, 32(SP)
+	VMOVDQU        Y1, 64(SP)
+	VMOVDQU        Y2, 96(SP)
+	VMOVDQU        Y3, 128(SP)
+	CMPQ           DI, $0x00000080
+	JLE            keystream
+	ADDL           $0x10, R9
+	MOVL           R9, SI
+	BSWAPL         SI
+	XORL           12(AX), SI
+	VMOVDQU        288(SP), Y7
+	VPXOR          192(CX), Y7, Y4
+	VPXOR          224(CX), Y7, Y5
+	VPXOR          256(CX), Y7, Y6
+	VPINSRD        $0x03, SI, X7, X7
+	VINSERTI128    $0x01, X7, Y7, Y7
+	VMOVDQU        Y7, 288(SP)
+	VPXOR          288(CX), Y7, Y7
+	XORL           SI, SI
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        Y4, 160(SP)
+	VMOVDQU        Y5, 192(SP)
+	VMOVDQU        Y6, 224(SP)
+	VMOVDQU        Y7, 256(SP)
+
+keystream:
+	LEAQ 32(SP), SI
+
+restBlock:
+	CMPQ       DI, $0x10
+	JLT        restPart
+	VMOVDQU    (BX), X12
+	VMOVDQU    (SI), X0
+	VPXOR      X12, X0, X0
+	VMOVDQU    X0, (R8)
+	VMOVDQU    X0, X12
+	ADDQ       $0x10, R8
+	ADDQ       $0x10, SI
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (DX), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	ADDQ       $0x10, DX
+	ADDQ       $0x10, BX
+	SUBQ       $0x10, DI
+	JMP        restBlock
+
+restPart:
+	TESTQ   DI, DI
+	JEQ     lengths
+	VPXOR   X12, X12, X12
+	VMOVDQU X12, 320(SP)
+	LEAQ    320(SP), R11
+	XORQ    R12, R12
+
+byte4:
+	MOVBQZX (BX)(R12*1), R13
+	MOVB    R13, (R11)(R12*1)
+	INCQ    R12
+	CMPQ    R12, DI
+	JLT     byte4
+	VMOVDQU 320(SP), X12
+	VMOVDQU (SI), X0
+	VPXOR   X12, X0, X0
+	VMOVDQU X0, 320(SP)
+	LEAQ    320(SP), BX
+	XORQ    SI, SI
+
+byte5:
+	MOVBQZX (BX)(SI*1), R11
+	MOVB    R11, (R8)(SI*1)
+	INCQ    SI
+	CMPQ    SI, DI
+	JLT     byte5
+	VPXOR   X12, X12, X12
+	VMOVDQU X12, 320(SP)
+	LEAQ    320(SP), BX
+	XORQ    SI, SI
+
+byte6:
+	MOVBQZX    (R8)(SI*1), R11
+	MOVB       R11, (BX)(SI*1)
+	INCQ       SI
+	CMPQ       SI, DI
+	JLT        byte6
+	VMOVDQU    320(SP), X12
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (DX), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+
+lengths:
+	MOVQ jobs+16(FP), DX
+	MOVQ (DX), BX
+	MOVQ 32(DX), SI
+	ADDQ SI, BX
+	ANDQ $0x000000ff, SI
+	SUBQ SI, BX
+
+sumWord:
+	CMPQ   SI, $0x08
+	JLT    sumByte
+	CRC32Q (BX), R10
+	ADDQ   $0x08, BX
+	SUBQ   $0x08, SI
+	JMP    sumWord
+
+sumByte:
+	TESTQ  SI, SI
+	JEQ    sumDone
+	CRC32B (BX), R10
+	INCQ   BX
+	DECQ   SI
+	JMP    sumByte
+
+sumDone:
+	NOTL         R10
+	MOVL         R10, 84(DX)
+	MOVQ         jobs+16(FP), BX
+	MOVQ         32(BX), DX
+	MOVQ         56(BX), BX
+	SHLQ         $0x03, DX
+	SHLQ         $0x03, BX
+	VMOVQ        DX, X12
+	VPINSRQ      $0x01, BX, X12, X12
+	VPXOR        X11, X12, X12
+	VPSHUFD      $0x4e, X12, X13
+	VPXOR        X12, X13, X13
+	VPCLMULQDQ   $0x00, 3312(CX), X12, X14
+	VPCLMULQDQ   $0x11, 3312(CX), X12, X12
+	VPCLMULQDQ   $0x00, 6064(CX), X13, X13
+	VPXOR        Y14, Y8, Y8
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPSLLDQ      $0x08, Y9, Y12
+	VPSRLDQ      $0x08, Y9, Y9
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y8, X12
+	VPXOR        X12, X8, X8
+	VEXTRACTI128 $0x01, Y10, X13
+	VPXOR        X13, X10, X10
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPXOR        X10, X8, X8
+	VMOVDQU      X8, X11
+	VPXOR        Y8, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	VPSHUFB      (CX), X11, X11
+	VPXOR        (SP), X11, X11
+	MOVQ         tags+32(FP), DX
+	VMOVDQU      X11, (DX)
+	MOVQ         stride+40(FP), BX
+	ADDQ         BX, DX
+	MOVQ         DX, tags+32(FP)
+	ADDQ         $0x00000070, jobs+16(FP)
+	DECQ         n+24(FP)
+	JEQ          done
+	CMPQ         24(SP), $0x00
+	JNE          job
+	JMP          start
+
+done:
+	VPXOR   Y0, Y0, Y0
+	VMOVDQU Y0, 32(SP)
+	VMOVDQU Y0, 64(SP)
+	VMOVDQU Y0, 96(SP)
+	VMOVDQU Y0, 128(SP)
+	VMOVDQU Y0, 160(SP)
+	VMOVDQU Y0, 192(SP)
+	VMOVDQU Y0, 224(SP)
+	VMOVDQU Y0, 256(SP)
+	VMOVDQU X0, (SP)
+	VMOVDQU Y0, 288(SP)
+	VMOVDQU X0, 320(SP)
+	VZEROALL
+	RET
+
+// func gcmSealSumVAES256r14(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+// Requires: AVX, AVX2, CMOV, MMX+, PCLMULQDQ, SSE4.2, VAES, VPCLMULQDQ
+TEXT ·gcmSealSumVAES256r14(SB), NOSPLIT, $336-48
+	MOVQ keys+0(FP), AX
+	MOVQ tab+8(FP), CX
+
+start:
+	MOVQ           jobs+16(FP), DX
+	MOVQ           72(DX), BX
+	MOVL           80(DX), DX
+	VMOVQ          BX, X12
+	VPINSRQ        $0x01, DX, X12, X12
+	VINSERTI128    $0x01, X12, Y12, Y12
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y12, Y12
+	VMOVDQU        Y12, 288(SP)
+	XORL           R9, R9
+	VMOVDQU        288(SP), Y3
+	VPXOR          64(CX), Y3, Y0
+	VPXOR          96(CX), Y3, Y1
+	VPXOR          128(CX), Y3, Y2
+	VPXOR          160(CX), Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+
+job:
+	VPXOR          Y8, Y8, Y8
+	VPXOR          Y9, Y9, Y9
+	VPXOR          Y10, Y10, Y10
+	VPXOR          Y11, Y11, Y11
+	MOVQ           $0x00000000, 24(SP)
+	MOVL           $0xffffffff, R10
+	MOVQ           jobs+16(FP), DX
+	MOVQ           24(DX), BX
+	MOVQ           (DX), R8
+	MOVQ           32(DX), DI
+	MOVQ           DI, SI
+	SHRQ           $0x08, SI
+	ANDQ           $0x000000ff, DI
+	LEAQ           31(DI), DX
+	ANDQ           $-16, DX
+	MOVQ           DX, 16(SP)
+	MOVQ           SI, R11
+	SHLQ           $0x08, R11
+	ADDQ           16(SP), R11
+	NEGQ           R11
+	LEAQ           3328(CX)(R11*1), R11
+	LEAQ           1280(CX), DX
+	CMPQ           SI, $0x08
+	CMOVQLE        R11, DX
+	MOVQ           jobs+16(FP), R11
+	MOVQ           72(R11), R12
+	MOVL           80(R11), R11
+	BTSQ           $0x38, R11
+	VMOVQ          R12, X12
+	VPINSRQ        $0x01, R11, X12, X12
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y12, Y12
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y12, Y12
+	VMOVDQU        X12, (SP)
+	MOVQ           jobs+16(FP), R11
+	MOVQ           48(R11), R12
+	MOVQ           56(R11), R11
+
+ad:
+	CMPQ         R11, $0x40
+	JLE          adLast
+	VMOVDQU      (R12), Y12
+	VPSHUFB      (CX), Y12, Y12
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y11, Y11, Y11
+	VPCLMULQDQ   $0x00, 3264(CX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 3264(CX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 6016(CX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VMOVDQU      32(R12), Y12
+	VPSHUFB      (CX), Y12, Y12
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y11, Y11, Y11
+	VPCLMULQDQ   $0x00, 3296(CX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 3296(CX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 6048(CX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPSLLDQ      $0x08, Y9, Y12
+	VPSRLDQ      $0x08, Y9, Y9
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y8, X12
+	VPXOR        X12, X8, X8
+	VEXTRACTI128 $0x01, Y10, X13
+	VPXOR        X13, X10, X10
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPXOR        X10, X8, X8
+	VMOVDQU      X8, X11
+	VPXOR        Y8, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	ADDQ         $0x40, R12
+	SUBQ         $0x40, R11
+	JMP          ad
+
+adLast:
+	TESTQ R11, R11
+	JEQ   adDone
+	LEAQ  15(R11), R13
+	ANDQ  $-16, R13
+	NEGQ  R13
+	ADDQ  DX, R13
+
+adBlock:
+	CMPQ       R11, $0x10
+	JLT        adPart
+	VMOVDQU    (R12), X12
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (R13), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (R13), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(R13), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	ADDQ       $0x10, R13
+	ADDQ       $0x10, R12
+	SUBQ       $0x10, R11
+	JMP        adBlock
+
+adPart:
+	TESTQ   R11, R11
+	JEQ     adDone
+	VPXOR   X12, X12, X12
+	VMOVDQU X12, 320(SP)
+	LEAQ    320(SP), R14
+	XORQ    R15, R15
+
+byte1:
+	MOVBQZX    (R12)(R15*1), BP
+	MOVB       BP, (R14)(R15*1)
+	INCQ       R15
+	CMPQ       R15, R11
+	JLT        byte1
+	VMOVDQU    320(SP), X12
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (R13), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (R13), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(R13), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+
+adDone:
+	TESTQ          SI, SI
+	JEQ            rest
+	VBROADCASTI128 112(AX), Y15
+	ADDL           $0x10, R9
+	VAESENC        Y15, Y0, Y0
+	MOVL           R9, R11
+	VAESENC        Y15, Y1, Y1
+	BSWAPL         R11
+	VAESENC        Y15, Y2, Y2
+	XORL           12(AX), R11
+	VMOVDQU        288(SP), Y7
+	VAESENC        Y15, Y3, Y3
+	VPXOR          192(CX), Y7, Y4
+	VBROADCASTI128 128(AX), Y15
+	VPXOR          224(CX), Y7, Y5
+	VAESENC        Y15, Y0, Y0
+	VPXOR          256(CX), Y7, Y6
+	VPINSRD        $0x03, R11, X7, X7
+	VAESENC        Y15, Y1, Y1
+	VINSERTI128    $0x01, X7, Y7, Y7
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y7, 288(SP)
+	VAESENC        Y15, Y3, Y3
+	VPXOR          288(CX), Y7, Y7
+	XORL           R11, R11
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	PREFETCHT0     1088(BX)
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	PREFETCHT0     1024(BX)
+	JMP            second
+
+unit:
+	VBROADCASTI128 112(AX), Y15
+	ADDL           $0x10, R9
+	VAESENC        Y15, Y0, Y0
+	MOVL           R9, R12
+	VAESENC        Y15, Y1, Y1
+	BSWAPL         R12
+	VAESENC        Y15, Y2, Y2
+	XORL           12(AX), R12
+	VMOVDQU        288(SP), Y7
+	VAESENC        Y15, Y3, Y3
+	VPXOR          192(CX), Y7, Y4
+	VBROADCASTI128 128(AX), Y15
+	VPXOR          224(CX), Y7, Y5
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT0     1088(BX)
+	VPXOR          256(CX), Y7, Y6
+	PREFETCHT0     1024(BX)
+	VPINSRD        $0x03, R12, X7, X7
+	VMOVDQU        -128(R8), Y12
+	VAESENC        Y15, Y1, Y1
+	VPSHUFB        (CX), Y12, Y12
+	VINSERTI128    $0x01, X7, Y7, Y7
+	VPCLMULQDQ     $0x00, (DX), Y12, Y13
+	VAESENC        Y15, Y2, Y2
+	XORL           R11, R11
+	VMOVDQU        Y7, 288(SP)
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y3, Y3
+	VPSHUFD        $0x4e, Y12, Y13
+	VPXOR          288(CX), Y7, Y7
+	CRC32Q         -96(R8), R11
+	XORL           R12, R12
+	VBROADCASTI128 144(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x11, (DX), Y12, Y12
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y2, Y2
+	CRC32Q         -128(R8), R10
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x00, 2752(DX), Y13, Y13
+	VBROADCASTI128 16(AX), Y15
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y4, Y4
+	CRC32Q         -88(R8), R11
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        -96(R8), Y12
+	VAESENC        Y15, Y6, Y6
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VPCLMULQDQ     $0x00, 32(DX), Y12, Y13
+	VAESENC        Y15, Y0, Y0
+	CRC32Q         -120(R8), R10
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y2, Y2
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y3, Y3
+	CRC32Q         -80(R8), R11
+	VBROADCASTI128 32(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x11, 32(DX), Y12, Y12
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y6, Y6
+	CRC32Q         -112(R8), R10
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 176(AX), Y15
+	VPCLMULQDQ     $0x00, 2784(DX), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y1, Y1
+	CRC32Q         -72(R8), R11
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        -64(R8), Y12
+	VAESENC        Y15, Y3, Y3
+	VPSHUFB        (CX), Y12, Y12
+	VBROADCASTI128 48(AX), Y15
+	VPCLMULQDQ     $0x00, 64(DX), Y12, Y13
+	VAESENC        Y15, Y4, Y4
+	CRC32Q         -104(R8), R10
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y6, Y6
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 192(AX), Y15
+	CRC32Q         -64(R8), R11
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x11, 64(DX), Y12, Y12
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y3, Y3
+	CRC32Q         -56(R8), R11
+	VBROADCASTI128 64(AX), Y15
+	VPCLMULQDQ     $0x00, 2816(DX), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y5, Y5
+	CRC32Q         -48(R8), R11
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        -32(R8), Y12
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 208(AX), Y15
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x00, 96(DX), Y12, Y13
+	VAESENC        Y15, Y1, Y1
+	CRC32Q         -40(R8), R11
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y3, Y3
+	VPSHUFD        $0x4e, Y12, Y13
+	VBROADCASTI128 80(AX), Y15
+	CRC32Q         -32(R8), R11
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VPCLMULQDQ     $0x11, 96(DX), Y12, Y12
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 224(AX), Y15
+	CRC32Q         -24(R8), R11
+	VAESENCLAST    Y15, Y0, Y0
+	VPCLMULQDQ     $0x00, 2848(DX), Y13, Y13
+	VAESENCLAST    Y15, Y1, Y1
+	VPXOR          Y13, Y9, Y9
+	VAESENCLAST    Y15, Y2, Y2
+	CRC32Q         -16(R8), R11
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVQ          R10, X12
+	VBROADCASTI128 96(AX), Y15
+	VPCLMULQDQ     $0x00, 600(CX), X12, X12
+	VAESENC        Y15, Y4, Y4
+	VMOVQ          X12, R10
+	VAESENC        Y15, Y5, Y5
+	XORQ           -8(R8), R10
+	VAESENC        Y15, Y6, Y6
+	CRC32Q         R10, R11
+	VAESENC        Y15, Y7, Y7
+	MOVQ           R11, R10
+	ADDQ           $0x00000080, DX
+	LEAQ           3328(CX), R11
+	CMPQ           DX, R11
+	JNE            group2
+	VPXOR          Y8, Y9, Y9
+	VPXOR          Y10, Y9, Y9
+	VPSLLDQ        $0x08, Y9, Y12
+	VPSRLDQ        $0x08, Y9, Y9
+	VPXOR          Y12, Y8, Y8
+	VPXOR          Y9, Y10, Y10
+	VEXTRACTI128   $0x01, Y8, X12
+	VPXOR          X12, X8, X8
+	VEXTRACTI128   $0x01, Y10, X13
+	VPXOR          X13, X10, X10
+	VPCLMULQDQ     $0x00, 576(CX), X8, X12
+	VPSHUFD        $0x4e, X8, X8
+	VPXOR          X12, X8, X8
+	VPCLMULQDQ     $0x00, 576(CX), X8, X12
+	VPSHUFD        $0x4e, X8, X8
+	VPXOR          X12, X8, X8
+	VPXOR          X10, X8, X8
+	VMOVDQU        X8, X11
+	VPXOR          Y8, Y8, Y8
+	VPXOR          Y9, Y9, Y9
+	VPXOR          Y10, Y10, Y10
+	MOVQ           SI, R11
+	SHLQ           $0x08, R11
+	ADDQ           16(SP), R11
+	NEGQ           R11
+	LEAQ           3328(CX)(R11*1), R11
+	LEAQ           1280(CX), DX
+	CMPQ           SI, $0x08
+	CMOVQLE        R11, DX
+
+group2:
+second:
+	CMPQ           SI, $0x01
+	JNE            more3
+	TESTQ          DI, DI
+	JNE            more3
+	CMPQ           n+24(FP), $0x01
+	JEQ            more3
+	MOVQ           jobs+16(FP), R9
+	MOVQ           184(R9), R11
+	MOVL           192(R9), R9
+	VMOVQ          R11, X12
+	VPINSRQ        $0x01, R9, X12, X12
+	VINSERTI128    $0x01, X12, Y12, Y12
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y12, Y12
+	VMOVDQU        Y12, 288(SP)
+	XORL           R9, R9
+	MOVQ           $0x00000001, 24(SP)
+
+more3:
+	VBROADCASTI128 112(AX), Y15
+	VPXOR          (BX), Y0, Y0
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y0, (R8)
+	VAESENC        Y15, Y5, Y5
+	VPXOR          32(BX), Y1, Y1
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y1, 32(R8)
+	VPXOR          64(BX), Y2, Y2
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y2, 64(R8)
+	VBROADCASTI128 128(AX), Y15
+	VPXOR          96(BX), Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y3, 96(R8)
+	VMOVDQU        288(SP), Y3
+	VAESENC        Y15, Y5, Y5
+	VPXOR          64(CX), Y3, Y0
+	VAESENC        Y15, Y6, Y6
+	VPXOR          96(CX), Y3, Y1
+	VAESENC        Y15, Y7, Y7
+	VPXOR          128(CX), Y3, Y2
+	VPXOR          160(CX), Y3, Y3
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	PREFETCHT0     1216(BX)
+	VAESENC        Y15, Y6, Y6
+	PREFETCHT0     1152(BX)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        (R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	VBROADCASTI128 32(AX), Y15
+	VPXOR          Y11, Y12, Y12
+	VAESENC        Y15, Y0, Y0
+	XORL           R11, R11
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y11, Y11, Y11
+	VPCLMULQDQ     $0x00, (DX), Y12, Y13
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y3, Y3
+	CRC32Q         32(R8), R11
+	VPSHUFD        $0x4e, Y12, Y13
+	VBROADCASTI128 176(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	CRC32Q         (R8), R10
+	VAESENC        Y15, Y5, Y5
+	VPCLMULQDQ     $0x11, (DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y6, Y6
+	VPCLMULQDQ     $0x00, 2752(DX), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	CRC32Q         40(R8), R11
+	VBROADCASTI128 48(AX), Y15
+	VPXOR          Y13, Y9, Y9
+	VMOVDQU        32(R8), Y12
+	VAESENC        Y15, Y0, Y0
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y1, Y1
+	CRC32Q         8(R8), R10
+	VPCLMULQDQ     $0x00, 32(DX), Y12, Y13
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y3, Y3
+	CRC32Q         48(R8), R11
+	VBROADCASTI128 192(AX), Y15
+	VPSHUFD        $0x4e, Y12, Y13
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x11, 32(DX), Y12, Y12
+	VAESENC        Y15, Y5, Y5
+	CRC32Q         16(R8), R10
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y10, Y10
+	VPCLMULQDQ     $0x00, 2784(DX), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	CRC32Q         56(R8), R11
+	VBROADCASTI128 64(AX), Y15
+	VPXOR          Y13, Y9, Y9
+	VMOVDQU        64(R8), Y12
+	VAESENC        Y15, Y0, Y0
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y1, Y1
+	CRC32Q         24(R8), R10
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x00, 64(DX), Y12, Y13
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y3, Y3
+	VPSHUFD        $0x4e, Y12, Y13
+	VBROADCASTI128 208(AX), Y15
+	CRC32Q         64(R8), R11
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, 64(DX), Y12, Y12
+	VAESENC        Y15, Y5, Y5
+	CRC32Q         72(R8), R11
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y10, Y10
+	VPCLMULQDQ     $0x00, 2816(DX), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y13, Y9, Y9
+	VBROADCASTI128 80(AX), Y15
+	CRC32Q         80(R8), R11
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        96(R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x00, 96(DX), Y12, Y13
+	VAESENC        Y15, Y2, Y2
+	CRC32Q         88(R8), R11
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	VBROADCASTI128 224(AX), Y15
+	CRC32Q         96(R8), R11
+	VAESENCLAST    Y15, Y4, Y4
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, 96(DX), Y12, Y12
+	VAESENCLAST    Y15, Y5, Y5
+	VPXOR          Y12, Y10, Y10
+	VAESENCLAST    Y15, Y6, Y6
+	CRC32Q         104(R8), R11
+	VAESENCLAST    Y15, Y7, Y7
+	VPCLMULQDQ     $0x00, 2848(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	VBROADCASTI128 96(AX), Y15
+	CRC32Q         112(R8), R11
+	VAESENC        Y15, Y0, Y0
+	VMOVQ          R10, X12
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x00, 600(CX), X12, X12
+	VMOVQ          X12, R10
+	VAESENC        Y15, Y2, Y2
+	XORQ           120(R8), R10
+	VAESENC        Y15, Y3, Y3
+	CRC32Q         R10, R11
+	MOVQ           R11, R10
+	VPXOR          128(BX), Y4, Y4
+	VMOVDQU        Y4, 128(R8)
+	VPXOR          160(BX), Y5, Y5
+	VMOVDQU        Y5, 160(R8)
+	VPXOR          192(BX), Y6, Y6
+	VMOVDQU        Y6, 192(R8)
+	VPXOR          224(BX), Y7, Y7
+	VMOVDQU        Y7, 224(R8)
+	ADDQ           $0x00000100, BX
+	ADDQ           $0x00000100, R8
+	ADDQ           $0x00000080, DX
+	DECQ           SI
+	JNE            unit
+	VMOVDQU        -128(R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	VPCLMULQDQ     $0x00, (DX), Y12, Y13
+	XORL           R11, R11
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	CRC32Q         -96(R8), R11
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, (DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	CRC32Q         -128(R8), R10
+	VPCLMULQDQ     $0x00, 2752(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	CRC32Q         -88(R8), R11
+	VMOVDQU        -96(R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	VPCLMULQDQ     $0x00, 32(DX), Y12, Y13
+	CRC32Q         -120(R8), R10
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	CRC32Q         -80(R8), R11
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, 32(DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	CRC32Q         -112(R8), R10
+	VPCLMULQDQ     $0x00, 2784(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	CRC32Q         -72(R8), R11
+	VMOVDQU        -64(R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	VPCLMULQDQ     $0x00, 64(DX), Y12, Y13
+	CRC32Q         -104(R8), R10
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	CRC32Q         -64(R8), R11
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, 64(DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	CRC32Q         -56(R8), R11
+	VPCLMULQDQ     $0x00, 2816(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	CRC32Q         -48(R8), R11
+	VMOVDQU        -32(R8), Y12
+	VPSHUFB        (CX), Y12, Y12
+	VPCLMULQDQ     $0x00, 96(DX), Y12, Y13
+	CRC32Q         -40(R8), R11
+	VPXOR          Y13, Y8, Y8
+	VPSHUFD        $0x4e, Y12, Y13
+	CRC32Q         -32(R8), R11
+	VPXOR          Y12, Y13, Y13
+	VPCLMULQDQ     $0x11, 96(DX), Y12, Y12
+	VPXOR          Y12, Y10, Y10
+	CRC32Q         -24(R8), R11
+	VPCLMULQDQ     $0x00, 2848(DX), Y13, Y13
+	VPXOR          Y13, Y9, Y9
+	CRC32Q         -16(R8), R11
+	VMOVQ          R10, X12
+	VPCLMULQDQ     $0x00, 600(CX), X12, X12
+	VMOVQ          X12, R10
+	XORQ           -8(R8), R10
+	CRC32Q         R10, R11
+	MOVQ           R11, R10
+	ADDQ           $0x00000080, DX
+
+rest:
+	TESTQ          DI, DI
+	JEQ            lengths
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        Y0, 32(SP)
+	VMOVDQU        Y1, 64(SP)
+	VMOVDQU        Y2, 96(SP)
+	VMOVDQU        Y3, 128(SP)
+	CMPQ           DI, $0x00000080
+	JLE            keystream
+	ADDL           $0x10, R9
+	MOVL           R9, SI
+	BSWAPL         SI
+	XORL           12(AX), SI
+	VMOVDQU        288(SP), Y7
+	VPXOR          192(CX), Y7, Y4
+	VPXOR          224(CX), Y7, Y5
+	VPXOR          256(CX), Y7, Y6
+	VPINSRD        $0x03, SI, X7, X7
+	VINSERTI128    $0x01, X7, Y7, Y7
+	VMOVDQU        Y7, 288(SP)
+	VPXOR          288(CX), Y7, Y7
+	XORL           SI, SI
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        Y4, 160(SP)
+	VMOVDQU        Y5, 192(SP)
+	VMOVDQU        Y6, 224(SP)
+	VMOVDQU        Y7, 256(SP)
+
+keystream:
+	LEAQ 32(SP), SI
+
+restBlock:
+	CMPQ       DI, $0x10
+	JLT        restPart
+	VMOVDQU    (BX), X12
+	VMOVDQU    (SI), X0
+	VPXOR      X12, X0, X0
+	VMOVDQU    X0, (R8)
+	VMOVDQU    X0, X12
+	ADDQ       $0x10, R8
+	ADDQ       $0x10, SI
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (DX), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	ADDQ       $0x10, DX
+	ADDQ       $0x10, BX
+	SUBQ       $0x10, DI
+	JMP        restBlock
+
+restPart:
+	TESTQ   DI, DI
+	JEQ     lengths
+	VPXOR   X12, X12, X12
+	VMOVDQU X12, 320(SP)
+	LEAQ    320(SP), R11
+	XORQ    R12, R12
+
+byte4:
+	MOVBQZX (BX)(R12*1), R13
+	MOVB    R13, (R11)(R12*1)
+	INCQ    R12
+	CMPQ    R12, DI
+	JLT     byte4
+	VMOVDQU 320(SP), X12
+	VMOVDQU (SI), X0
+	VPXOR   X12, X0, X0
+	VMOVDQU X0, 320(SP)
+	LEAQ    320(SP), BX
+	XORQ    SI, SI
+
+byte5:
+	MOVBQZX (BX)(SI*1), R11
+	MOVB    R11, (R8)(SI*1)
+	INCQ    SI
+	CMPQ    SI, DI
+	JLT     byte5
+	VPXOR   X12, X12, X12
+	VMOVDQU X12, 320(SP)
+	LEAQ    320(SP), BX
+	XORQ    SI, SI
+
+byte6:
+	MOVBQZX    (R8)(SI*1), R11
+	MOVB       R11, (BX)(SI*1)
+	INCQ       SI
+	CMPQ       SI, DI
+	JLT        byte6
+	VMOVDQU    320(SP), X12
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (DX), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+
+lengths:
+	MOVQ jobs+16(FP), DX
+	MOVQ (DX), BX
+	MOVQ 32(DX), SI
+	ADDQ SI, BX
+	ANDQ $0x000000ff, SI
+	SUBQ SI, BX
+
+sumWord:
+	CMPQ   SI, $0x08
+	JLT    sumByte
+	CRC32Q (BX), R10
+	ADDQ   $0x08, BX
+	SUBQ   $0x08, SI
+	JMP    sumWord
+
+sumByte:
+	TESTQ  SI, SI
+	JEQ    sumDone
+	CRC32B (BX), R10
+	INCQ   BX
+	DECQ   SI
+	JMP    sumByte
+
+sumDone:
+	NOTL         R10
+	MOVL         R10, 84(DX)
+	MOVQ         jobs+16(FP), BX
+	MOVQ         32(BX), DX
+	MOVQ         56(BX), BX
+	SHLQ         $0x03, DX
+	SHLQ         $0x03, BX
+	VMOVQ        DX, X12
+	VPINSRQ      $0x01, BX, X12, X12
+	VPXOR        X11, X12, X12
+	VPSHUFD      $0x4e, X12, X13
+	VPXOR        X12, X13, X13
+	VPCLMULQDQ   $0x00, 3312(CX), X12, X14
+	VPCLMULQDQ   $0x11, 3312(CX), X12, X12
+	VPCLMULQDQ   $0x00, 6064(CX), X13, X13
+	VPXOR        Y14, Y8, Y8
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPSLLDQ      $0x08, Y9, Y12
+	VPSRLDQ      $0x08, Y9, Y9
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y8, X12
+	VPXOR        X12, X8, X8
+	VEXTRACTI128 $0x01, Y10, X13
+	VPXOR        X13, X10, X10
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPXOR        X10, X8, X8
+	VMOVDQU      X8, X11
+	VPXOR        Y8, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	VPSHUFB      (CX), X11, X11
+	VPXOR        (SP), X11, X11
+	MOVQ         tags+32(FP), DX
+	VMOVDQU      X11, (DX)
+	MOVQ         stride+40(FP), BX
+	ADDQ         BX, DX
+	MOVQ         DX, tags+32(FP)
+	ADDQ         $0x00000070, jobs+16(FP)
+	DECQ         n+24(FP)
+	JEQ          done
+	CMPQ         24(SP), $0x00
+	JNE          job
+	JMP          start
+
+done:
+	VPXOR   Y0, Y0, Y0
+	VMOVDQU Y0, 32(SP)
+	VMOVDQU Y0, 64(SP)
+	VMOVDQU Y0, 96(SP)
+	VMOVDQU Y0, 128(SP)
+	VMOVDQU Y0, 160(SP)
+	VMOVDQU Y0, 192(SP)
+	VMOVDQU Y0, 224(SP)
+	VMOVDQU Y0, 256(SP)
+	VMOVDQU X0, (SP)
+	VMOVDQU Y0, 288(SP)
+	VMOVDQU X0, 320(SP)
+	VZEROALL
+	RET
+
+// func gcmOpenVAES256r10(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+// Requires: AVX, AVX2, CMOV, MMX+, PCLMULQDQ, VAES, VPCLMULQDQ
+TEXT ·gcmOpenVAES256r10(SB), NOSPLIT, $336-48
+	MOVQ keys+0(FP), AX
+	MOVQ tab+8(FP), CX
+
+start:
+	MOVQ           jobs+16(FP), DX
+	MOVQ           72(DX), BX
+	MOVL           80(DX), DX
+	VMOVQ          BX, X12
+	VPINSRQ        $0x01, DX, X12, X12
+	VINSERTI128    $0x01, X12, Y12, Y12
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y12, Y12
+	VMOVDQU        Y12, 288(SP)
+	XORL           R9, R9
+	VMOVDQU        288(SP), Y3
+	VPXOR          64(CX), Y3, Y0
+	VPXOR          96(CX), Y3, Y1
+	VPXOR          128(CX), Y3, Y2
+	VPXOR          160(CX), Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+
+job:
+	VPXOR          Y8, Y8, Y8
+	VPXOR          Y9, Y9, Y9
+	VPXOR          Y10, Y10, Y10
+	VPXOR          Y11, Y11, Y11
+	MOVQ           $0x00000000, 24(SP)
+	MOVQ           jobs+16(FP), DX
+	MOVQ           24(DX), BX
+	MOVQ           (DX), R8
+	MOVQ           32(DX), DI
+	MOVQ           DI, SI
+	SHRQ           $0x08, SI
+	ANDQ           $0x000000ff, DI
+	LEAQ           31(DI), DX
+	ANDQ           $-16, DX
+	MOVQ           DX, 16(SP)
+	MOVQ           SI, R10
+	SHLQ           $0x08, R10
+	ADDQ           16(SP), R10
+	NEGQ           R10
+	LEAQ           3328(CX)(R10*1), R10
+	LEAQ           1280(CX), DX
+	CMPQ           SI, $0x08
+	CMOVQLE        R10, DX
+	MOVQ           jobs+16(FP), R10
+	MOVQ           72(R10), R11
+	MOVL           80(R10), R10
+	BTSQ           $0x38, R10
+	VMOVQ          R11, X12
+	VPINSRQ        $0x01, R10, X12, X12
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y12, Y12
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y12, Y12
+	VMOVDQU        X12, (SP)
+	MOVQ           jobs+16(FP), R10
+	MOVQ           48(R10), R11
+	MOVQ           56(R10), R10
+
+ad:
+	CMPQ         R10, $0x40
+	JLE          adLast
+	VMOVDQU      (R11), Y12
+	VPSHUFB      (CX), Y12, Y12
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y11, Y11, Y11
+	VPCLMULQDQ   $0x00, 3264(CX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 3264(CX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 6016(CX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VMOVDQU      32(R11), Y12
+	VPSHUFB      (CX), Y12, Y12
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y11, Y11, Y11
+	VPCLMULQDQ   $0x00, 3296(CX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 3296(CX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 6048(CX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPSLLDQ      $0x08, Y9, Y12
+	VPSRLDQ      $0x08, Y9, Y9
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y8, X12
+	VPXOR        X12, X8, X8
+	VEXTRACTI128 $0x01, Y10, X13
+	VPXOR        X13, X10, X10
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPXOR        X10, X8, X8
+	VMOVDQU      X8, X11
+	VPXOR        Y8, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	ADDQ         $0x40, R11
+	SUBQ         $0x40, R10
+	JMP          ad
+
+adLast:
+	TESTQ R10, R10
+	JEQ   adDone
+	LEAQ  15(R10), R12
+	ANDQ  $-16, R12
+	NEGQ  R12
+	ADDQ  DX, R12
+
+adBlock:
+	CMPQ       R10, $0x10
+	JLT        adPart
+	VMOVDQU    (R11), X12
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (R12), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (R12), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(R12), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	ADDQ       $0x10, R12
+	ADDQ       $0x10, R11
+	SUBQ       $0x10, R10
+	JMP        adBlock
+
+adPart:
+	TESTQ   R10, R10
+	JEQ     adDone
+	VPXOR   X12, X12, X12
+	VMOVDQU X12, 320(SP)
+	LEAQ    320(SP), R13
+	XORQ    R14, R14
+
+byte1:
+	MOVBQZX    (R11)(R14*1), R15
+	MOVB       R15, (R13)(R14*1)
+	INCQ       R14
+	CMPQ       R14, R10
+	JLT        byte1
+	VMOVDQU    320(SP), X12
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (R12), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (R12), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(R12), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+
+adDone:
+	TESTQ SI, SI
+	JEQ   rest
+
+unit:
+	VBROADCASTI128 80(AX), Y15
+	ADDL           $0x10, R9
+	VAESENC        Y15, Y0, Y0
+	MOVL           R9, R10
+	VAESENC        Y15, Y1, Y1
+	BSWAPL         R10
+	VAESENC        Y15, Y2, Y2
+	XORL           12(AX), R10
+	VMOVDQU        288(SP), Y7
+	VAESENC        Y15, Y3, Y3
+	VPXOR          192(CX), Y7, Y4
+	VBROADCASTI128 96(AX), Y15
+	VPXOR          224(CX), Y7, Y5
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT0     1088(BX)
+	VPXOR          256(CX), Y7, Y6
+	PREFETCHT0     1024(BX)
+	VPINSRD        $0x03, R10, X7, X7
+	VMOVDQU        (BX), Y12
+	VAESENC        Y15, Y1, Y1
+	VPSHUFB        (CX), Y12, Y12
+	VINSERTI128    $0x01, X7, Y7, Y7
+	VPXOR          Y11, Y12, Y12
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y11, Y11, Y11
+	VMOVDQU        Y7, 288(SP)
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x00, (DX), Y12, Y13
+	VPXOR          288(CX), Y7, Y7
+	VPXOR          Y13, Y8, Y8
+	XORL           R10, R10
+	VPSHUFD        $0x4e, Y12, Y13
+	VBROADCASTI128 112(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x11, (DX), Y12, Y12
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x00, 2752(DX), Y13, Y13
+	VBROADCASTI128 16(AX), Y15
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        32(BX), Y12
+	VAESENC        Y15, Y5, Y5
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y6, Y6
+	VPCLMULQDQ     $0x00, 32(DX), Y12, Y13
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y13, Y8, Y8
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x11, 32(DX), Y12, Y12
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y10, Y10
+	VBROADCASTI128 32(AX), Y15
+	VPCLMULQDQ     $0x00, 2784(DX), Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        64(BX), Y12
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPSHUFB        (CX), Y12, Y12
+	VBROADCASTI128 144(AX), Y15
+	VPCLMULQDQ     $0x00, 64(DX), Y12, Y13
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y1, Y1
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x11, 64(DX), Y12, Y12
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y5, Y5
+	VPCLMULQDQ     $0x00, 2816(DX), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        96(BX), Y12
+	VBROADCASTI128 160(AX), Y15
+	VPSHUFB        (CX), Y12, Y12
+	VAESENCLAST    Y15, Y0, Y0
+	VPCLMULQDQ     $0x00, 96(DX), Y12, Y13
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VPXOR          Y13, Y8, Y8
+	VAESENCLAST    Y15, Y3, Y3
+	VPSHUFD        $0x4e, Y12, Y13
+	VBROADCASTI128 64(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x11, 96(DX), Y12, Y12
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y6, Y6
+	VPCLMULQDQ     $0x00, 2848(DX), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y13, Y9, Y9
+	CMPQ           SI, $0x01
+	JNE            more2
+	TESTQ          DI, DI
+	JNE            more2
+	CMPQ           n+24(FP), $0x01
+	JEQ            more2
+	MOVQ           jobs+16(FP), R9
+	MOVQ           184(R9), R10
+	MOVL           192(R9), R9
+	VMOVQ          R10, X12
+	VPINSRQ        $0x01, R9, X12, X12
+	VINSERTI128    $0x01, X12, Y12, Y12
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y12, Y12
+	VMOVDQU        Y12, 288(SP)
+	XORL           R9, R9
+	MOVQ           $0x00000001, 24(SP)
+
+more2:
+	VBROADCASTI128 80(AX), Y15
+	VPXOR          (BX), Y0, Y0
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y0, (R8)
+	VAESENC        Y15, Y5, Y5
+	VPXOR          32(BX), Y1, Y1
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y1, 32(R8)
+	VPXOR          64(BX), Y2, Y2
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y2, 64(R8)
+	VBROADCASTI128 96(AX), Y15
+	VPXOR          96(BX), Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	PREFETCHT0     1216(BX)
+	VMOVDQU        Y3, 96(R8)
+	PREFETCHT0     1152(BX)
+	VMOVDQU        288(SP), Y3
+	VMOVDQU        128(BX), Y12
+	VAESENC        Y15, Y5, Y5
+	VPSHUFB        (CX), Y12, Y12
+	VPXOR          64(CX), Y3, Y0
+	VAESENC        Y15, Y6, Y6
+	VPCLMULQDQ     $0x00, 128(DX), Y12, Y13
+	VPXOR          96(CX), Y3, Y1
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y7, Y7
+	VPSHUFD        $0x4e, Y12, Y13
+	VPXOR          128(CX), Y3, Y2
+	VPXOR          Y12, Y13, Y13
+	VPXOR          160(CX), Y3, Y3
+	VPCLMULQDQ     $0x11, 128(DX), Y12, Y12
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y5, Y5
+	VPCLMULQDQ     $0x00, 2880(DX), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        160(BX), Y12
+	VBROADCASTI128 16(AX), Y15
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x00, 160(DX), Y12, Y13
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y3, Y3
+	VPSHUFD        $0x4e, Y12, Y13
+	VBROADCASTI128 128(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPCLMULQDQ     $0x11, 160(DX), Y12, Y12
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y7, Y7
+	VPCLMULQDQ     $0x00, 2912(DX), Y13, Y13
+	VBROADCASTI128 32(AX), Y15
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        192(BX), Y12
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x00, 192(DX), Y12, Y13
+	VBROADCASTI128 144(AX), Y15
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y4, Y4
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPCLMULQDQ     $0x11, 192(DX), Y12, Y12
+	VBROADCASTI128 48(AX), Y15
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x00, 2944(DX), Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        224(BX), Y12
+	VBROADCASTI128 160(AX), Y15
+	VPSHUFB        (CX), Y12, Y12
+	VAESENCLAST    Y15, Y4, Y4
+	VPCLMULQDQ     $0x00, 224(DX), Y12, Y13
+	VAESENCLAST    Y15, Y5, Y5
+	VPXOR          Y13, Y8, Y8
+	VAESENCLAST    Y15, Y6, Y6
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENCLAST    Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x11, 224(DX), Y12, Y12
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x00, 2976(DX), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y13, Y9, Y9
+	VPXOR          128(BX), Y4, Y4
+	VMOVDQU        Y4, 128(R8)
+	VPXOR          160(BX), Y5, Y5
+	VMOVDQU        Y5, 160(R8)
+	VPXOR          192(BX), Y6, Y6
+	VMOVDQU        Y6, 192(R8)
+	VPXOR          224(BX), Y7, Y7
+	VMOVDQU        Y7, 224(R8)
+	ADDQ           $0x00000100, BX
+	ADDQ           $0x00000100, R8
+	DECQ           SI
+	ADDQ           $0x00000100, DX
+	LEAQ           3328(CX), R10
+	CMPQ           DX, R10
+	JNE            group3
+	VPXOR          Y8, Y9, Y9
+	VPXOR          Y10, Y9, Y9
+	VPSLLDQ        $0x08, Y9, Y12
+	VPSRLDQ        $0x08, Y9, Y9
+	VPXOR          Y12, Y8, Y8
+	VPXOR          Y9, Y10, Y10
+	VEXTRACTI128   $0x01, Y8, X12
+	VPXOR          X12, X8, X8
+	VEXTRACTI128   $0x01, Y10, X13
+	VPXOR          X13, X10, X10
+	VPCLMULQDQ     $0x00, 576(CX), X8, X12
+	VPSHUFD        $0x4e, X8, X8
+	VPXOR          X12, X8, X8
+	VPCLMULQDQ     $0x00, 576(CX), X8, X12
+	VPSHUFD        $0x4e, X8, X8
+	VPXOR          X12, X8, X8
+	VPXOR          X10, X8, X8
+	VMOVDQU        X8, X11
+	VPXOR          Y8, Y8, Y8
+	VPXOR          Y9, Y9, Y9
+	VPXOR          Y10, Y10, Y10
+	MOVQ           SI, R10
+	SHLQ           $0x08, R10
+	ADDQ           16(SP), R10
+	NEGQ           R10
+	LEAQ           3328(CX)(R10*1), R10
+	LEAQ           1280(CX), DX
+	CMPQ           SI, $0x08
+	CMOVQLE        R10, DX
+
+group3:
+	TESTQ SI, SI
+	JNE   unit
+
+rest:
+	TESTQ          DI, DI
+	JEQ            lengths
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        Y0, 32(SP)
+	VMOVDQU        Y1, 64(SP)
+	VMOVDQU        Y2, 96(SP)
+	VMOVDQU        Y3, 128(SP)
+	CMPQ           DI, $0x00000080
+	JLE            keystream
+	ADDL           $0x10, R9
+	MOVL           R9, SI
+	BSWAPL         SI
+	XORL           12(AX), SI
+	VMOVDQU        288(SP), Y7
+	VPXOR          192(CX), Y7, Y4
+	VPXOR          224(CX), Y7, Y5
+	VPXOR          256(CX), Y7, Y6
+	VPINSRD        $0x03, SI, X7, X7
+	VINSERTI128    $0x01, X7, Y7, Y7
+	VMOVDQU        Y7, 288(SP)
+	VPXOR          288(CX), Y7, Y7
+	XORL           SI, SI
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        Y4, 160(SP)
+	VMOVDQU        Y5, 192(SP)
+	VMOVDQU        Y6, 224(SP)
+	VMOVDQU        Y7, 256(SP)
+
+keystream:
+	LEAQ 32(SP), SI
+
+restBlock:
+	CMPQ       DI, $0x10
+	JLT        restPart
+	VMOVDQU    (BX), X12
+	VMOVDQU    (SI), X0
+	VPXOR      X12, X0, X0
+	VMOVDQU    X0, (R8)
+	ADDQ       $0x10, R8
+	ADDQ       $0x10, SI
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (DX), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	ADDQ       $0x10, DX
+	ADDQ       $0x10, BX
+	SUBQ       $0x10, DI
+	JMP        restBlock
+
+restPart:
+	TESTQ   DI, DI
+	JEQ     lengths
+	VPXOR   X12, X12, X12
+	VMOVDQU X12, 320(SP)
+	LEAQ    320(SP), R10
+	XORQ    R11, R11
+
+byte4:
+	MOVBQZX    (BX)(R11*1), R12
+	MOVB       R12, (R10)(R11*1)
+	INCQ       R11
+	CMPQ       R11, DI
+	JLT        byte4
+	VMOVDQU    320(SP), X12
+	VMOVDQU    (SI), X0
+	VPXOR      X12, X0, X0
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (DX), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	VMOVDQU    X0, 320(SP)
+	LEAQ       320(SP), DX
+	XORQ       BX, BX
+
+byte5:
+	MOVBQZX (DX)(BX*1), SI
+	MOVB    SI, (R8)(BX*1)
+	INCQ    BX
+	CMPQ    BX, DI
+	JLT     byte5
+
+lengths:
+	MOVQ         jobs+16(FP), BX
+	MOVQ         32(BX), DX
+	MOVQ         56(BX), BX
+	SHLQ         $0x03, DX
+	SHLQ         $0x03, BX
+	VMOVQ        DX, X12
+	VPINSRQ      $0x01, BX, X12, X12
+	VPXOR        X11, X12, X12
+	VPSHUFD      $0x4e, X12, X13
+	VPXOR        X12, X13, X13
+	VPCLMULQDQ   $0x00, 3312(CX), X12, X14
+	VPCLMULQDQ   $0x11, 3312(CX), X12, X12
+	VPCLMULQDQ   $0x00, 6064(CX), X13, X13
+	VPXOR        Y14, Y8, Y8
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPSLLDQ      $0x08, Y9, Y12
+	VPSRLDQ      $0x08, Y9, Y9
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y8, X12
+	VPXOR        X12, X8, X8
+	VEXTRACTI128 $0x01, Y10, X13
+	VPXOR        X13, X10, X10
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPXOR        X10, X8, X8
+	VMOVDQU      X8, X11
+	VPXOR        Y8, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	VPSHUFB      (CX), X11, X11
+	VPXOR        (SP), X11, X11
+	MOVQ         tags+32(FP), DX
+	VMOVDQU      X11, (DX)
+	MOVQ         stride+40(FP), BX
+	ADDQ         BX, DX
+	MOVQ         DX, tags+32(FP)
+	ADDQ         $0x00000070, jobs+16(FP)
+	DECQ         n+24(FP)
+	JEQ          done
+	CMPQ         24(SP), $0x00
+	JNE          job
+	JMP          start
+
+done:
+	VPXOR   Y0, Y0, Y0
+	VMOVDQU Y0, 32(SP)
+	VMOVDQU Y0, 64(SP)
+	VMOVDQU Y0, 96(SP)
+	VMOVDQU Y0, 128(SP)
+	VMOVDQU Y0, 160(SP)
+	VMOVDQU Y0, 192(SP)
+	VMOVDQU Y0, 224(SP)
+	VMOVDQU Y0, 256(SP)
+	VMOVDQU X0, (SP)
+	VMOVDQU Y0, 288(SP)
+	VMOVDQU X0, 320(SP)
+	VZEROALL
+	RET
+
+// func gcmOpenVAES256r12(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+// Requires: AVX, AVX2, CMOV, MMX+, PCLMULQDQ, VAES, VPCLMULQDQ
+TEXT ·gcmOpenVAES256r12(SB), NOSPLIT, $336-48
+	MOVQ keys+0(FP), AX
+	MOVQ tab+8(FP), CX
+
+start:
+	MOVQ           jobs+16(FP), DX
+	MOVQ           72(DX), BX
+	MOVL           80(DX), DX
+	VMOVQ          BX, X12
+	VPINSRQ        $0x01, DX, X12, X12
+	VINSERTI128    $0x01, X12, Y12, Y12
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y12, Y12
+	VMOVDQU        Y12, 288(SP)
+	XORL           R9, R9
+	VMOVDQU        288(SP), Y3
+	VPXOR          64(CX), Y3, Y0
+	VPXOR          96(CX), Y3, Y1
+	VPXOR          128(CX), Y3, Y2
+	VPXOR          160(CX), Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+
+job:
+	VPXOR          Y8, Y8, Y8
+	VPXOR          Y9, Y9, Y9
+	VPXOR          Y10, Y10, Y10
+	VPXOR          Y11, Y11, Y11
+	MOVQ           $0x00000000, 24(SP)
+	MOVQ           jobs+16(FP), DX
+	MOVQ           24(DX), BX
+	MOVQ           (DX), R8
+	MOVQ           32(DX), DI
+	MOVQ           DI, SI
+	SHRQ           $0x08, SI
+	ANDQ           $0x000000ff, DI
+	LEAQ           31(DI), DX
+	ANDQ           $-16, DX
+	MOVQ           DX, 16(SP)
+	MOVQ           SI, R10
+	SHLQ           $0x08, R10
+	ADDQ           16(SP), R10
+	NEGQ           R10
+	LEAQ           3328(CX)(R10*1), R10
+	LEAQ           1280(CX), DX
+	CMPQ           SI, $0x08
+	CMOVQLE        R10, DX
+	MOVQ           jobs+16(FP), R10
+	MOVQ           72(R10), R11
+	MOVL           80(R10), R10
+	BTSQ           $0x38, R10
+	VMOVQ          R11, X12
+	VPINSRQ        $0x01, R10, X12, X12
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y12, Y12
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y12, Y12
+	VMOVDQU        X12, (SP)
+	MOVQ           jobs+16(FP), R10
+	MOVQ           48(R10), R11
+	MOVQ           56(R10), R10
+
+ad:
+	CMPQ         R10, $0x40
+	JLE          adLast
+	VMOVDQU      (R11), Y12
+	VPSHUFB      (CX), Y12, Y12
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y11, Y11, Y11
+	VPCLMULQDQ   $0x00, 3264(CX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 3264(CX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 6016(CX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VMOVDQU      32(R11), Y12
+	VPSHUFB      (CX), Y12, Y12
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y11, Y11, Y11
+	VPCLMULQDQ   $0x00, 3296(CX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 3296(CX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 6048(CX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPSLLDQ      $0x08, Y9, Y12
+	VPSRLDQ      $0x08, Y9, Y9
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y8, X12
+	VPXOR        X12, X8, X8
+	VEXTRACTI128 $0x01, Y10, X13
+	VPXOR        X13, X10, X10
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPXOR        X10, X8, X8
+	VMOVDQU      X8, X11
+	VPXOR        Y8, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	ADDQ         $0x40, R11
+	SUBQ         $0x40, R10
+	JMP          ad
+
+adLast:
+	TESTQ R10, R10
+	JEQ   adDone
+	LEAQ  15(R10), R12
+	ANDQ  $-16, R12
+	NEGQ  R12
+	ADDQ  DX, R12
+
+adBlock:
+	CMPQ       R10, $0x10
+	JLT        adPart
+	VMOVDQU    (R11), X12
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (R12), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (R12), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(R12), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	ADDQ       $0x10, R12
+	ADDQ       $0x10, R11
+	SUBQ       $0x10, R10
+	JMP        adBlock
+
+adPart:
+	TESTQ   R10, R10
+	JEQ     adDone
+	VPXOR   X12, X12, X12
+	VMOVDQU X12, 320(SP)
+	LEAQ    320(SP), R13
+	XORQ    R14, R14
+
+byte1:
+	MOVBQZX    (R11)(R14*1), R15
+	MOVB       R15, (R13)(R14*1)
+	INCQ       R14
+	CMPQ       R14, R10
+	JLT        byte1
+	VMOVDQU    320(SP), X12
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (R12), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (R12), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(R12), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+
+adDone:
+	TESTQ SI, SI
+	JEQ   rest
+
+unit:
+	VBROADCASTI128 96(AX), Y15
+	ADDL           $0x10, R9
+	VAESENC        Y15, Y0, Y0
+	MOVL           R9, R10
+	VAESENC        Y15, Y1, Y1
+	BSWAPL         R10
+	VAESENC        Y15, Y2, Y2
+	XORL           12(AX), R10
+	VMOVDQU        288(SP), Y7
+	VAESENC        Y15, Y3, Y3
+	VPXOR          192(CX), Y7, Y4
+	VBROADCASTI128 112(AX), Y15
+	VPXOR          224(CX), Y7, Y5
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT0     1088(BX)
+	VPXOR          256(CX), Y7, Y6
+	PREFETCHT0     1024(BX)
+	VPINSRD        $0x03, R10, X7, X7
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (BX), Y12
+	VINSERTI128    $0x01, X7, Y7, Y7
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y11, Y12, Y12
+	VMOVDQU        Y7, 288(SP)
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y11, Y11, Y11
+	VPXOR          288(CX), Y7, Y7
+	VPCLMULQDQ     $0x00, (DX), Y12, Y13
+	XORL           R10, R10
+	VBROADCASTI128 128(AX), Y15
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y0, Y0
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x11, (DX), Y12, Y12
+	VBROADCASTI128 16(AX), Y15
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPCLMULQDQ     $0x00, 2752(DX), Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        32(BX), Y12
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x00, 32(DX), Y12, Y13
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPCLMULQDQ     $0x11, 32(DX), Y12, Y12
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y12, Y10, Y10
+	VBROADCASTI128 160(AX), Y15
+	VPCLMULQDQ     $0x00, 2784(DX), Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        64(BX), Y12
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 48(AX), Y15
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x00, 64(DX), Y12, Y13
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPSHUFD        $0x4e, Y12, Y13
+	VBROADCASTI128 176(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x11, 64(DX), Y12, Y12
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x00, 2816(DX), Y13, Y13
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        96(BX), Y12
+	VAESENC        Y15, Y6, Y6
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 192(AX), Y15
+	VPCLMULQDQ     $0x00, 96(DX), Y12, Y13
+	VAESENCLAST    Y15, Y0, Y0
+	VPXOR          Y13, Y8, Y8
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENCLAST    Y15, Y3, Y3
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 80(AX), Y15
+	VPCLMULQDQ     $0x11, 96(DX), Y12, Y12
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y6, Y6
+	VPCLMULQDQ     $0x00, 2848(DX), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y13, Y9, Y9
+	CMPQ           SI, $0x01
+	JNE            more2
+	TESTQ          DI, DI
+	JNE            more2
+	CMPQ           n+24(FP), $0x01
+	JEQ            more2
+	MOVQ           jobs+16(FP), R9
+	MOVQ           184(R9), R10
+	MOVL           192(R9), R9
+	VMOVQ          R10, X12
+	VPINSRQ        $0x01, R9, X12, X12
+	VINSERTI128    $0x01, X12, Y12, Y12
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y12, Y12
+	VMOVDQU        Y12, 288(SP)
+	XORL           R9, R9
+	MOVQ           $0x00000001, 24(SP)
+
+more2:
+	VBROADCASTI128 96(AX), Y15
+	VPXOR          (BX), Y0, Y0
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y0, (R8)
+	VAESENC        Y15, Y5, Y5
+	VPXOR          32(BX), Y1, Y1
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y1, 32(R8)
+	VPXOR          64(BX), Y2, Y2
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y2, 64(R8)
+	VBROADCASTI128 112(AX), Y15
+	VPXOR          96(BX), Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	PREFETCHT0     1216(BX)
+	VMOVDQU        Y3, 96(R8)
+	PREFETCHT0     1152(BX)
+	VMOVDQU        288(SP), Y3
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        128(BX), Y12
+	VPXOR          64(CX), Y3, Y0
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y6, Y6
+	VPXOR          96(CX), Y3, Y1
+	VPCLMULQDQ     $0x00, 128(DX), Y12, Y13
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y13, Y8, Y8
+	VPXOR          128(CX), Y3, Y2
+	VPXOR          160(CX), Y3, Y3
+	VPSHUFD        $0x4e, Y12, Y13
+	VBROADCASTI128 128(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPCLMULQDQ     $0x11, 128(DX), Y12, Y12
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y7, Y7
+	VPCLMULQDQ     $0x00, 2880(DX), Y13, Y13
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        160(BX), Y12
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPSHUFB        (CX), Y12, Y12
+	VBROADCASTI128 144(AX), Y15
+	VPCLMULQDQ     $0x00, 160(DX), Y12, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y6, Y6
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y0, Y0
+	VPCLMULQDQ     $0x11, 160(DX), Y12, Y12
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x00, 2912(DX), Y13, Y13
+	VBROADCASTI128 160(AX), Y15
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        192(BX), Y12
+	VAESENC        Y15, Y6, Y6
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VPCLMULQDQ     $0x00, 192(DX), Y12, Y13
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x11, 192(DX), Y12, Y12
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPCLMULQDQ     $0x00, 2944(DX), Y13, Y13
+	VBROADCASTI128 64(AX), Y15
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        224(BX), Y12
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x00, 224(DX), Y12, Y13
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y4, Y4
+	VPXOR          Y13, Y8, Y8
+	VAESENCLAST    Y15, Y5, Y5
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 80(AX), Y15
+	VPCLMULQDQ     $0x11, 224(DX), Y12, Y12
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x00, 2976(DX), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y13, Y9, Y9
+	VPXOR          128(BX), Y4, Y4
+	VMOVDQU        Y4, 128(R8)
+	VPXOR          160(BX), Y5, Y5
+	VMOVDQU        Y5, 160(R8)
+	VPXOR          192(BX), Y6, Y6
+	VMOVDQU        Y6, 192(R8)
+	VPXOR          224(BX), Y7, Y7
+	VMOVDQU        Y7, 224(R8)
+	ADDQ           $0x00000100, BX
+	ADDQ           $0x00000100, R8
+	DECQ           SI
+	ADDQ           $0x00000100, DX
+	LEAQ           3328(CX), R10
+	CMPQ           DX, R10
+	JNE            group3
+	VPXOR          Y8, Y9, Y9
+	VPXOR          Y10, Y9, Y9
+	VPSLLDQ        $0x08, Y9, Y12
+	VPSRLDQ        $0x08, Y9, Y9
+	VPXOR          Y12, Y8, Y8
+	VPXOR          Y9, Y10, Y10
+	VEXTRACTI128   $0x01, Y8, X12
+	VPXOR          X12, X8, X8
+	VEXTRACTI128   $0x01, Y10, X13
+	VPXOR          X13, X10, X10
+	VPCLMULQDQ     $0x00, 576(CX), X8, X12
+	VPSHUFD        $0x4e, X8, X8
+	VPXOR          X12, X8, X8
+	VPCLMULQDQ     $0x00, 576(CX), X8, X12
+	VPSHUFD        $0x4e, X8, X8
+	VPXOR          X12, X8, X8
+	VPXOR          X10, X8, X8
+	VMOVDQU        X8, X11
+	VPXOR          Y8, Y8, Y8
+	VPXOR          Y9, Y9, Y9
+	VPXOR          Y10, Y10, Y10
+	MOVQ           SI, R10
+	SHLQ           $0x08, R10
+	ADDQ           16(SP), R10
+	NEGQ           R10
+	LEAQ           3328(CX)(R10*1), R10
+	LEAQ           1280(CX), DX
+	CMPQ           SI, $0x08
+	CMOVQLE        R10, DX
+
+group3:
+	TESTQ SI, SI
+	JNE   unit
+
+rest:
+	TESTQ          DI, DI
+	JEQ            lengths
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        Y0, 32(SP)
+	VMOVDQU        Y1, 64(SP)
+	VMOVDQU        Y2, 96(SP)
+	VMOVDQU        Y3, 128(SP)
+	CMPQ           DI, $0x00000080
+	JLE            keystream
+	ADDL           $0x10, R9
+	MOVL           R9, SI
+	BSWAPL         SI
+	XORL           12(AX), SI
+	VMOVDQU        288(SP), Y7
+	VPXOR          192(CX), Y7, Y4
+	VPXOR          224(CX), Y7, Y5
+	VPXOR          256(CX), Y7, Y6
+	VPINSRD        $0x03, SI, X7, X7
+	VINSERTI128    $0x01, X7, Y7, Y7
+	VMOVDQU        Y7, 288(SP)
+	VPXOR          288(CX), Y7, Y7
+	XORL           SI, SI
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        Y4, 160(SP)
+	VMOVDQU        Y5, 192(SP)
+	VMOVDQU        Y6, 224(SP)
+	VMOVDQU        Y7, 256(SP)
+
+keystream:
+	LEAQ 32(SP), SI
+
+restBlock:
+	CMPQ       DI, $0x10
+	JLT        restPart
+	VMOVDQU    (BX), X12
+	VMOVDQU    (SI), X0
+	VPXOR      X12, X0, X0
+	VMOVDQU    X0, (R8)
+	ADDQ       $0x10, R8
+	ADDQ       $0x10, SI
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (DX), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	ADDQ       $0x10, DX
+	ADDQ       $0x10, BX
+	SUBQ       $0x10, DI
+	JMP        restBlock
+
+restPart:
+	TESTQ   DI, DI
+	JEQ     lengths
+	VPXOR   X12, X12, X12
+	VMOVDQU X12, 320(SP)
+	LEAQ    320(SP), R10
+	XORQ    R11, R11
+
+byte4:
+	MOVBQZX    (BX)(R11*1), R12
+	MOVB       R12, (R10)(R11*1)
+	INCQ       R11
+	CMPQ       R11, DI
+	JLT        byte4
+	VMOVDQU    320(SP), X12
+	VMOVDQU    (SI), X0
+	VPXOR      X12, X0, X0
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (DX), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	VMOVDQU    X0, 320(SP)
+	LEAQ       320(SP), DX
+	XORQ       BX, BX
+
+byte5:
+	MOVBQZX (DX)(BX*1), SI
+	MOVB    SI, (R8)(BX*1)
+	INCQ    BX
+	CMPQ    BX, DI
+	JLT     byte5
+
+lengths:
+	MOVQ         jobs+16(FP), BX
+	MOVQ         32(BX), DX
+	MOVQ         56(BX), BX
+	SHLQ         $0x03, DX
+	SHLQ         $0x03, BX
+	VMOVQ        DX, X12
+	VPINSRQ      $0x01, BX, X12, X12
+	VPXOR        X11, X12, X12
+	VPSHUFD      $0x4e, X12, X13
+	VPXOR        X12, X13, X13
+	VPCLMULQDQ   $0x00, 3312(CX), X12, X14
+	VPCLMULQDQ   $0x11, 3312(CX), X12, X12
+	VPCLMULQDQ   $0x00, 6064(CX), X13, X13
+	VPXOR        Y14, Y8, Y8
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPSLLDQ      $0x08, Y9, Y12
+	VPSRLDQ      $0x08, Y9, Y9
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y8, X12
+	VPXOR        X12, X8, X8
+	VEXTRACTI128 $0x01, Y10, X13
+	VPXOR        X13, X10, X10
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPXOR        X10, X8, X8
+	VMOVDQU      X8, X11
+	VPXOR        Y8, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	VPSHUFB      (CX), X11, X11
+	VPXOR        (SP), X11, X11
+	MOVQ         tags+32(FP), DX
+	VMOVDQU      X11, (DX)
+	MOVQ         stride+40(FP), BX
+	ADDQ         BX, DX
+	MOVQ         DX, tags+32(FP)
+	ADDQ         $0x00000070, jobs+16(FP)
+	DECQ         n+24(FP)
+	JEQ          done
+	CMPQ         24(SP), $0x00
+	JNE          job
+	JMP          start
+
+done:
+	VPXOR   Y0, Y0, Y0
+	VMOVDQU Y0, 32(SP)
+	VMOVDQU Y0, 64(SP)
+	VMOVDQU Y0, 96(SP)
+	VMOVDQU Y0, 128(SP)
+	VMOVDQU Y0, 160(SP)
+	VMOVDQU Y0, 192(SP)
+	VMOVDQU Y0, 224(SP)
+	VMOVDQU Y0, 256(SP)
+	VMOVDQU X0, (SP)
+	VMOVDQU Y0, 288(SP)
+	VMOVDQU X0, 320(SP)
+	VZEROALL
+	RET
+
+// func gcmOpenVAES256r14(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+// Requires: AVX, AVX2, CMOV, MMX+, PCLMULQDQ, VAES, VPCLMULQDQ
+TEXT ·gcmOpenVAES256r14(SB), NOSPLIT, $336-48
+	MOVQ keys+0(FP), AX
+	MOVQ tab+8(FP), CX
+
+start:
+	MOVQ           jobs+16(FP), DX
+	MOVQ           72(DX), BX
+	MOVL           80(DX), DX
+	VMOVQ          BX, X12
+	VPINSRQ        $0x01, DX, X12, X12
+	VINSERTI128    $0x01, X12, Y12, Y12
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y12, Y12
+	VMOVDQU        Y12, 288(SP)
+	XORL           R9, R9
+	VMOVDQU        288(SP), Y3
+	VPXOR          64(CX), Y3, Y0
+	VPXOR          96(CX), Y3, Y1
+	VPXOR          128(CX), Y3, Y2
+	VPXOR          160(CX), Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+
+job:
+	VPXOR          Y8, Y8, Y8
+	VPXOR          Y9, Y9, Y9
+	VPXOR          Y10, Y10, Y10
+	VPXOR          Y11, Y11, Y11
+	MOVQ           $0x00000000, 24(SP)
+	MOVQ           jobs+16(FP), DX
+	MOVQ           24(DX), BX
+	MOVQ           (DX), R8
+	MOVQ           32(DX), DI
+	MOVQ           DI, SI
+	SHRQ           $0x08, SI
+	ANDQ           $0x000000ff, DI
+	LEAQ           31(DI), DX
+	ANDQ           $-16, DX
+	MOVQ           DX, 16(SP)
+	MOVQ           SI, R10
+	SHLQ           $0x08, R10
+	ADDQ           16(SP), R10
+	NEGQ           R10
+	LEAQ           3328(CX)(R10*1), R10
+	LEAQ           1280(CX), DX
+	CMPQ           SI, $0x08
+	CMOVQLE        R10, DX
+	MOVQ           jobs+16(FP), R10
+	MOVQ           72(R10), R11
+	MOVL           80(R10), R10
+	BTSQ           $0x38, R10
+	VMOVQ          R11, X12
+	VPINSRQ        $0x01, R10, X12, X12
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y12, Y12
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y12, Y12
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y12, Y12
+	VMOVDQU        X12, (SP)
+	MOVQ           jobs+16(FP), R10
+	MOVQ           48(R10), R11
+	MOVQ           56(R10), R10
+
+ad:
+	CMPQ         R10, $0x40
+	JLE          adLast
+	VMOVDQU      (R11), Y12
+	VPSHUFB      (CX), Y12, Y12
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y11, Y11, Y11
+	VPCLMULQDQ   $0x00, 3264(CX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 3264(CX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 6016(CX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VMOVDQU      32(R11), Y12
+	VPSHUFB      (CX), Y12, Y12
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y11, Y11, Y11
+	VPCLMULQDQ   $0x00, 3296(CX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 3296(CX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 6048(CX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPSLLDQ      $0x08, Y9, Y12
+	VPSRLDQ      $0x08, Y9, Y9
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y8, X12
+	VPXOR        X12, X8, X8
+	VEXTRACTI128 $0x01, Y10, X13
+	VPXOR        X13, X10, X10
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPXOR        X10, X8, X8
+	VMOVDQU      X8, X11
+	VPXOR        Y8, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	ADDQ         $0x40, R11
+	SUBQ         $0x40, R10
+	JMP          ad
+
+adLast:
+	TESTQ R10, R10
+	JEQ   adDone
+	LEAQ  15(R10), R12
+	ANDQ  $-16, R12
+	NEGQ  R12
+	ADDQ  DX, R12
+
+adBlock:
+	CMPQ       R10, $0x10
+	JLT        adPart
+	VMOVDQU    (R11), X12
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (R12), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (R12), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(R12), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	ADDQ       $0x10, R12
+	ADDQ       $0x10, R11
+	SUBQ       $0x10, R10
+	JMP        adBlock
+
+adPart:
+	TESTQ   R10, R10
+	JEQ     adDone
+	VPXOR   X12, X12, X12
+	VMOVDQU X12, 320(SP)
+	LEAQ    320(SP), R13
+	XORQ    R14, R14
+
+byte1:
+	MOVBQZX    (R11)(R14*1), R15
+	MOVB       R15, (R13)(R14*1)
+	INCQ       R14
+	CMPQ       R14, R10
+	JLT        byte1
+	VMOVDQU    320(SP), X12
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (R12), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (R12), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(R12), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+
+adDone:
+	TESTQ SI, SI
+	JEQ   rest
+
+unit:
+	VBROADCASTI128 112(AX), Y15
+	ADDL           $0x10, R9
+	VAESENC        Y15, Y0, Y0
+	MOVL           R9, R10
+	VAESENC        Y15, Y1, Y1
+	BSWAPL         R10
+	VAESENC        Y15, Y2, Y2
+	XORL           12(AX), R10
+	VMOVDQU        288(SP), Y7
+	VAESENC        Y15, Y3, Y3
+	VPXOR          192(CX), Y7, Y4
+	VBROADCASTI128 128(AX), Y15
+	VPXOR          224(CX), Y7, Y5
+	VAESENC        Y15, Y0, Y0
+	PREFETCHT0     1088(BX)
+	VPXOR          256(CX), Y7, Y6
+	VPINSRD        $0x03, R10, X7, X7
+	PREFETCHT0     1024(BX)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        (BX), Y12
+	VINSERTI128    $0x01, X7, Y7, Y7
+	VAESENC        Y15, Y2, Y2
+	VPSHUFB        (CX), Y12, Y12
+	VMOVDQU        Y7, 288(SP)
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y11, Y12, Y12
+	VPXOR          288(CX), Y7, Y7
+	VPXOR          Y11, Y11, Y11
+	XORL           R10, R10
+	VBROADCASTI128 144(AX), Y15
+	VPCLMULQDQ     $0x00, (DX), Y12, Y13
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x11, (DX), Y12, Y12
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y7, Y7
+	VPCLMULQDQ     $0x00, 2752(DX), Y13, Y13
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        32(BX), Y12
+	VAESENC        Y15, Y3, Y3
+	VPSHUFB        (CX), Y12, Y12
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x00, 32(DX), Y12, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y7, Y7
+	VPSHUFD        $0x4e, Y12, Y13
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x11, 32(DX), Y12, Y12
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y10, Y10
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x00, 2784(DX), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        64(BX), Y12
+	VBROADCASTI128 192(AX), Y15
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x00, 64(DX), Y12, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y13, Y8, Y8
+	VBROADCASTI128 64(AX), Y15
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPCLMULQDQ     $0x11, 64(DX), Y12, Y12
+	VBROADCASTI128 208(AX), Y15
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x00, 2816(DX), Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        96(BX), Y12
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y6, Y6
+	VPCLMULQDQ     $0x00, 96(DX), Y12, Y13
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 224(AX), Y15
+	VPXOR          Y13, Y8, Y8
+	VAESENCLAST    Y15, Y0, Y0
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VPXOR          Y12, Y13, Y13
+	VAESENCLAST    Y15, Y3, Y3
+	VBROADCASTI128 96(AX), Y15
+	VPCLMULQDQ     $0x11, 96(DX), Y12, Y12
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPCLMULQDQ     $0x00, 2848(DX), Y13, Y13
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y13, Y9, Y9
+	CMPQ           SI, $0x01
+	JNE            more2
+	TESTQ          DI, DI
+	JNE            more2
+	CMPQ           n+24(FP), $0x01
+	JEQ            more2
+	MOVQ           jobs+16(FP), R9
+	MOVQ           184(R9), R10
+	MOVL           192(R9), R9
+	VMOVQ          R10, X12
+	VPINSRQ        $0x01, R9, X12, X12
+	VINSERTI128    $0x01, X12, Y12, Y12
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y12, Y12
+	VMOVDQU        Y12, 288(SP)
+	XORL           R9, R9
+	MOVQ           $0x00000001, 24(SP)
+
+more2:
+	VBROADCASTI128 112(AX), Y15
+	VPXOR          (BX), Y0, Y0
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y0, (R8)
+	VAESENC        Y15, Y5, Y5
+	VPXOR          32(BX), Y1, Y1
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y1, 32(R8)
+	VPXOR          64(BX), Y2, Y2
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y2, 64(R8)
+	VBROADCASTI128 128(AX), Y15
+	VPXOR          96(BX), Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	PREFETCHT0     1216(BX)
+	VMOVDQU        Y3, 96(R8)
+	VMOVDQU        288(SP), Y3
+	PREFETCHT0     1152(BX)
+	VAESENC        Y15, Y5, Y5
+	VPXOR          64(CX), Y3, Y0
+	VMOVDQU        128(BX), Y12
+	VAESENC        Y15, Y6, Y6
+	VPSHUFB        (CX), Y12, Y12
+	VPXOR          96(CX), Y3, Y1
+	VAESENC        Y15, Y7, Y7
+	VPCLMULQDQ     $0x00, 128(DX), Y12, Y13
+	VPXOR          128(CX), Y3, Y2
+	VPXOR          160(CX), Y3, Y3
+	VPXOR          Y13, Y8, Y8
+	VBROADCASTI128 144(AX), Y15
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPCLMULQDQ     $0x11, 128(DX), Y12, Y12
+	VBROADCASTI128 16(AX), Y15
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x00, 2880(DX), Y13, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y13, Y9, Y9
+	VBROADCASTI128 160(AX), Y15
+	VMOVDQU        160(BX), Y12
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPCLMULQDQ     $0x00, 160(DX), Y12, Y13
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y1, Y1
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y13, Y13
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x11, 160(DX), Y12, Y12
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPCLMULQDQ     $0x00, 2912(DX), Y13, Y13
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        192(BX), Y12
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPSHUFB        (CX), Y12, Y12
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x00, 192(DX), Y12, Y13
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y13, Y8, Y8
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPSHUFD        $0x4e, Y12, Y13
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y13, Y13
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x11, 192(DX), Y12, Y12
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y12, Y10, Y10
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x00, 2944(DX), Y13, Y13
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y13, Y9, Y9
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        224(BX), Y12
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPSHUFB        (CX), Y12, Y12
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x00, 224(DX), Y12, Y13
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y13, Y8, Y8
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y4, Y4
+	VPSHUFD        $0x4e, Y12, Y13
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VPXOR          Y12, Y13, Y13
+	VAESENCLAST    Y15, Y7, Y7
+	VPCLMULQDQ     $0x11, 224(DX), Y12, Y12
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y12, Y10, Y10
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x00, 2976(DX), Y13, Y13
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y13, Y9, Y9
+	VPXOR          128(BX), Y4, Y4
+	VMOVDQU        Y4, 128(R8)
+	VPXOR          160(BX), Y5, Y5
+	VMOVDQU        Y5, 160(R8)
+	VPXOR          192(BX), Y6, Y6
+	VMOVDQU        Y6, 192(R8)
+	VPXOR          224(BX), Y7, Y7
+	VMOVDQU        Y7, 224(R8)
+	ADDQ           $0x00000100, BX
+	ADDQ           $0x00000100, R8
+	DECQ           SI
+	ADDQ           $0x00000100, DX
+	LEAQ           3328(CX), R10
+	CMPQ           DX, R10
+	JNE            group3
+	VPXOR          Y8, Y9, Y9
+	VPXOR          Y10, Y9, Y9
+	VPSLLDQ        $0x08, Y9, Y12
+	VPSRLDQ        $0x08, Y9, Y9
+	VPXOR          Y12, Y8, Y8
+	VPXOR          Y9, Y10, Y10
+	VEXTRACTI128   $0x01, Y8, X12
+	VPXOR          X12, X8, X8
+	VEXTRACTI128   $0x01, Y10, X13
+	VPXOR          X13, X10, X10
+	VPCLMULQDQ     $0x00, 576(CX), X8, X12
+	VPSHUFD        $0x4e, X8, X8
+	VPXOR          X12, X8, X8
+	VPCLMULQDQ     $0x00, 576(CX), X8, X12
+	VPSHUFD        $0x4e, X8, X8
+	VPXOR          X12, X8, X8
+	VPXOR          X10, X8, X8
+	VMOVDQU        X8, X11
+	VPXOR          Y8, Y8, Y8
+	VPXOR          Y9, Y9, Y9
+	VPXOR          Y10, Y10, Y10
+	MOVQ           SI, R10
+	SHLQ           $0x08, R10
+	ADDQ           16(SP), R10
+	NEGQ           R10
+	LEAQ           3328(CX)(R10*1), R10
+	LEAQ           1280(CX), DX
+	CMPQ           SI, $0x08
+	CMOVQLE        R10, DX
+
+group3:
+	TESTQ SI, SI
+	JNE   unit
+
+rest:
+	TESTQ          DI, DI
+	JEQ            lengths
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VMOVDQU        Y0, 32(SP)
+	VMOVDQU        Y1, 64(SP)
+	VMOVDQU        Y2, 96(SP)
+	VMOVDQU        Y3, 128(SP)
+	CMPQ           DI, $0x00000080
+	JLE            keystream
+	ADDL           $0x10, R9
+	MOVL           R9, SI
+	BSWAPL         SI
+	XORL           12(AX), SI
+	VMOVDQU        288(SP), Y7
+	VPXOR          192(CX), Y7, Y4
+	VPXOR          224(CX), Y7, Y5
+	VPXOR          256(CX), Y7, Y6
+	VPINSRD        $0x03, SI, X7, X7
+	VINSERTI128    $0x01, X7, Y7, Y7
+	VMOVDQU        Y7, 288(SP)
+	VPXOR          288(CX), Y7, Y7
+	XORL           SI, SI
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VMOVDQU        Y4, 160(SP)
+	VMOVDQU        Y5, 192(SP)
+	VMOVDQU        Y6, 224(SP)
+	VMOVDQU        Y7, 256(SP)
+
+keystream:
+	LEAQ 32(SP), SI
+
+restBlock:
+	CMPQ       DI, $0x10
+	JLT        restPart
+	VMOVDQU    (BX), X12
+	VMOVDQU    (SI), X0
+	VPXOR      X12, X0, X0
+	VMOVDQU    X0, (R8)
+	ADDQ       $0x10, R8
+	ADDQ       $0x10, SI
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (DX), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	ADDQ       $0x10, DX
+	ADDQ       $0x10, BX
+	SUBQ       $0x10, DI
+	JMP        restBlock
+
+restPart:
+	TESTQ   DI, DI
+	JEQ     lengths
+	VPXOR   X12, X12, X12
+	VMOVDQU X12, 320(SP)
+	LEAQ    320(SP), R10
+	XORQ    R11, R11
+
+byte4:
+	MOVBQZX    (BX)(R11*1), R12
+	MOVB       R12, (R10)(R11*1)
+	INCQ       R11
+	CMPQ       R11, DI
+	JLT        byte4
+	VMOVDQU    320(SP), X12
+	VMOVDQU    (SI), X0
+	VPXOR      X12, X0, X0
+	VPSHUFB    (CX), Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (DX), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	VMOVDQU    X0, 320(SP)
+	LEAQ       320(SP), DX
+	XORQ       BX, BX
+
+byte5:
+	MOVBQZX (DX)(BX*1), SI
+	MOVB    SI, (R8)(BX*1)
+	INCQ    BX
+	CMPQ    BX, DI
+	JLT     byte5
+
+lengths:
+	MOVQ         jobs+16(FP), BX
+	MOVQ         32(BX), DX
+	MOVQ         56(BX), BX
+	SHLQ         $0x03, DX
+	SHLQ         $0x03, BX
+	VMOVQ        DX, X12
+	VPINSRQ      $0x01, BX, X12, X12
+	VPXOR        X11, X12, X12
+	VPSHUFD      $0x4e, X12, X13
+	VPXOR        X12, X13, X13
+	VPCLMULQDQ   $0x00, 3312(CX), X12, X14
+	VPCLMULQDQ   $0x11, 3312(CX), X12, X12
+	VPCLMULQDQ   $0x00, 6064(CX), X13, X13
+	VPXOR        Y14, Y8, Y8
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPSLLDQ      $0x08, Y9, Y12
+	VPSRLDQ      $0x08, Y9, Y9
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y8, X12
+	VPXOR        X12, X8, X8
+	VEXTRACTI128 $0x01, Y10, X13
+	VPXOR        X13, X10, X10
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPXOR        X10, X8, X8
+	VMOVDQU      X8, X11
+	VPXOR        Y8, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	VPSHUFB      (CX), X11, X11
+	VPXOR        (SP), X11, X11
+	MOVQ         tags+32(FP), DX
+	VMOVDQU      X11, (DX)
+	MOVQ         stride+40(FP), BX
+	ADDQ         BX, DX
+	MOVQ         DX, tags+32(FP)
+	ADDQ         $0x00000070, jobs+16(FP)
+	DECQ         n+24(FP)
+	JEQ          done
+	CMPQ         24(SP), $0x00
+	JNE          job
+	JMP          start
+
+done:
+	VPXOR   Y0, Y0, Y0
+	VMOVDQU Y0, 32(SP)
+	VMOVDQU Y0, 64(SP)
+	VMOVDQU Y0, 96(SP)
+	VMOVDQU Y0, 128(SP)
+	VMOVDQU Y0, 160(SP)
+	VMOVDQU Y0, 192(SP)
+	VMOVDQU Y0, 224(SP)
+	VMOVDQU Y0, 256(SP)
+	VMOVDQU X0, (SP)
+	VMOVDQU Y0, 288(SP)
+	VMOVDQU X0, 320(SP)
+	VZEROALL
+	RET

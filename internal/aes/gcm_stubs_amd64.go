@@ -93,3 +93,48 @@ func gcmOpenAESNIr12(keys *byte, tab *byte, jobs *byte, n int, tags *byte, strid
 //
 //go:noescape
 func gcmOpenAESNIr14(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+
+// gcmSealVAES256r10 encrypts n > 0 jobs and writes their tags, stride bytes apart.
+//
+//go:noescape
+func gcmSealVAES256r10(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+
+// gcmSealVAES256r12 encrypts n > 0 jobs and writes their tags, stride bytes apart.
+//
+//go:noescape
+func gcmSealVAES256r12(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+
+// gcmSealVAES256r14 encrypts n > 0 jobs and writes their tags, stride bytes apart.
+//
+//go:noescape
+func gcmSealVAES256r14(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+
+// gcmSealSumVAES256r10 is gcmSeal, and sums each job's ciphertext.
+//
+//go:noescape
+func gcmSealSumVAES256r10(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+
+// gcmSealSumVAES256r12 is gcmSeal, and sums each job's ciphertext.
+//
+//go:noescape
+func gcmSealSumVAES256r12(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+
+// gcmSealSumVAES256r14 is gcmSeal, and sums each job's ciphertext.
+//
+//go:noescape
+func gcmSealSumVAES256r14(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+
+// gcmOpenVAES256r10 decrypts n > 0 jobs and writes the tags they should have, stride bytes apart.
+//
+//go:noescape
+func gcmOpenVAES256r10(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+
+// gcmOpenVAES256r12 decrypts n > 0 jobs and writes the tags they should have, stride bytes apart.
+//
+//go:noescape
+func gcmOpenVAES256r12(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+
+// gcmOpenVAES256r14 decrypts n > 0 jobs and writes the tags they should have, stride bytes apart.
+//
+//go:noescape
+func gcmOpenVAES256r14(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)

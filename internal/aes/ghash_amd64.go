@@ -10,9 +10,12 @@ import (
 	"github.com/cofferdb/coffer/internal/secmem"
 )
 
-// sumShift is x^(8n-33) modulo CRC32C's polynomial, bits reversed, for the n = 144
-// bytes past which gen/sum.go moves a sum.
-const sumShift = 0xc96cfdc0
+// sumShift and sumShiftShort are x^(8n-33) modulo CRC32C's polynomial, bits reversed, for the n = 144
+// and 96 bytes past which gen/sum.go moves a sum.
+const (
+	sumShift      = 0xc96cfdc0
+	sumShiftShort = 0x0715ce53
+)
 
 // The table that the kernels of GCM and GMAC read; gen/ghash.go says what it is.
 const (
@@ -20,6 +23,7 @@ const (
 	tabCtr    = 64
 	tabPoly   = 576
 	tabSum    = 592
+	tabShort  = 600
 	tabPowers = 640
 	tabEnd    = tabPowers + 16*168
 	tabSize   = tabEnd + 64 + (tabEnd + 64 - tabPowers)
@@ -38,15 +42,19 @@ func newHashKey(k *Key) (*hashKey, error) {
 	for i := range 64 {
 		tab[tabMask+i] = byte(BlockSize - 1 - i%BlockSize)
 	}
-	unit := 32 // counters in a unit
-	if k.tier == AESNI {
-		unit = 8
+	unit := 8 // counters in a unit
+	switch k.tier {
+	case VAES512:
+		unit = 32
+	case VAES256:
+		unit = 16
 	}
 	for i := range unit {
 		tab[tabCtr+BlockSize*i+15] = byte((i + 2) % unit)
 	}
 	binary.LittleEndian.PutUint64(tab[tabPoly:], ghashPoly)
 	binary.LittleEndian.PutUint64(tab[tabSum:], sumShift)
+	binary.LittleEndian.PutUint64(tab[tabShort:], sumShiftShort)
 
 	h := tab[tabEnd-BlockSize : tabEnd]
 	k.EncryptBlocks(h, h)

@@ -18,6 +18,8 @@ func (m *GMAC) sumAsm(jobs []GMACJob, tags [][TagSize]byte) {
 	switch m.key.tier {
 	case VAES512:
 		gmacSumVAES512(keys, m.key.rounds, tab, first, len(jobs), &tags[0][0], TagSize)
+	case VAES256:
+		gmacSumVAES256(keys, m.key.rounds, tab, first, len(jobs), &tags[0][0], TagSize)
 	case AESNI:
 		gmacSumAESNI(keys, m.key.rounds, tab, first, len(jobs), &tags[0][0], TagSize)
 	default:

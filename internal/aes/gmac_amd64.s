@@ -796,3 +796,397 @@ lengths:
 	PXOR      X14, X14
 	PXOR      X15, X15
 	RET
+
+// func gmacSumVAES256(keys *byte, rounds int, tab *byte, jobs *byte, n int, tags *byte, stride int)
+// Requires: AES, AVX, AVX2, CMOV, PCLMULQDQ, VPCLMULQDQ
+TEXT ·gmacSumVAES256(SB), NOSPLIT, $40-56
+	MOVQ    keys+0(FP), AX
+	MOVQ    tab+16(FP), CX
+	VMOVDQU (CX), Y15
+
+job:
+	VPXOR   Y8, Y8, Y8
+	VPXOR   Y9, Y9, Y9
+	VPXOR   Y10, Y10, Y10
+	VPXOR   Y11, Y11, Y11
+	MOVQ    jobs+24(FP), DX
+	MOVQ    24(DX), BX
+	MOVQ    32(DX), DI
+	MOVQ    DI, SI
+	SHRQ    $0x08, SI
+	ANDQ    $0x000000ff, DI
+	LEAQ    31(DI), DX
+	ANDQ    $-16, DX
+	MOVQ    DX, 32(SP)
+	MOVQ    SI, R8
+	SHLQ    $0x08, R8
+	ADDQ    32(SP), R8
+	NEGQ    R8
+	LEAQ    3328(CX)(R8*1), R8
+	LEAQ    1280(CX), DX
+	CMPQ    SI, $0x08
+	CMOVQLE R8, DX
+	MOVQ    rounds+8(FP), R9
+	MOVQ    jobs+24(FP), R8
+	MOVQ    48(R8), R10
+	MOVL    56(R8), R8
+	BTSQ    $0x38, R8
+	VMOVQ   R10, X12
+	VPINSRQ $0x01, R8, X12, X12
+	VMOVDQU (AX), X13
+	VPXOR   X13, X12, X12
+	LEAQ    16(AX), R8
+
+round:
+	VMOVDQU (R8), X13
+	ADDQ    $0x10, R8
+	DECQ    R9
+	JEQ     lastRound
+	VAESENC X13, X12, X12
+	JMP     round
+
+lastRound:
+	VAESENCLAST X13, X12, X12
+	VMOVDQU     X12, 16(SP)
+	MOVQ        jobs+24(FP), R8
+	MOVQ        (R8), R9
+	MOVQ        8(R8), R8
+
+ad:
+	CMPQ         R8, $0x40
+	JLE          adLast
+	VMOVDQU      (R9), Y12
+	VPSHUFB      Y15, Y12, Y12
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y11, Y11, Y11
+	VPCLMULQDQ   $0x00, 3264(CX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 3264(CX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 6016(CX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VMOVDQU      32(R9), Y12
+	VPSHUFB      Y15, Y12, Y12
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y11, Y11, Y11
+	VPCLMULQDQ   $0x00, 3296(CX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 3296(CX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 6048(CX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPSLLDQ      $0x08, Y9, Y12
+	VPSRLDQ      $0x08, Y9, Y9
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y8, X12
+	VPXOR        X12, X8, X8
+	VEXTRACTI128 $0x01, Y10, X13
+	VPXOR        X13, X10, X10
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPXOR        X10, X8, X8
+	VMOVDQU      X8, X11
+	VPXOR        Y8, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	ADDQ         $0x40, R9
+	SUBQ         $0x40, R8
+	JMP          ad
+
+adLast:
+	TESTQ R8, R8
+	JEQ   adDone
+	LEAQ  15(R8), R10
+	ANDQ  $-16, R10
+	NEGQ  R10
+	ADDQ  DX, R10
+
+adBlock:
+	CMPQ       R8, $0x10
+	JLT        adPart
+	VMOVDQU    (R9), X12
+	VPSHUFB    Y15, Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (R10), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (R10), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(R10), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	ADDQ       $0x10, R10
+	ADDQ       $0x10, R9
+	SUBQ       $0x10, R8
+	JMP        adBlock
+
+adPart:
+	TESTQ   R8, R8
+	JEQ     adDone
+	VPXOR   X12, X12, X12
+	VMOVDQU X12, (SP)
+	LEAQ    (SP), R11
+	XORQ    R12, R12
+
+byte1:
+	MOVBQZX    (R9)(R12*1), R13
+	MOVB       R13, (R11)(R12*1)
+	INCQ       R12
+	CMPQ       R12, R8
+	JLT        byte1
+	VMOVDQU    (SP), X12
+	VPSHUFB    Y15, Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (R10), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (R10), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(R10), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+
+adDone:
+unit:
+	TESTQ        SI, SI
+	JEQ          rest
+	VMOVDQU      (BX), Y12
+	VPSHUFB      Y15, Y12, Y12
+	VPXOR        Y11, Y12, Y12
+	VPXOR        Y11, Y11, Y11
+	VPCLMULQDQ   $0x00, (DX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, (DX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 2752(DX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VMOVDQU      32(BX), Y12
+	VPSHUFB      Y15, Y12, Y12
+	VPCLMULQDQ   $0x00, 32(DX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 32(DX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 2784(DX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VMOVDQU      64(BX), Y12
+	VPSHUFB      Y15, Y12, Y12
+	VPCLMULQDQ   $0x00, 64(DX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 64(DX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 2816(DX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VMOVDQU      96(BX), Y12
+	VPSHUFB      Y15, Y12, Y12
+	VPCLMULQDQ   $0x00, 96(DX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 96(DX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 2848(DX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VMOVDQU      128(BX), Y12
+	VPSHUFB      Y15, Y12, Y12
+	VPCLMULQDQ   $0x00, 128(DX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 128(DX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 2880(DX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VMOVDQU      160(BX), Y12
+	VPSHUFB      Y15, Y12, Y12
+	VPCLMULQDQ   $0x00, 160(DX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 160(DX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 2912(DX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VMOVDQU      192(BX), Y12
+	VPSHUFB      Y15, Y12, Y12
+	VPCLMULQDQ   $0x00, 192(DX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 192(DX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 2944(DX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	VMOVDQU      224(BX), Y12
+	VPSHUFB      Y15, Y12, Y12
+	VPCLMULQDQ   $0x00, 224(DX), Y12, Y13
+	VPXOR        Y13, Y8, Y8
+	VPSHUFD      $0x4e, Y12, Y13
+	VPXOR        Y12, Y13, Y13
+	VPCLMULQDQ   $0x11, 224(DX), Y12, Y12
+	VPXOR        Y12, Y10, Y10
+	VPCLMULQDQ   $0x00, 2976(DX), Y13, Y13
+	VPXOR        Y13, Y9, Y9
+	ADDQ         $0x00000100, BX
+	DECQ         SI
+	ADDQ         $0x00000100, DX
+	LEAQ         3328(CX), R8
+	CMPQ         DX, R8
+	JNE          group2
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPSLLDQ      $0x08, Y9, Y12
+	VPSRLDQ      $0x08, Y9, Y9
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y8, X12
+	VPXOR        X12, X8, X8
+	VEXTRACTI128 $0x01, Y10, X13
+	VPXOR        X13, X10, X10
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPXOR        X10, X8, X8
+	VMOVDQU      X8, X11
+	VPXOR        Y8, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	MOVQ         SI, R8
+	SHLQ         $0x08, R8
+	ADDQ         32(SP), R8
+	NEGQ         R8
+	LEAQ         3328(CX)(R8*1), R8
+	LEAQ         1280(CX), DX
+	CMPQ         SI, $0x08
+	CMOVQLE      R8, DX
+
+group2:
+	JMP unit
+
+rest:
+	TESTQ DI, DI
+	JEQ   lengths
+
+restBlock:
+	CMPQ       DI, $0x10
+	JLT        restPart
+	VMOVDQU    (BX), X12
+	VPSHUFB    Y15, Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (DX), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+	ADDQ       $0x10, DX
+	ADDQ       $0x10, BX
+	SUBQ       $0x10, DI
+	JMP        restBlock
+
+restPart:
+	TESTQ   DI, DI
+	JEQ     lengths
+	VPXOR   X12, X12, X12
+	VMOVDQU X12, (SP)
+	LEAQ    (SP), SI
+	XORQ    R8, R8
+
+byte3:
+	MOVBQZX    (BX)(R8*1), R9
+	MOVB       R9, (SI)(R8*1)
+	INCQ       R8
+	CMPQ       R8, DI
+	JLT        byte3
+	VMOVDQU    (SP), X12
+	VPSHUFB    Y15, Y12, Y12
+	VPXOR      Y11, Y12, Y12
+	VPXOR      Y11, Y11, Y11
+	VPCLMULQDQ $0x00, (DX), Y12, Y13
+	VPXOR      Y13, Y8, Y8
+	VPSHUFD    $0x4e, Y12, Y13
+	VPXOR      Y12, Y13, Y13
+	VPCLMULQDQ $0x11, (DX), Y12, Y12
+	VPXOR      Y12, Y10, Y10
+	VPCLMULQDQ $0x00, 2752(DX), Y13, Y13
+	VPXOR      Y13, Y9, Y9
+
+lengths:
+	MOVQ         jobs+24(FP), BX
+	MOVQ         32(BX), DX
+	MOVQ         8(BX), BX
+	ADDQ         DX, BX
+	XORQ         DX, DX
+	SHLQ         $0x03, DX
+	SHLQ         $0x03, BX
+	VMOVQ        DX, X12
+	VPINSRQ      $0x01, BX, X12, X12
+	VPXOR        X11, X12, X12
+	VPSHUFD      $0x4e, X12, X13
+	VPXOR        X12, X13, X13
+	VPCLMULQDQ   $0x00, 3312(CX), X12, X14
+	VPCLMULQDQ   $0x11, 3312(CX), X12, X12
+	VPCLMULQDQ   $0x00, 6064(CX), X13, X13
+	VPXOR        Y14, Y8, Y8
+	VPXOR        Y12, Y10, Y10
+	VPXOR        Y13, Y9, Y9
+	VPXOR        Y8, Y9, Y9
+	VPXOR        Y10, Y9, Y9
+	VPSLLDQ      $0x08, Y9, Y12
+	VPSRLDQ      $0x08, Y9, Y9
+	VPXOR        Y12, Y8, Y8
+	VPXOR        Y9, Y10, Y10
+	VEXTRACTI128 $0x01, Y8, X12
+	VPXOR        X12, X8, X8
+	VEXTRACTI128 $0x01, Y10, X13
+	VPXOR        X13, X10, X10
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPCLMULQDQ   $0x00, 576(CX), X8, X12
+	VPSHUFD      $0x4e, X8, X8
+	VPXOR        X12, X8, X8
+	VPXOR        X10, X8, X8
+	VMOVDQU      X8, X11
+	VPXOR        Y8, Y8, Y8
+	VPXOR        Y9, Y9, Y9
+	VPXOR        Y10, Y10, Y10
+	VPSHUFB      (CX), X11, X11
+	VPXOR        16(SP), X11, X11
+	MOVQ         tags+40(FP), DX
+	VMOVDQU      X11, (DX)
+	MOVQ         stride+48(FP), BX
+	ADDQ         BX, DX
+	MOVQ         DX, tags+40(FP)
+	ADDQ         $0x00000050, jobs+24(FP)
+	DECQ         n+32(FP)
+	JNE          job
+	VPXOR        Y0, Y0, Y0
+	VMOVDQU      X0, 16(SP)
+	VMOVDQU      X0, (SP)
+	VZEROALL
+	RET

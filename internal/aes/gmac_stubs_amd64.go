@@ -13,3 +13,8 @@ func gmacSumVAES512(keys *byte, rounds int, tab *byte, jobs *byte, n int, tags *
 //
 //go:noescape
 func gmacSumAESNI(keys *byte, rounds int, tab *byte, jobs *byte, n int, tags *byte, stride int)
+
+// gmacSumVAES256 writes the tags of n > 0 jobs, stride bytes apart.
+//
+//go:noescape
+func gmacSumVAES256(keys *byte, rounds int, tab *byte, jobs *byte, n int, tags *byte, stride int)

@@ -30,10 +30,15 @@ func (k *Key) expand(raw []byte) {
 
 // encryptBlocksAsm encrypts n > 0 blocks.
 func (k *Key) encryptBlocksAsm(dst, src *byte, n int) {
-	if k.tier == VAES512 {
+	switch k.tier {
+	case VAES512:
 		ecbEncryptVAES512(k.enc(), dst, src, n, k.rounds)
-	} else {
+	case VAES256:
+		ecbEncryptVAES256(k.enc(), dst, src, n, k.rounds)
+	case AESNI:
 		ecbEncryptAESNI(k.enc(), dst, src, n, k.rounds)
+	default:
+		panic(noKernel)
 	}
 }
 

@@ -43,3 +43,8 @@ func ecbEncryptVAES512(keys *byte, dst *byte, src *byte, blocks int, rounds int)
 //
 //go:noescape
 func ecbEncryptAESNI(keys *byte, dst *byte, src *byte, blocks int, rounds int)
+
+// ecbEncryptVAES256 encrypts blocks of 16 bytes by themselves.
+//
+//go:noescape
+func ecbEncryptVAES256(keys *byte, dst *byte, src *byte, blocks int, rounds int)

@@ -33,3 +33,18 @@ func limitAESNIr12(loops int)
 //
 //go:noescape
 func limitAESNIr14(loops int)
+
+// limitVAES256r10 runs 10 rounds on 14 registers of 32 bytes, loops times.
+//
+//go:noescape
+func limitVAES256r10(loops int)
+
+// limitVAES256r12 runs 12 rounds on 14 registers of 32 bytes, loops times.
+//
+//go:noescape
+func limitVAES256r12(loops int)
+
+// limitVAES256r14 runs 14 rounds on 14 registers of 32 bytes, loops times.
+//
+//go:noescape
+func limitVAES256r14(loops int)

@@ -12,18 +12,19 @@ import (
 // A Tier is one set of kernels. Higher is faster.
 type Tier uint8
 
-// The tiers. There is no kernel for AVX2 registers with VAES yet: such processors take AESNI.
+// The tiers.
 const (
 	_        Tier = iota // no tier
 	Portable             // Go's crypto/aes
 	AESNI                // AES-NI, SSE4.2 and PCLMULQDQ on 128-bit registers
+	VAES256              // VAES, VPCLMULQDQ and AVX2 on 256-bit registers: no AVX-512 (Zen 3, Alder Lake)
 	VAES512              // VAES, VPCLMULQDQ and AVX-512 (F, BW, DQ, VL) on 512-bit registers
 )
 
 // EnvTier is the environment variable that forces a lower tier: the String of one.
 const EnvTier = "COFFER_AES"
 
-var tierNames = [...]string{Portable: "portable", AESNI: "aesni", VAES512: "vaes512"}
+var tierNames = [...]string{Portable: "portable", AESNI: "aesni", VAES256: "vaes256", VAES512: "vaes512"}
 
 // String returns the name that COFFER_AES and benchmarks use, as "vaes512".
 func (t Tier) String() string {

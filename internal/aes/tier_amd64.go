@@ -11,7 +11,11 @@ func detected() (tiers []Tier) {
 		return nil
 	}
 	tiers = append(tiers, AESNI)
-	if cpuid.CPU.Supports(cpuid.VAES, cpuid.VPCLMULQDQ, cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512DQ, cpuid.AVX512VL) {
+	if !cpuid.CPU.Supports(cpuid.VAES, cpuid.VPCLMULQDQ, cpuid.AVX, cpuid.AVX2) { // AVX: the system saves registers
+		return tiers
+	}
+	tiers = append(tiers, VAES256)
+	if cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512DQ, cpuid.AVX512VL) {
 		tiers = append(tiers, VAES512)
 	}
 	return tiers

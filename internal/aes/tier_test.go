@@ -10,7 +10,7 @@ import (
 )
 
 func TestTierNames(t *testing.T) {
-	for _, tier := range []Tier{Portable, AESNI, VAES512} {
+	for _, tier := range []Tier{Portable, AESNI, VAES256, VAES512} {
 		got, err := ParseTier(tier.String())
 		require.NoError(t, err)
 		require.Equal(t, tier, got)
@@ -32,7 +32,7 @@ func TestAvailable(t *testing.T) {
 }
 
 func TestEnvironment(t *testing.T) {
-	all, some := []Tier{Portable, AESNI, VAES512}, []Tier{Portable, AESNI}
+	all, some := []Tier{Portable, AESNI, VAES256, VAES512}, []Tier{Portable, AESNI}
 	for _, c := range []struct {
 		value     string
 		available []Tier
@@ -42,7 +42,11 @@ func TestEnvironment(t *testing.T) {
 		{"", all, VAES512, true},
 		{"", some, AESNI, true},
 		{"portable", all, Portable, true},
+		{"", all[:3], VAES256, true},
 		{"aesni", all, AESNI, true},
+		{"vaes256", all, VAES256, true},
+		{"vaes256", some, AESNI, false},
+		{"vaes512", all[:3], VAES256, false},
 		{"vaes512", all, VAES512, true},
 		{"vaes512", some, AESNI, false},
 		{"aesni", []Tier{Portable}, Portable, false},

@@ -14,9 +14,15 @@ func (k *Key) xtsAsm(tweak *[BlockSize]byte, j *Job, decrypt bool) {
 		xtsDecryptVAES512(k.dec(), &tweak[0], dst, src, n, k.rounds)
 	case k.tier == VAES512:
 		xtsEncryptVAES512(k.enc(), &tweak[0], dst, src, n, k.rounds)
-	case decrypt:
+	case k.tier == VAES256 && decrypt:
+		xtsDecryptVAES256(k.dec(), &tweak[0], dst, src, n, k.rounds)
+	case k.tier == VAES256:
+		xtsEncryptVAES256(k.enc(), &tweak[0], dst, src, n, k.rounds)
+	case k.tier == AESNI && decrypt:
 		xtsDecryptAESNI(k.dec(), &tweak[0], dst, src, n, k.rounds)
-	default:
+	case k.tier == AESNI:
 		xtsEncryptAESNI(k.enc(), &tweak[0], dst, src, n, k.rounds)
+	default:
+		panic(noKernel)
 	}
 }

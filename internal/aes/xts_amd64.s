@@ -3439,3 +3439,2609 @@ done:
 	PXOR  X14, X14
 	PXOR  X15, X15
 	RET
+
+DATA xtsSixtyFour<>+0(SB)/8, $0x0000000000000040
+DATA xtsSixtyFour<>+8(SB)/8, $0x0000000000000040
+DATA xtsSixtyFour<>+16(SB)/8, $0x0000000000000040
+DATA xtsSixtyFour<>+24(SB)/8, $0x0000000000000040
+DATA xtsSixtyFour<>+32(SB)/8, $0x0000000000000040
+DATA xtsSixtyFour<>+40(SB)/8, $0x0000000000000040
+DATA xtsSixtyFour<>+48(SB)/8, $0x0000000000000040
+DATA xtsSixtyFour<>+56(SB)/8, $0x0000000000000040
+GLOBL xtsSixtyFour<>(SB), RODATA|NOPTR, $64
+
+// func xtsEncryptVAES256(keys *byte, tweak *byte, dst *byte, src *byte, blocks int, rounds int)
+// Requires: AVX, AVX2, VAES, VPCLMULQDQ
+TEXT ·xtsEncryptVAES256(SB), NOSPLIT, $544-48
+	MOVQ           keys+0(FP), AX
+	MOVQ           tweak+8(FP), CX
+	MOVQ           dst+16(FP), DX
+	MOVQ           src+24(FP), BX
+	MOVQ           blocks+32(FP), SI
+	LEAQ           31(SP), DI
+	ANDQ           $-32, DI
+	LEAQ           256(DI), R8
+	VMOVDQU        xtsPoly<>+0(SB), Y14
+	VBROADCASTI128 (CX), Y0
+	VMOVDQU        xtsSixtyFour<>+0(SB), Y1
+	VPXOR          Y2, Y2, Y2
+	VMOVDQU        xtsShifts<>+0(SB), Y3
+	VPSLLVQ        Y3, Y0, Y4
+	VPSUBQ         Y3, Y1, Y3
+	VPSRLVQ        Y3, Y0, Y5
+	VPSHUFD        $0x4e, Y5, Y5
+	VPCLMULQDQ     $0x00, Y14, Y5, Y3
+	VPBLENDD       $0x33, Y2, Y5, Y5
+	VPXOR          Y3, Y4, Y4
+	VPXOR          Y5, Y4, Y4
+	VMOVDQU        Y4, (DI)
+	VMOVDQU        xtsShifts<>+32(SB), Y6
+	VPSLLVQ        Y6, Y0, Y7
+	VPSUBQ         Y6, Y1, Y6
+	VPSRLVQ        Y6, Y0, Y8
+	VPSHUFD        $0x4e, Y8, Y8
+	VPCLMULQDQ     $0x00, Y14, Y8, Y6
+	VPBLENDD       $0x33, Y2, Y8, Y8
+	VPXOR          Y6, Y7, Y7
+	VPXOR          Y8, Y7, Y7
+	VMOVDQU        Y7, 32(DI)
+	VMOVDQU        xtsShifts<>+64(SB), Y3
+	VPSLLVQ        Y3, Y0, Y4
+	VPSUBQ         Y3, Y1, Y3
+	VPSRLVQ        Y3, Y0, Y5
+	VPSHUFD        $0x4e, Y5, Y5
+	VPCLMULQDQ     $0x00, Y14, Y5, Y3
+	VPBLENDD       $0x33, Y2, Y5, Y5
+	VPXOR          Y3, Y4, Y4
+	VPXOR          Y5, Y4, Y4
+	VMOVDQU        Y4, 64(DI)
+	VMOVDQU        xtsShifts<>+96(SB), Y6
+	VPSLLVQ        Y6, Y0, Y7
+	VPSUBQ         Y6, Y1, Y6
+	VPSRLVQ        Y6, Y0, Y8
+	VPSHUFD        $0x4e, Y8, Y8
+	VPCLMULQDQ     $0x00, Y14, Y8, Y6
+	VPBLENDD       $0x33, Y2, Y8, Y8
+	VPXOR          Y6, Y7, Y7
+	VPXOR          Y8, Y7, Y7
+	VMOVDQU        Y7, 96(DI)
+	VMOVDQU        xtsShifts<>+128(SB), Y3
+	VPSLLVQ        Y3, Y0, Y4
+	VPSUBQ         Y3, Y1, Y3
+	VPSRLVQ        Y3, Y0, Y5
+	VPSHUFD        $0x4e, Y5, Y5
+	VPCLMULQDQ     $0x00, Y14, Y5, Y3
+	VPBLENDD       $0x33, Y2, Y5, Y5
+	VPXOR          Y3, Y4, Y4
+	VPXOR          Y5, Y4, Y4
+	VMOVDQU        Y4, 128(DI)
+	VMOVDQU        xtsShifts<>+160(SB), Y6
+	VPSLLVQ        Y6, Y0, Y7
+	VPSUBQ         Y6, Y1, Y6
+	VPSRLVQ        Y6, Y0, Y8
+	VPSHUFD        $0x4e, Y8, Y8
+	VPCLMULQDQ     $0x00, Y14, Y8, Y6
+	VPBLENDD       $0x33, Y2, Y8, Y8
+	VPXOR          Y6, Y7, Y7
+	VPXOR          Y8, Y7, Y7
+	VMOVDQU        Y7, 160(DI)
+	VMOVDQU        xtsShifts<>+192(SB), Y3
+	VPSLLVQ        Y3, Y0, Y4
+	VPSUBQ         Y3, Y1, Y3
+	VPSRLVQ        Y3, Y0, Y5
+	VPSHUFD        $0x4e, Y5, Y5
+	VPCLMULQDQ     $0x00, Y14, Y5, Y3
+	VPBLENDD       $0x33, Y2, Y5, Y5
+	VPXOR          Y3, Y4, Y4
+	VPXOR          Y5, Y4, Y4
+	VMOVDQU        Y4, 192(DI)
+	VMOVDQU        xtsShifts<>+224(SB), Y6
+	VPSLLVQ        Y6, Y0, Y7
+	VPSUBQ         Y6, Y1, Y6
+	VPSRLVQ        Y6, Y0, Y8
+	VPSHUFD        $0x4e, Y8, Y8
+	VPCLMULQDQ     $0x00, Y14, Y8, Y6
+	VPBLENDD       $0x33, Y2, Y8, Y8
+	VPXOR          Y6, Y7, Y7
+	VPXOR          Y8, Y7, Y7
+	VMOVDQU        Y7, 224(DI)
+	VPXOR          Y13, Y13, Y13
+	MOVQ           rounds+40(FP), CX
+	CMPQ           CX, $0x0c
+	JLT            r10
+	JEQ            r12
+	CMPQ           SI, $0x00000010
+	JLT            r14by16done
+
+r14by16:
+	VMOVDQU        (BX), Y0
+	VPXOR          (DI), Y0, Y0
+	VMOVDQU        32(BX), Y1
+	VPXOR          32(DI), Y1, Y1
+	VMOVDQU        64(BX), Y2
+	VPXOR          64(DI), Y2, Y2
+	VMOVDQU        96(BX), Y3
+	VPXOR          96(DI), Y3, Y3
+	VMOVDQU        128(BX), Y4
+	VPXOR          128(DI), Y4, Y4
+	VMOVDQU        160(BX), Y5
+	VPXOR          160(DI), Y5, Y5
+	VMOVDQU        192(BX), Y6
+	VPXOR          192(DI), Y6, Y6
+	VMOVDQU        224(BX), Y7
+	VPXOR          224(DI), Y7, Y7
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VMOVDQU        (DI), Y8
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VMOVDQU        32(DI), Y9
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VPSRLD         $0x10, Y10, Y10
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPSLLDQ        $0x02, Y8, Y8
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPSLLDQ        $0x02, Y9, Y9
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPSRLQ         $0x20, Y10, Y10
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y10, Y9, Y9
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y8, (R8)
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y9, 32(R8)
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        64(DI), Y8
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        96(DI), Y9
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPSRLD         $0x10, Y10, Y10
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPSLLDQ        $0x02, Y8, Y8
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPSLLDQ        $0x02, Y9, Y9
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPSRLQ         $0x20, Y10, Y10
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y10, Y9, Y9
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        Y8, 64(R8)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y9, 96(R8)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        128(DI), Y8
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        160(DI), Y9
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPSRLD         $0x10, Y10, Y10
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPSLLDQ        $0x02, Y8, Y8
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 128(AX), Y15
+	VPSLLDQ        $0x02, Y9, Y9
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPSRLQ         $0x20, Y10, Y10
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VPXOR          Y10, Y9, Y9
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y8, 128(R8)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y9, 160(R8)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        192(DI), Y8
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        224(DI), Y9
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPSRLD         $0x10, Y10, Y10
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPSLLDQ        $0x02, Y8, Y8
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPSLLDQ        $0x02, Y9, Y9
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPSRLQ         $0x20, Y10, Y10
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y11, Y8, Y8
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y10, Y9, Y9
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        Y8, 192(R8)
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y9, 224(R8)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VPXOR          (DI), Y0, Y0
+	VMOVDQU        Y0, (DX)
+	VPXOR          32(DI), Y1, Y1
+	VMOVDQU        Y1, 32(DX)
+	VPXOR          64(DI), Y2, Y2
+	VMOVDQU        Y2, 64(DX)
+	VPXOR          96(DI), Y3, Y3
+	VMOVDQU        Y3, 96(DX)
+	VPXOR          128(DI), Y4, Y4
+	VMOVDQU        Y4, 128(DX)
+	VPXOR          160(DI), Y5, Y5
+	VMOVDQU        Y5, 160(DX)
+	VPXOR          192(DI), Y6, Y6
+	VMOVDQU        Y6, 192(DX)
+	VPXOR          224(DI), Y7, Y7
+	VMOVDQU        Y7, 224(DX)
+	XCHGQ          DI, R8
+	ADDQ           $0x00000100, BX
+	ADDQ           $0x00000100, DX
+	SUBQ           $0x00000010, SI
+	CMPQ           SI, $0x00000010
+	JGE            r14by16
+
+r14by16done:
+	CMPQ SI, $0x00000008
+	JLT  r14by8done
+
+r14by8:
+	VMOVDQU        (BX), Y0
+	VPXOR          (DI), Y0, Y0
+	VMOVDQU        32(BX), Y1
+	VPXOR          32(DI), Y1, Y1
+	VMOVDQU        64(BX), Y2
+	VPXOR          64(DI), Y2, Y2
+	VMOVDQU        96(BX), Y3
+	VPXOR          96(DI), Y3, Y3
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VPXOR          (DI), Y0, Y0
+	VMOVDQU        Y0, (DX)
+	VPXOR          32(DI), Y1, Y1
+	VMOVDQU        Y1, 32(DX)
+	VPXOR          64(DI), Y2, Y2
+	VMOVDQU        Y2, 64(DX)
+	VPXOR          96(DI), Y3, Y3
+	VMOVDQU        Y3, 96(DX)
+	ADDQ           $0x00000080, DI
+	ADDQ           $0x00000080, BX
+	ADDQ           $0x00000080, DX
+	SUBQ           $0x00000008, SI
+	CMPQ           SI, $0x00000008
+	JGE            r14by8
+
+r14by8done:
+	CMPQ SI, $0x00000002
+	JLT  r14by2done
+
+r14by2:
+	VMOVDQU        (BX), Y0
+	VPXOR          (DI), Y0, Y0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VPXOR          (DI), Y0, Y0
+	VMOVDQU        Y0, (DX)
+	ADDQ           $0x00000020, DI
+	ADDQ           $0x00000020, BX
+	ADDQ           $0x00000020, DX
+	SUBQ           $0x00000002, SI
+	CMPQ           SI, $0x00000002
+	JGE            r14by2
+
+r14by2done:
+	CMPQ SI, $0x00000001
+	JLT  r14by1done
+
+r14by1:
+	VMOVDQU        (BX), X0
+	VPXOR          (DI), X0, X0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 192(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 208(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 224(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VPXOR          (DI), X0, X0
+	VMOVDQU        X0, (DX)
+	ADDQ           $0x00000010, DI
+	ADDQ           $0x00000010, BX
+	ADDQ           $0x00000010, DX
+	SUBQ           $0x00000001, SI
+	CMPQ           SI, $0x00000001
+	JGE            r14by1
+
+r14by1done:
+	JMP done
+
+r12:
+	CMPQ SI, $0x00000010
+	JLT  r12by16done
+
+r12by16:
+	VMOVDQU        (BX), Y0
+	VPXOR          (DI), Y0, Y0
+	VMOVDQU        32(BX), Y1
+	VPXOR          32(DI), Y1, Y1
+	VMOVDQU        64(BX), Y2
+	VPXOR          64(DI), Y2, Y2
+	VMOVDQU        96(BX), Y3
+	VPXOR          96(DI), Y3, Y3
+	VMOVDQU        128(BX), Y4
+	VPXOR          128(DI), Y4, Y4
+	VMOVDQU        160(BX), Y5
+	VPXOR          160(DI), Y5, Y5
+	VMOVDQU        192(BX), Y6
+	VPXOR          192(DI), Y6, Y6
+	VMOVDQU        224(BX), Y7
+	VPXOR          224(DI), Y7, Y7
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VMOVDQU        (DI), Y8
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VMOVDQU        32(DI), Y9
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPSRLD         $0x10, Y10, Y10
+	VPXOR          Y15, Y7, Y7
+	VBROADCASTI128 16(AX), Y15
+	VPSLLDQ        $0x02, Y8, Y8
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPSLLDQ        $0x02, Y9, Y9
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPSRLQ         $0x20, Y10, Y10
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y10, Y9, Y9
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y8, (R8)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        Y9, 32(R8)
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        64(DI), Y8
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        96(DI), Y9
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPSRLD         $0x10, Y10, Y10
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPSLLDQ        $0x02, Y8, Y8
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPSLLDQ        $0x02, Y9, Y9
+	VAESENC        Y15, Y2, Y2
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPSRLQ         $0x20, Y10, Y10
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VPXOR          Y10, Y9, Y9
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y8, 64(R8)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y9, 96(R8)
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        128(DI), Y8
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        160(DI), Y9
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPSRLD         $0x10, Y10, Y10
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPSLLDQ        $0x02, Y8, Y8
+	VAESENC        Y15, Y5, Y5
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPSLLDQ        $0x02, Y9, Y9
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPSRLQ         $0x20, Y10, Y10
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y10, Y9, Y9
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        Y8, 128(R8)
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y9, 160(R8)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        192(DI), Y8
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        224(DI), Y9
+	VAESENC        Y15, Y6, Y6
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VPSRLD         $0x10, Y10, Y10
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPSLLDQ        $0x02, Y8, Y8
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPSLLDQ        $0x02, Y9, Y9
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPSRLQ         $0x20, Y10, Y10
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y10, Y9, Y9
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y8, 192(R8)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y9, 224(R8)
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VPXOR          (DI), Y0, Y0
+	VMOVDQU        Y0, (DX)
+	VPXOR          32(DI), Y1, Y1
+	VMOVDQU        Y1, 32(DX)
+	VPXOR          64(DI), Y2, Y2
+	VMOVDQU        Y2, 64(DX)
+	VPXOR          96(DI), Y3, Y3
+	VMOVDQU        Y3, 96(DX)
+	VPXOR          128(DI), Y4, Y4
+	VMOVDQU        Y4, 128(DX)
+	VPXOR          160(DI), Y5, Y5
+	VMOVDQU        Y5, 160(DX)
+	VPXOR          192(DI), Y6, Y6
+	VMOVDQU        Y6, 192(DX)
+	VPXOR          224(DI), Y7, Y7
+	VMOVDQU        Y7, 224(DX)
+	XCHGQ          DI, R8
+	ADDQ           $0x00000100, BX
+	ADDQ           $0x00000100, DX
+	SUBQ           $0x00000010, SI
+	CMPQ           SI, $0x00000010
+	JGE            r12by16
+
+r12by16done:
+	CMPQ SI, $0x00000008
+	JLT  r12by8done
+
+r12by8:
+	VMOVDQU        (BX), Y0
+	VPXOR          (DI), Y0, Y0
+	VMOVDQU        32(BX), Y1
+	VPXOR          32(DI), Y1, Y1
+	VMOVDQU        64(BX), Y2
+	VPXOR          64(DI), Y2, Y2
+	VMOVDQU        96(BX), Y3
+	VPXOR          96(DI), Y3, Y3
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VPXOR          (DI), Y0, Y0
+	VMOVDQU        Y0, (DX)
+	VPXOR          32(DI), Y1, Y1
+	VMOVDQU        Y1, 32(DX)
+	VPXOR          64(DI), Y2, Y2
+	VMOVDQU        Y2, 64(DX)
+	VPXOR          96(DI), Y3, Y3
+	VMOVDQU        Y3, 96(DX)
+	ADDQ           $0x00000080, DI
+	ADDQ           $0x00000080, BX
+	ADDQ           $0x00000080, DX
+	SUBQ           $0x00000008, SI
+	CMPQ           SI, $0x00000008
+	JGE            r12by8
+
+r12by8done:
+	CMPQ SI, $0x00000002
+	JLT  r12by2done
+
+r12by2:
+	VMOVDQU        (BX), Y0
+	VPXOR          (DI), Y0, Y0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VPXOR          (DI), Y0, Y0
+	VMOVDQU        Y0, (DX)
+	ADDQ           $0x00000020, DI
+	ADDQ           $0x00000020, BX
+	ADDQ           $0x00000020, DX
+	SUBQ           $0x00000002, SI
+	CMPQ           SI, $0x00000002
+	JGE            r12by2
+
+r12by2done:
+	CMPQ SI, $0x00000001
+	JLT  r12by1done
+
+r12by1:
+	VMOVDQU        (BX), X0
+	VPXOR          (DI), X0, X0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 176(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 192(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VPXOR          (DI), X0, X0
+	VMOVDQU        X0, (DX)
+	ADDQ           $0x00000010, DI
+	ADDQ           $0x00000010, BX
+	ADDQ           $0x00000010, DX
+	SUBQ           $0x00000001, SI
+	CMPQ           SI, $0x00000001
+	JGE            r12by1
+
+r12by1done:
+	JMP done
+
+r10:
+	CMPQ SI, $0x00000010
+	JLT  r10by16done
+
+r10by16:
+	VMOVDQU        (BX), Y0
+	VPXOR          (DI), Y0, Y0
+	VMOVDQU        32(BX), Y1
+	VPXOR          32(DI), Y1, Y1
+	VMOVDQU        64(BX), Y2
+	VPXOR          64(DI), Y2, Y2
+	VMOVDQU        96(BX), Y3
+	VPXOR          96(DI), Y3, Y3
+	VMOVDQU        128(BX), Y4
+	VPXOR          128(DI), Y4, Y4
+	VMOVDQU        160(BX), Y5
+	VPXOR          160(DI), Y5, Y5
+	VMOVDQU        192(BX), Y6
+	VPXOR          192(DI), Y6, Y6
+	VMOVDQU        224(BX), Y7
+	VPXOR          224(DI), Y7, Y7
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VMOVDQU        (DI), Y8
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VMOVDQU        32(DI), Y9
+	VPXOR          Y15, Y3, Y3
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPSRLD         $0x10, Y10, Y10
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VPSLLDQ        $0x02, Y8, Y8
+	VBROADCASTI128 16(AX), Y15
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPSLLDQ        $0x02, Y9, Y9
+	VAESENC        Y15, Y2, Y2
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPSRLQ         $0x20, Y10, Y10
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y10, Y9, Y9
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y8, (R8)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y9, 32(R8)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        64(DI), Y8
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VMOVDQU        96(DI), Y9
+	VAESENC        Y15, Y6, Y6
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VPSRLD         $0x10, Y10, Y10
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPSLLDQ        $0x02, Y8, Y8
+	VAESENC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPSLLDQ        $0x02, Y9, Y9
+	VAESENC        Y15, Y5, Y5
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPSRLQ         $0x20, Y10, Y10
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y1, Y1
+	VPXOR          Y10, Y9, Y9
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VMOVDQU        Y8, 64(R8)
+	VAESENC        Y15, Y4, Y4
+	VMOVDQU        Y9, 96(R8)
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        128(DI), Y8
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        160(DI), Y9
+	VAESENC        Y15, Y0, Y0
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VPSRLD         $0x10, Y10, Y10
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPSLLDQ        $0x02, Y8, Y8
+	VAESENC        Y15, Y5, Y5
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPSLLDQ        $0x02, Y9, Y9
+	VBROADCASTI128 96(AX), Y15
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPSRLQ         $0x20, Y10, Y10
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y4, Y4
+	VPXOR          Y10, Y9, Y9
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VMOVDQU        Y8, 128(R8)
+	VAESENC        Y15, Y7, Y7
+	VMOVDQU        Y9, 160(R8)
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        192(DI), Y8
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VMOVDQU        224(DI), Y9
+	VAESENC        Y15, Y3, Y3
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VPSRLD         $0x10, Y10, Y10
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VPSLLDQ        $0x02, Y8, Y8
+	VBROADCASTI128 128(AX), Y15
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VPSLLDQ        $0x02, Y9, Y9
+	VAESENC        Y15, Y2, Y2
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VPSRLQ         $0x20, Y10, Y10
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VPXOR          Y11, Y8, Y8
+	VAESENC        Y15, Y7, Y7
+	VPXOR          Y10, Y9, Y9
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VMOVDQU        Y8, 192(R8)
+	VAESENC        Y15, Y1, Y1
+	VMOVDQU        Y9, 224(R8)
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VAESENC        Y15, Y4, Y4
+	VAESENC        Y15, Y5, Y5
+	VAESENC        Y15, Y6, Y6
+	VAESENC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VAESENCLAST    Y15, Y4, Y4
+	VAESENCLAST    Y15, Y5, Y5
+	VAESENCLAST    Y15, Y6, Y6
+	VAESENCLAST    Y15, Y7, Y7
+	VPXOR          (DI), Y0, Y0
+	VMOVDQU        Y0, (DX)
+	VPXOR          32(DI), Y1, Y1
+	VMOVDQU        Y1, 32(DX)
+	VPXOR          64(DI), Y2, Y2
+	VMOVDQU        Y2, 64(DX)
+	VPXOR          96(DI), Y3, Y3
+	VMOVDQU        Y3, 96(DX)
+	VPXOR          128(DI), Y4, Y4
+	VMOVDQU        Y4, 128(DX)
+	VPXOR          160(DI), Y5, Y5
+	VMOVDQU        Y5, 160(DX)
+	VPXOR          192(DI), Y6, Y6
+	VMOVDQU        Y6, 192(DX)
+	VPXOR          224(DI), Y7, Y7
+	VMOVDQU        Y7, 224(DX)
+	XCHGQ          DI, R8
+	ADDQ           $0x00000100, BX
+	ADDQ           $0x00000100, DX
+	SUBQ           $0x00000010, SI
+	CMPQ           SI, $0x00000010
+	JGE            r10by16
+
+r10by16done:
+	CMPQ SI, $0x00000008
+	JLT  r10by8done
+
+r10by8:
+	VMOVDQU        (BX), Y0
+	VPXOR          (DI), Y0, Y0
+	VMOVDQU        32(BX), Y1
+	VPXOR          32(DI), Y1, Y1
+	VMOVDQU        64(BX), Y2
+	VPXOR          64(DI), Y2, Y2
+	VMOVDQU        96(BX), Y3
+	VPXOR          96(DI), Y3, Y3
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VAESENC        Y15, Y1, Y1
+	VAESENC        Y15, Y2, Y2
+	VAESENC        Y15, Y3, Y3
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VAESENCLAST    Y15, Y1, Y1
+	VAESENCLAST    Y15, Y2, Y2
+	VAESENCLAST    Y15, Y3, Y3
+	VPXOR          (DI), Y0, Y0
+	VMOVDQU        Y0, (DX)
+	VPXOR          32(DI), Y1, Y1
+	VMOVDQU        Y1, 32(DX)
+	VPXOR          64(DI), Y2, Y2
+	VMOVDQU        Y2, 64(DX)
+	VPXOR          96(DI), Y3, Y3
+	VMOVDQU        Y3, 96(DX)
+	ADDQ           $0x00000080, DI
+	ADDQ           $0x00000080, BX
+	ADDQ           $0x00000080, DX
+	SUBQ           $0x00000008, SI
+	CMPQ           SI, $0x00000008
+	JGE            r10by8
+
+r10by8done:
+	CMPQ SI, $0x00000002
+	JLT  r10by2done
+
+r10by2:
+	VMOVDQU        (BX), Y0
+	VPXOR          (DI), Y0, Y0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VPXOR          (DI), Y0, Y0
+	VMOVDQU        Y0, (DX)
+	ADDQ           $0x00000020, DI
+	ADDQ           $0x00000020, BX
+	ADDQ           $0x00000020, DX
+	SUBQ           $0x00000002, SI
+	CMPQ           SI, $0x00000002
+	JGE            r10by2
+
+r10by2done:
+	CMPQ SI, $0x00000001
+	JLT  r10by1done
+
+r10by1:
+	VMOVDQU        (BX), X0
+	VPXOR          (DI), X0, X0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESENC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESENCLAST    Y15, Y0, Y0
+	VPXOR          (DI), X0, X0
+	VMOVDQU        X0, (DX)
+	ADDQ           $0x00000010, DI
+	ADDQ           $0x00000010, BX
+	ADDQ           $0x00000010, DX
+	SUBQ           $0x00000001, SI
+	CMPQ           SI, $0x00000001
+	JGE            r10by1
+
+r10by1done:
+done:
+	VPXOR   Y0, Y0, Y0
+	VMOVDQU Y0, (SP)
+	VMOVDQU Y0, 32(SP)
+	VMOVDQU Y0, 64(SP)
+	VMOVDQU Y0, 96(SP)
+	VMOVDQU Y0, 128(SP)
+	VMOVDQU Y0, 160(SP)
+	VMOVDQU Y0, 192(SP)
+	VMOVDQU Y0, 224(SP)
+	VMOVDQU Y0, 256(SP)
+	VMOVDQU Y0, 288(SP)
+	VMOVDQU Y0, 320(SP)
+	VMOVDQU Y0, 352(SP)
+	VMOVDQU Y0, 384(SP)
+	VMOVDQU Y0, 416(SP)
+	VMOVDQU Y0, 448(SP)
+	VMOVDQU Y0, 480(SP)
+	VMOVDQU Y0, 512(SP)
+	VZEROALL
+	RET
+
+// func xtsDecryptVAES256(keys *byte, tweak *byte, dst *byte, src *byte, blocks int, rounds int)
+// Requires: AVX, AVX2, VAES, VPCLMULQDQ
+TEXT ·xtsDecryptVAES256(SB), NOSPLIT, $544-48
+	MOVQ           keys+0(FP), AX
+	MOVQ           tweak+8(FP), CX
+	MOVQ           dst+16(FP), DX
+	MOVQ           src+24(FP), BX
+	MOVQ           blocks+32(FP), SI
+	LEAQ           31(SP), DI
+	ANDQ           $-32, DI
+	LEAQ           256(DI), R8
+	VMOVDQU        xtsPoly<>+0(SB), Y14
+	VBROADCASTI128 (CX), Y0
+	VMOVDQU        xtsSixtyFour<>+0(SB), Y1
+	VPXOR          Y2, Y2, Y2
+	VMOVDQU        xtsShifts<>+0(SB), Y3
+	VPSLLVQ        Y3, Y0, Y4
+	VPSUBQ         Y3, Y1, Y3
+	VPSRLVQ        Y3, Y0, Y5
+	VPSHUFD        $0x4e, Y5, Y5
+	VPCLMULQDQ     $0x00, Y14, Y5, Y3
+	VPBLENDD       $0x33, Y2, Y5, Y5
+	VPXOR          Y3, Y4, Y4
+	VPXOR          Y5, Y4, Y4
+	VMOVDQU        Y4, (DI)
+	VMOVDQU        xtsShifts<>+32(SB), Y6
+	VPSLLVQ        Y6, Y0, Y7
+	VPSUBQ         Y6, Y1, Y6
+	VPSRLVQ        Y6, Y0, Y8
+	VPSHUFD        $0x4e, Y8, Y8
+	VPCLMULQDQ     $0x00, Y14, Y8, Y6
+	VPBLENDD       $0x33, Y2, Y8, Y8
+	VPXOR          Y6, Y7, Y7
+	VPXOR          Y8, Y7, Y7
+	VMOVDQU        Y7, 32(DI)
+	VMOVDQU        xtsShifts<>+64(SB), Y3
+	VPSLLVQ        Y3, Y0, Y4
+	VPSUBQ         Y3, Y1, Y3
+	VPSRLVQ        Y3, Y0, Y5
+	VPSHUFD        $0x4e, Y5, Y5
+	VPCLMULQDQ     $0x00, Y14, Y5, Y3
+	VPBLENDD       $0x33, Y2, Y5, Y5
+	VPXOR          Y3, Y4, Y4
+	VPXOR          Y5, Y4, Y4
+	VMOVDQU        Y4, 64(DI)
+	VMOVDQU        xtsShifts<>+96(SB), Y6
+	VPSLLVQ        Y6, Y0, Y7
+	VPSUBQ         Y6, Y1, Y6
+	VPSRLVQ        Y6, Y0, Y8
+	VPSHUFD        $0x4e, Y8, Y8
+	VPCLMULQDQ     $0x00, Y14, Y8, Y6
+	VPBLENDD       $0x33, Y2, Y8, Y8
+	VPXOR          Y6, Y7, Y7
+	VPXOR          Y8, Y7, Y7
+	VMOVDQU        Y7, 96(DI)
+	VMOVDQU        xtsShifts<>+128(SB), Y3
+	VPSLLVQ        Y3, Y0, Y4
+	VPSUBQ         Y3, Y1, Y3
+	VPSRLVQ        Y3, Y0, Y5
+	VPSHUFD        $0x4e, Y5, Y5
+	VPCLMULQDQ     $0x00, Y14, Y5, Y3
+	VPBLENDD       $0x33, Y2, Y5, Y5
+	VPXOR          Y3, Y4, Y4
+	VPXOR          Y5, Y4, Y4
+	VMOVDQU        Y4, 128(DI)
+	VMOVDQU        xtsShifts<>+160(SB), Y6
+	VPSLLVQ        Y6, Y0, Y7
+	VPSUBQ         Y6, Y1, Y6
+	VPSRLVQ        Y6, Y0, Y8
+	VPSHUFD        $0x4e, Y8, Y8
+	VPCLMULQDQ     $0x00, Y14, Y8, Y6
+	VPBLENDD       $0x33, Y2, Y8, Y8
+	VPXOR          Y6, Y7, Y7
+	VPXOR          Y8, Y7, Y7
+	VMOVDQU        Y7, 160(DI)
+	VMOVDQU        xtsShifts<>+192(SB), Y3
+	VPSLLVQ        Y3, Y0, Y4
+	VPSUBQ         Y3, Y1, Y3
+	VPSRLVQ        Y3, Y0, Y5
+	VPSHUFD        $0x4e, Y5, Y5
+	VPCLMULQDQ     $0x00, Y14, Y5, Y3
+	VPBLENDD       $0x33, Y2, Y5, Y5
+	VPXOR          Y3, Y4, Y4
+	VPXOR          Y5, Y4, Y4
+	VMOVDQU        Y4, 192(DI)
+	VMOVDQU        xtsShifts<>+224(SB), Y6
+	VPSLLVQ        Y6, Y0, Y7
+	VPSUBQ         Y6, Y1, Y6
+	VPSRLVQ        Y6, Y0, Y8
+	VPSHUFD        $0x4e, Y8, Y8
+	VPCLMULQDQ     $0x00, Y14, Y8, Y6
+	VPBLENDD       $0x33, Y2, Y8, Y8
+	VPXOR          Y6, Y7, Y7
+	VPXOR          Y8, Y7, Y7
+	VMOVDQU        Y7, 224(DI)
+	VPXOR          Y13, Y13, Y13
+	MOVQ           rounds+40(FP), CX
+	CMPQ           CX, $0x0c
+	JLT            r10
+	JEQ            r12
+	CMPQ           SI, $0x00000010
+	JLT            r14by16done
+
+r14by16:
+	VMOVDQU        (BX), Y0
+	VPXOR          (DI), Y0, Y0
+	VMOVDQU        32(BX), Y1
+	VPXOR          32(DI), Y1, Y1
+	VMOVDQU        64(BX), Y2
+	VPXOR          64(DI), Y2, Y2
+	VMOVDQU        96(BX), Y3
+	VPXOR          96(DI), Y3, Y3
+	VMOVDQU        128(BX), Y4
+	VPXOR          128(DI), Y4, Y4
+	VMOVDQU        160(BX), Y5
+	VPXOR          160(DI), Y5, Y5
+	VMOVDQU        192(BX), Y6
+	VPXOR          192(DI), Y6, Y6
+	VMOVDQU        224(BX), Y7
+	VPXOR          224(DI), Y7, Y7
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VMOVDQU        (DI), Y8
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VMOVDQU        32(DI), Y9
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VPSRLD         $0x10, Y10, Y10
+	VBROADCASTI128 16(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VPSLLDQ        $0x02, Y8, Y8
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VPSLLDQ        $0x02, Y9, Y9
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VPSRLQ         $0x20, Y10, Y10
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VPXOR          Y11, Y8, Y8
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VPXOR          Y10, Y9, Y9
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VMOVDQU        Y8, (R8)
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VMOVDQU        Y9, 32(R8)
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VMOVDQU        64(DI), Y8
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VMOVDQU        96(DI), Y9
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VPSRLD         $0x10, Y10, Y10
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VPSLLDQ        $0x02, Y8, Y8
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VPSLLDQ        $0x02, Y9, Y9
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VPSRLQ         $0x20, Y10, Y10
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VPXOR          Y11, Y8, Y8
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VPXOR          Y10, Y9, Y9
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 96(AX), Y15
+	VMOVDQU        Y8, 64(R8)
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VMOVDQU        Y9, 96(R8)
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VMOVDQU        128(DI), Y8
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VMOVDQU        160(DI), Y9
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 112(AX), Y15
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VPSRLD         $0x10, Y10, Y10
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VPSLLDQ        $0x02, Y8, Y8
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 128(AX), Y15
+	VPSLLDQ        $0x02, Y9, Y9
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VPSRLQ         $0x20, Y10, Y10
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VPXOR          Y11, Y8, Y8
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VPXOR          Y10, Y9, Y9
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VMOVDQU        Y8, 128(R8)
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VMOVDQU        Y9, 160(R8)
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VMOVDQU        192(DI), Y8
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VMOVDQU        224(DI), Y9
+	VBROADCASTI128 160(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VPSRLD         $0x10, Y10, Y10
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VPSLLDQ        $0x02, Y8, Y8
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VBROADCASTI128 176(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VPSLLDQ        $0x02, Y9, Y9
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VPSRLQ         $0x20, Y10, Y10
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VPXOR          Y11, Y8, Y8
+	VBROADCASTI128 192(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VPXOR          Y10, Y9, Y9
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VMOVDQU        Y8, 192(R8)
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VMOVDQU        Y9, 224(R8)
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 208(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 224(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VAESDECLAST    Y15, Y1, Y1
+	VAESDECLAST    Y15, Y2, Y2
+	VAESDECLAST    Y15, Y3, Y3
+	VAESDECLAST    Y15, Y4, Y4
+	VAESDECLAST    Y15, Y5, Y5
+	VAESDECLAST    Y15, Y6, Y6
+	VAESDECLAST    Y15, Y7, Y7
+	VPXOR          (DI), Y0, Y0
+	VMOVDQU        Y0, (DX)
+	VPXOR          32(DI), Y1, Y1
+	VMOVDQU        Y1, 32(DX)
+	VPXOR          64(DI), Y2, Y2
+	VMOVDQU        Y2, 64(DX)
+	VPXOR          96(DI), Y3, Y3
+	VMOVDQU        Y3, 96(DX)
+	VPXOR          128(DI), Y4, Y4
+	VMOVDQU        Y4, 128(DX)
+	VPXOR          160(DI), Y5, Y5
+	VMOVDQU        Y5, 160(DX)
+	VPXOR          192(DI), Y6, Y6
+	VMOVDQU        Y6, 192(DX)
+	VPXOR          224(DI), Y7, Y7
+	VMOVDQU        Y7, 224(DX)
+	XCHGQ          DI, R8
+	ADDQ           $0x00000100, BX
+	ADDQ           $0x00000100, DX
+	SUBQ           $0x00000010, SI
+	CMPQ           SI, $0x00000010
+	JGE            r14by16
+
+r14by16done:
+	CMPQ SI, $0x00000008
+	JLT  r14by8done
+
+r14by8:
+	VMOVDQU        (BX), Y0
+	VPXOR          (DI), Y0, Y0
+	VMOVDQU        32(BX), Y1
+	VPXOR          32(DI), Y1, Y1
+	VMOVDQU        64(BX), Y2
+	VPXOR          64(DI), Y2, Y2
+	VMOVDQU        96(BX), Y3
+	VPXOR          96(DI), Y3, Y3
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 80(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 96(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 144(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 160(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 176(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 192(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 208(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 224(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VAESDECLAST    Y15, Y1, Y1
+	VAESDECLAST    Y15, Y2, Y2
+	VAESDECLAST    Y15, Y3, Y3
+	VPXOR          (DI), Y0, Y0
+	VMOVDQU        Y0, (DX)
+	VPXOR          32(DI), Y1, Y1
+	VMOVDQU        Y1, 32(DX)
+	VPXOR          64(DI), Y2, Y2
+	VMOVDQU        Y2, 64(DX)
+	VPXOR          96(DI), Y3, Y3
+	VMOVDQU        Y3, 96(DX)
+	ADDQ           $0x00000080, DI
+	ADDQ           $0x00000080, BX
+	ADDQ           $0x00000080, DX
+	SUBQ           $0x00000008, SI
+	CMPQ           SI, $0x00000008
+	JGE            r14by8
+
+r14by8done:
+	CMPQ SI, $0x00000002
+	JLT  r14by2done
+
+r14by2:
+	VMOVDQU        (BX), Y0
+	VPXOR          (DI), Y0, Y0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 176(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 192(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 208(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 224(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VPXOR          (DI), Y0, Y0
+	VMOVDQU        Y0, (DX)
+	ADDQ           $0x00000020, DI
+	ADDQ           $0x00000020, BX
+	ADDQ           $0x00000020, DX
+	SUBQ           $0x00000002, SI
+	CMPQ           SI, $0x00000002
+	JGE            r14by2
+
+r14by2done:
+	CMPQ SI, $0x00000001
+	JLT  r14by1done
+
+r14by1:
+	VMOVDQU        (BX), X0
+	VPXOR          (DI), X0, X0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 176(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 192(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 208(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 224(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VPXOR          (DI), X0, X0
+	VMOVDQU        X0, (DX)
+	ADDQ           $0x00000010, DI
+	ADDQ           $0x00000010, BX
+	ADDQ           $0x00000010, DX
+	SUBQ           $0x00000001, SI
+	CMPQ           SI, $0x00000001
+	JGE            r14by1
+
+r14by1done:
+	JMP done
+
+r12:
+	CMPQ SI, $0x00000010
+	JLT  r12by16done
+
+r12by16:
+	VMOVDQU        (BX), Y0
+	VPXOR          (DI), Y0, Y0
+	VMOVDQU        32(BX), Y1
+	VPXOR          32(DI), Y1, Y1
+	VMOVDQU        64(BX), Y2
+	VPXOR          64(DI), Y2, Y2
+	VMOVDQU        96(BX), Y3
+	VPXOR          96(DI), Y3, Y3
+	VMOVDQU        128(BX), Y4
+	VPXOR          128(DI), Y4, Y4
+	VMOVDQU        160(BX), Y5
+	VPXOR          160(DI), Y5, Y5
+	VMOVDQU        192(BX), Y6
+	VPXOR          192(DI), Y6, Y6
+	VMOVDQU        224(BX), Y7
+	VPXOR          224(DI), Y7, Y7
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VMOVDQU        (DI), Y8
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VMOVDQU        32(DI), Y9
+	VPXOR          Y15, Y3, Y3
+	VPXOR          Y15, Y4, Y4
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VPXOR          Y15, Y5, Y5
+	VPXOR          Y15, Y6, Y6
+	VPSRLD         $0x10, Y10, Y10
+	VPXOR          Y15, Y7, Y7
+	VBROADCASTI128 16(AX), Y15
+	VPSLLDQ        $0x02, Y8, Y8
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VPSLLDQ        $0x02, Y9, Y9
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VPSRLQ         $0x20, Y10, Y10
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VPXOR          Y11, Y8, Y8
+	VAESDEC        Y15, Y1, Y1
+	VPXOR          Y10, Y9, Y9
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VMOVDQU        Y8, (R8)
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VMOVDQU        Y9, 32(R8)
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VMOVDQU        64(DI), Y8
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VMOVDQU        96(DI), Y9
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VPSRLD         $0x10, Y10, Y10
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VPSLLDQ        $0x02, Y8, Y8
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 64(AX), Y15
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VPSLLDQ        $0x02, Y9, Y9
+	VAESDEC        Y15, Y2, Y2
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VPSRLQ         $0x20, Y10, Y10
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VPXOR          Y11, Y8, Y8
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VPXOR          Y10, Y9, Y9
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VMOVDQU        Y8, 64(R8)
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VMOVDQU        Y9, 96(R8)
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VMOVDQU        128(DI), Y8
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VMOVDQU        160(DI), Y9
+	VBROADCASTI128 96(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VPSRLD         $0x10, Y10, Y10
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VPSLLDQ        $0x02, Y8, Y8
+	VAESDEC        Y15, Y5, Y5
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VPSLLDQ        $0x02, Y9, Y9
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VPSRLQ         $0x20, Y10, Y10
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VPXOR          Y11, Y8, Y8
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VPXOR          Y10, Y9, Y9
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 128(AX), Y15
+	VMOVDQU        Y8, 128(R8)
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VMOVDQU        Y9, 160(R8)
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VMOVDQU        192(DI), Y8
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VMOVDQU        224(DI), Y9
+	VAESDEC        Y15, Y6, Y6
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 144(AX), Y15
+	VPSRLD         $0x10, Y10, Y10
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VPSLLDQ        $0x02, Y8, Y8
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VPSLLDQ        $0x02, Y9, Y9
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VBROADCASTI128 160(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VPSRLQ         $0x20, Y10, Y10
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VPXOR          Y11, Y8, Y8
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VPXOR          Y10, Y9, Y9
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VMOVDQU        Y8, 192(R8)
+	VAESDEC        Y15, Y7, Y7
+	VMOVDQU        Y9, 224(R8)
+	VBROADCASTI128 176(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 192(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VAESDECLAST    Y15, Y1, Y1
+	VAESDECLAST    Y15, Y2, Y2
+	VAESDECLAST    Y15, Y3, Y3
+	VAESDECLAST    Y15, Y4, Y4
+	VAESDECLAST    Y15, Y5, Y5
+	VAESDECLAST    Y15, Y6, Y6
+	VAESDECLAST    Y15, Y7, Y7
+	VPXOR          (DI), Y0, Y0
+	VMOVDQU        Y0, (DX)
+	VPXOR          32(DI), Y1, Y1
+	VMOVDQU        Y1, 32(DX)
+	VPXOR          64(DI), Y2, Y2
+	VMOVDQU        Y2, 64(DX)
+	VPXOR          96(DI), Y3, Y3
+	VMOVDQU        Y3, 96(DX)
+	VPXOR          128(DI), Y4, Y4
+	VMOVDQU        Y4, 128(DX)
+	VPXOR          160(DI), Y5, Y5
+	VMOVDQU        Y5, 160(DX)
+	VPXOR          192(DI), Y6, Y6
+	VMOVDQU        Y6, 192(DX)
+	VPXOR          224(DI), Y7, Y7
+	VMOVDQU        Y7, 224(DX)
+	XCHGQ          DI, R8
+	ADDQ           $0x00000100, BX
+	ADDQ           $0x00000100, DX
+	SUBQ           $0x00000010, SI
+	CMPQ           SI, $0x00000010
+	JGE            r12by16
+
+r12by16done:
+	CMPQ SI, $0x00000008
+	JLT  r12by8done
+
+r12by8:
+	VMOVDQU        (BX), Y0
+	VPXOR          (DI), Y0, Y0
+	VMOVDQU        32(BX), Y1
+	VPXOR          32(DI), Y1, Y1
+	VMOVDQU        64(BX), Y2
+	VPXOR          64(DI), Y2, Y2
+	VMOVDQU        96(BX), Y3
+	VPXOR          96(DI), Y3, Y3
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 80(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 96(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 144(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 160(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 176(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 192(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VAESDECLAST    Y15, Y1, Y1
+	VAESDECLAST    Y15, Y2, Y2
+	VAESDECLAST    Y15, Y3, Y3
+	VPXOR          (DI), Y0, Y0
+	VMOVDQU        Y0, (DX)
+	VPXOR          32(DI), Y1, Y1
+	VMOVDQU        Y1, 32(DX)
+	VPXOR          64(DI), Y2, Y2
+	VMOVDQU        Y2, 64(DX)
+	VPXOR          96(DI), Y3, Y3
+	VMOVDQU        Y3, 96(DX)
+	ADDQ           $0x00000080, DI
+	ADDQ           $0x00000080, BX
+	ADDQ           $0x00000080, DX
+	SUBQ           $0x00000008, SI
+	CMPQ           SI, $0x00000008
+	JGE            r12by8
+
+r12by8done:
+	CMPQ SI, $0x00000002
+	JLT  r12by2done
+
+r12by2:
+	VMOVDQU        (BX), Y0
+	VPXOR          (DI), Y0, Y0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 176(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 192(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VPXOR          (DI), Y0, Y0
+	VMOVDQU        Y0, (DX)
+	ADDQ           $0x00000020, DI
+	ADDQ           $0x00000020, BX
+	ADDQ           $0x00000020, DX
+	SUBQ           $0x00000002, SI
+	CMPQ           SI, $0x00000002
+	JGE            r12by2
+
+r12by2done:
+	CMPQ SI, $0x00000001
+	JLT  r12by1done
+
+r12by1:
+	VMOVDQU        (BX), X0
+	VPXOR          (DI), X0, X0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 176(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 192(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VPXOR          (DI), X0, X0
+	VMOVDQU        X0, (DX)
+	ADDQ           $0x00000010, DI
+	ADDQ           $0x00000010, BX
+	ADDQ           $0x00000010, DX
+	SUBQ           $0x00000001, SI
+	CMPQ           SI, $0x00000001
+	JGE            r12by1
+
+r12by1done:
+	JMP done
+
+r10:
+	CMPQ SI, $0x00000010
+	JLT  r10by16done
+
+r10by16:
+	VMOVDQU        (BX), Y0
+	VPXOR          (DI), Y0, Y0
+	VMOVDQU        32(BX), Y1
+	VPXOR          32(DI), Y1, Y1
+	VMOVDQU        64(BX), Y2
+	VPXOR          64(DI), Y2, Y2
+	VMOVDQU        96(BX), Y3
+	VPXOR          96(DI), Y3, Y3
+	VMOVDQU        128(BX), Y4
+	VPXOR          128(DI), Y4, Y4
+	VMOVDQU        160(BX), Y5
+	VPXOR          160(DI), Y5, Y5
+	VMOVDQU        192(BX), Y6
+	VPXOR          192(DI), Y6, Y6
+	VMOVDQU        224(BX), Y7
+	VPXOR          224(DI), Y7, Y7
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VMOVDQU        (DI), Y8
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VMOVDQU        32(DI), Y9
+	VPXOR          Y15, Y3, Y3
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VPXOR          Y15, Y4, Y4
+	VPXOR          Y15, Y5, Y5
+	VPSRLD         $0x10, Y10, Y10
+	VPXOR          Y15, Y6, Y6
+	VPXOR          Y15, Y7, Y7
+	VPSLLDQ        $0x02, Y8, Y8
+	VBROADCASTI128 16(AX), Y15
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VPSLLDQ        $0x02, Y9, Y9
+	VAESDEC        Y15, Y2, Y2
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VPSRLQ         $0x20, Y10, Y10
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VPXOR          Y11, Y8, Y8
+	VAESDEC        Y15, Y7, Y7
+	VPXOR          Y10, Y9, Y9
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VMOVDQU        Y8, (R8)
+	VAESDEC        Y15, Y1, Y1
+	VMOVDQU        Y9, 32(R8)
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VMOVDQU        64(DI), Y8
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VMOVDQU        96(DI), Y9
+	VAESDEC        Y15, Y6, Y6
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 48(AX), Y15
+	VPSRLD         $0x10, Y10, Y10
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VPSLLDQ        $0x02, Y8, Y8
+	VAESDEC        Y15, Y2, Y2
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VPSLLDQ        $0x02, Y9, Y9
+	VAESDEC        Y15, Y5, Y5
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VPSRLQ         $0x20, Y10, Y10
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VPXOR          Y11, Y8, Y8
+	VAESDEC        Y15, Y1, Y1
+	VPXOR          Y10, Y9, Y9
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VMOVDQU        Y8, 64(R8)
+	VAESDEC        Y15, Y4, Y4
+	VMOVDQU        Y9, 96(R8)
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VMOVDQU        128(DI), Y8
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 80(AX), Y15
+	VMOVDQU        160(DI), Y9
+	VAESDEC        Y15, Y0, Y0
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VPSRLD         $0x10, Y10, Y10
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VPSLLDQ        $0x02, Y8, Y8
+	VAESDEC        Y15, Y5, Y5
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VPSLLDQ        $0x02, Y9, Y9
+	VBROADCASTI128 96(AX), Y15
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VPSRLQ         $0x20, Y10, Y10
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VPXOR          Y11, Y8, Y8
+	VAESDEC        Y15, Y4, Y4
+	VPXOR          Y10, Y9, Y9
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VMOVDQU        Y8, 128(R8)
+	VAESDEC        Y15, Y7, Y7
+	VMOVDQU        Y9, 160(R8)
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VMOVDQU        192(DI), Y8
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VMOVDQU        224(DI), Y9
+	VAESDEC        Y15, Y3, Y3
+	VPUNPCKHDQ     Y9, Y8, Y10
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VPSRLD         $0x10, Y10, Y10
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VPSLLDQ        $0x02, Y8, Y8
+	VBROADCASTI128 128(AX), Y15
+	VPCLMULQDQ     $0x01, Y14, Y10, Y10
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VPSLLDQ        $0x02, Y9, Y9
+	VAESDEC        Y15, Y2, Y2
+	VPBLENDD       $0xee, Y13, Y10, Y11
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VPSRLQ         $0x20, Y10, Y10
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VPXOR          Y11, Y8, Y8
+	VAESDEC        Y15, Y7, Y7
+	VPXOR          Y10, Y9, Y9
+	VBROADCASTI128 144(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VMOVDQU        Y8, 192(R8)
+	VAESDEC        Y15, Y1, Y1
+	VMOVDQU        Y9, 224(R8)
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VAESDEC        Y15, Y4, Y4
+	VAESDEC        Y15, Y5, Y5
+	VAESDEC        Y15, Y6, Y6
+	VAESDEC        Y15, Y7, Y7
+	VBROADCASTI128 160(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VAESDECLAST    Y15, Y1, Y1
+	VAESDECLAST    Y15, Y2, Y2
+	VAESDECLAST    Y15, Y3, Y3
+	VAESDECLAST    Y15, Y4, Y4
+	VAESDECLAST    Y15, Y5, Y5
+	VAESDECLAST    Y15, Y6, Y6
+	VAESDECLAST    Y15, Y7, Y7
+	VPXOR          (DI), Y0, Y0
+	VMOVDQU        Y0, (DX)
+	VPXOR          32(DI), Y1, Y1
+	VMOVDQU        Y1, 32(DX)
+	VPXOR          64(DI), Y2, Y2
+	VMOVDQU        Y2, 64(DX)
+	VPXOR          96(DI), Y3, Y3
+	VMOVDQU        Y3, 96(DX)
+	VPXOR          128(DI), Y4, Y4
+	VMOVDQU        Y4, 128(DX)
+	VPXOR          160(DI), Y5, Y5
+	VMOVDQU        Y5, 160(DX)
+	VPXOR          192(DI), Y6, Y6
+	VMOVDQU        Y6, 192(DX)
+	VPXOR          224(DI), Y7, Y7
+	VMOVDQU        Y7, 224(DX)
+	XCHGQ          DI, R8
+	ADDQ           $0x00000100, BX
+	ADDQ           $0x00000100, DX
+	SUBQ           $0x00000010, SI
+	CMPQ           SI, $0x00000010
+	JGE            r10by16
+
+r10by16done:
+	CMPQ SI, $0x00000008
+	JLT  r10by8done
+
+r10by8:
+	VMOVDQU        (BX), Y0
+	VPXOR          (DI), Y0, Y0
+	VMOVDQU        32(BX), Y1
+	VPXOR          32(DI), Y1, Y1
+	VMOVDQU        64(BX), Y2
+	VPXOR          64(DI), Y2, Y2
+	VMOVDQU        96(BX), Y3
+	VPXOR          96(DI), Y3, Y3
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VPXOR          Y15, Y1, Y1
+	VPXOR          Y15, Y2, Y2
+	VPXOR          Y15, Y3, Y3
+	VBROADCASTI128 16(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 80(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 96(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 128(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 144(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VAESDEC        Y15, Y1, Y1
+	VAESDEC        Y15, Y2, Y2
+	VAESDEC        Y15, Y3, Y3
+	VBROADCASTI128 160(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VAESDECLAST    Y15, Y1, Y1
+	VAESDECLAST    Y15, Y2, Y2
+	VAESDECLAST    Y15, Y3, Y3
+	VPXOR          (DI), Y0, Y0
+	VMOVDQU        Y0, (DX)
+	VPXOR          32(DI), Y1, Y1
+	VMOVDQU        Y1, 32(DX)
+	VPXOR          64(DI), Y2, Y2
+	VMOVDQU        Y2, 64(DX)
+	VPXOR          96(DI), Y3, Y3
+	VMOVDQU        Y3, 96(DX)
+	ADDQ           $0x00000080, DI
+	ADDQ           $0x00000080, BX
+	ADDQ           $0x00000080, DX
+	SUBQ           $0x00000008, SI
+	CMPQ           SI, $0x00000008
+	JGE            r10by8
+
+r10by8done:
+	CMPQ SI, $0x00000002
+	JLT  r10by2done
+
+r10by2:
+	VMOVDQU        (BX), Y0
+	VPXOR          (DI), Y0, Y0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VPXOR          (DI), Y0, Y0
+	VMOVDQU        Y0, (DX)
+	ADDQ           $0x00000020, DI
+	ADDQ           $0x00000020, BX
+	ADDQ           $0x00000020, DX
+	SUBQ           $0x00000002, SI
+	CMPQ           SI, $0x00000002
+	JGE            r10by2
+
+r10by2done:
+	CMPQ SI, $0x00000001
+	JLT  r10by1done
+
+r10by1:
+	VMOVDQU        (BX), X0
+	VPXOR          (DI), X0, X0
+	VBROADCASTI128 (AX), Y15
+	VPXOR          Y15, Y0, Y0
+	VBROADCASTI128 16(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 32(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 48(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 64(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 80(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 96(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 112(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 128(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 144(AX), Y15
+	VAESDEC        Y15, Y0, Y0
+	VBROADCASTI128 160(AX), Y15
+	VAESDECLAST    Y15, Y0, Y0
+	VPXOR          (DI), X0, X0
+	VMOVDQU        X0, (DX)
+	ADDQ           $0x00000010, DI
+	ADDQ           $0x00000010, BX
+	ADDQ           $0x00000010, DX
+	SUBQ           $0x00000001, SI
+	CMPQ           SI, $0x00000001
+	JGE            r10by1
+
+r10by1done:
+done:
+	VPXOR   Y0, Y0, Y0
+	VMOVDQU Y0, (SP)
+	VMOVDQU Y0, 32(SP)
+	VMOVDQU Y0, 64(SP)
+	VMOVDQU Y0, 96(SP)
+	VMOVDQU Y0, 128(SP)
+	VMOVDQU Y0, 160(SP)
+	VMOVDQU Y0, 192(SP)
+	VMOVDQU Y0, 224(SP)
+	VMOVDQU Y0, 256(SP)
+	VMOVDQU Y0, 288(SP)
+	VMOVDQU Y0, 320(SP)
+	VMOVDQU Y0, 352(SP)
+	VMOVDQU Y0, 384(SP)
+	VMOVDQU Y0, 416(SP)
+	VMOVDQU Y0, 448(SP)
+	VMOVDQU Y0, 480(SP)
+	VMOVDQU Y0, 512(SP)
+	VZEROALL
+	RET

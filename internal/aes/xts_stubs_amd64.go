@@ -23,3 +23,13 @@ func xtsEncryptAESNI(keys *byte, tweak *byte, dst *byte, src *byte, blocks int, 
 //
 //go:noescape
 func xtsDecryptAESNI(keys *byte, tweak *byte, dst *byte, src *byte, blocks int, rounds int)
+
+// xtsEncryptVAES256 encrypts one data unit.
+//
+//go:noescape
+func xtsEncryptVAES256(keys *byte, tweak *byte, dst *byte, src *byte, blocks int, rounds int)
+
+// xtsDecryptVAES256 decrypts one data unit.
+//
+//go:noescape
+func xtsDecryptVAES256(keys *byte, tweak *byte, dst *byte, src *byte, blocks int, rounds int)

@@ -38,6 +38,7 @@ func cbc(c *gen) {
 	}
 	cbcDecryptZ(c)
 	cbcDecryptX(c)
+	cbc256(c)
 }
 
 const cbcEncryptSig = "func(keys *byte, lanes *byte, blocks, rounds int)"

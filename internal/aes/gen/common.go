@@ -17,7 +17,7 @@ type gen struct{ *build.Context }
 // rounds are AES's, for keys of 128, 192 and 256 bits.
 var rounds = []int{10, 12, 14}
 
-// z and x name the vector registers by number.
+// z, x and y name the vector registers by number.
 var (
 	z = [32]reg.VecPhysical{
 		reg.Z0, reg.Z1, reg.Z2, reg.Z3, reg.Z4, reg.Z5, reg.Z6, reg.Z7,
@@ -28,6 +28,10 @@ var (
 	x = [16]reg.VecPhysical{
 		reg.X0, reg.X1, reg.X2, reg.X3, reg.X4, reg.X5, reg.X6, reg.X7,
 		reg.X8, reg.X9, reg.X10, reg.X11, reg.X12, reg.X13, reg.X14, reg.X15,
+	}
+	y = [16]reg.VecPhysical{
+		reg.Y0, reg.Y1, reg.Y2, reg.Y3, reg.Y4, reg.Y5, reg.Y6, reg.Y7,
+		reg.Y8, reg.Y9, reg.Y10, reg.Y11, reg.Y12, reg.Y13, reg.Y14, reg.Y15,
 	}
 )
 

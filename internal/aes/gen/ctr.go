@@ -22,6 +22,7 @@ func ctr(c *gen) {
 	four := c.lanes128("ctrFour", 4, 0)
 	ctrZ(c, swap, steps, four)
 	ctrX(c, swap, steps)
+	ctrY(c, swap, steps, c.lanes128("ctrTwo", 2, 0))
 }
 
 // ctrZ handles 32 blocks at a time, then four, then the rest under a mask. The

@@ -24,11 +24,15 @@ func etm(c *gen) {
 	for _, r := range []int{10, 14} {
 		etmWide(c, &xtsWide{}, r)
 		etmWide(c, &xtsWide{decrypt: true}, r)
-		xtsNarrow(c, &xtsWide{}, r)
-		xtsNarrow(c, &xtsWide{decrypt: true}, r)
+		xtsNarrow(c, &xtsWide{}, r, false)
+		xtsNarrow(c, &xtsWide{decrypt: true}, r, false)
 	}
 	for _, r := range rounds {
 		etmWide(c, &cbcWide{}, r)
+	}
+	for _, r := range []int{10, 14} {
+		xtsNarrow(c, &xtsWide{}, r, true)
+		xtsNarrow(c, &xtsWide{decrypt: true}, r, true)
 	}
 }
 
@@ -94,7 +98,7 @@ func (e *etmKernel) title() (name, doc string) {
 	return "Seal", "encrypts n > 0 jobs, sums them and writes their tags, stride bytes apart."
 }
 
-// etmParts is what differs between registers of 512 and 128 bits.
+// etmParts is what differs between registers of 512 bits and narrower ones.
 type etmParts interface {
 	maskOfTag()
 	sealUnits()

@@ -7,8 +7,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// XTS with GMAC on 128-bit registers: a whole unit at a time, since AES-NI needs eight
-// blocks in flight, and GHASH and the sum of the unit before when sealing.
+// XTS with GMAC on registers of 128 or 256 bits: a whole unit at a time, since AES needs eight
+// registers in flight, and GHASH and the sum of the unit before when sealing.
 type etmNarrow struct {
 	*etmKernel
 	m    *xtsWide
@@ -18,30 +18,33 @@ type etmNarrow struct {
 
 var _ etmParts = (*etmNarrow)(nil)
 
-func xtsNarrow(c *gen, m *xtsWide, r int) {
-	e := &etmKernel{mode: m, gcmKernel: gcmKernel{open: m.decrypt, summing: !m.decrypt, macOnly: true, rounds: r, a: x[:8], hasher: hasher{c: c,
-		lo: x[8], mid: x[9], hi: x[10], y: x[11], t: [4]reg.VecPhysical{x[12], x[13], x[14]}}}}
+func xtsNarrow(c *gen, m *xtsWide, r int, vex bool) {
+	v, tier := narrowRegs(vex)
+	e := &etmKernel{mode: m, gcmKernel: gcmKernel{open: m.decrypt, summing: !m.decrypt, macOnly: true, rounds: r, a: v[:8], hasher: narrowHasher(c, vex)}}
 	name, doc := e.title()
-	c.fn(fmt.Sprintf("%s%sAESNIr%d", m.name(), name, r), etmSig, doc)
+	c.fn(fmt.Sprintf("%s%s%sr%d", m.name(), name, tier, r), etmSig, doc)
 	e.layout = etmLayout
 	e.registers()
 	e.dst, e.sum, e.saved = c.GP64(), c.GP64(), c.AllocLocal(8)
-	n := &etmNarrow{e, m, &gcmNarrowOps{gcmKernel: &e.gcmKernel, key: x[15]}, e.gcmKernel.keys}
+	if vex {
+		e.part = c.GP64()
+	}
+	n := &etmNarrow{e, m, &gcmNarrowOps{gcmKernel: &e.gcmKernel, key: v[15]}, e.gcmKernel.keys}
 	e.gcmKernel.ops = wholeBlocks{n.ops}
 	m.begin(e)
 	e.jobs(n)
 	m.end(e)
-	e.zero(x[0])
-	c.MOVOU(x[0], e.ej0)
-	c.retX()
+	e.zero(v[0])
+	e.load(v[0].AsX(), e.ej0)
+	e.ret()
 }
 
 // maskOfTag sets ej0, by the key at mac.
 func (n *etmNarrow) maskOfTag() {
 	c, v, mac := n.c, n.t[0], n.c.arg("mac")
-	n.nonce(c.arg("jobs"), 0, 1, v)
-	c.aesX([]reg.VecPhysical{v}, mac, n.rounds, false)
-	c.MOVOU(v, n.ej0)
+	n.nonce(c.arg("jobs"), 0, 1, v.AsX())
+	emit(c.aesXYOps([]reg.VecPhysical{v}, mac, n.ops.key, n.rounds, false))
+	n.load(v.AsX(), n.ej0)
 }
 
 // unit emits a unit, mixed with steps.
@@ -49,21 +52,21 @@ func (n *etmNarrow) unit(steps []func()) {
 	c, half := n.c, n.unitBytes()/2
 	n.m.beginUnit(n.etmKernel)
 	for i, v := range n.a {
-		c.MOVOU(at(n.src, 16*i), v)
-		c.PXOR(at(n.m.now, 16*i), v)
+		n.load(at(n.src, n.width()*i), v)
+		n.xor(at(n.m.now, n.width()*i), v)
 	}
 	own := append(n.m.steps(n.etmKernel, 0), n.m.steps(n.etmKernel, half)...)
-	mixIn(c.aesXOps(n.a, n.keys, n.rounds, n.open), mixed(own, steps))
+	mixIn(c.aesXYOps(n.a, n.keys, n.ops.key, n.rounds, n.open), mixed(own, steps))
 	for i, v := range n.a {
-		c.PXOR(at(n.m.now, 16*i), v)
-		c.MOVOU(v, at(n.dst, 16*i))
+		n.xor(at(n.m.now, n.width()*i), v)
+		n.load(v, at(n.dst, n.width()*i))
 	}
 	n.next()
 }
 
 // work returns the steps of GHASH and of the sum for the unit at from+disp.
 func (n *etmNarrow) work(from reg.Register, disp int) (steps []func()) {
-	for i := 0; i < n.unitBytes(); i += 64 {
+	for i := 0; i < n.unitBytes(); i += n.unitBytes() / 2 {
 		steps = append(steps, n.hashAndSum(n.ops.quad(from, disp+i, i, i == 0), from, disp+i)...)
 	}
 	return steps
@@ -95,20 +98,20 @@ func (n *etmNarrow) openUnits() {
 
 // rest handles what follows the units, a block at a time.
 func (n *etmNarrow) rest() {
-	c, v := n.c, n.a[0]
+	c, v, in := n.c, n.a[0].AsX(), n.t[0].AsX()
 	c.TESTQ(n.rem, n.rem)
 	c.JEQ(operand.LabelRef("restDone"))
 	c.Label("part")
-	c.MOVOU(at(n.src, 0), v)
+	n.load(at(n.src, 0), v)
 	if n.open {
-		c.MOVOU(v, n.t[0])
+		n.load(v, in)
 	}
-	c.PXOR(at(n.m.now, 0), v)
-	c.aesX(n.a[:1], n.keys, n.rounds, n.open)
-	c.PXOR(at(n.m.now, 0), v)
-	c.MOVOU(v, at(n.dst, 0))
+	n.xor(at(n.m.now, 0), v)
+	emit(c.aesXYOps(n.a[:1], n.keys, n.ops.key, n.rounds, n.open))
+	n.xor(at(n.m.now, 0), v)
+	n.load(v, at(n.dst, 0))
 	if !n.open {
-		c.MOVOU(v, n.t[0])
+		n.load(v, in)
 	}
 	emit(n.absorb(0, true))
 	for _, p := range []reg.Register{n.src, n.dst, n.pp, n.m.now} {
@@ -128,7 +131,7 @@ func (o wholeBlocks) additional() {
 	from, n := o.longAdditional()
 	o.pp = o.before(n)
 	c.Label("adBlock")
-	c.MOVOU(at(from, 0), o.t[0])
+	o.load(at(from, 0), o.t[0].AsX())
 	emit(o.absorb(0, true))
 	c.ADDQ(operand.Imm(16), o.pp)
 	c.ADDQ(operand.Imm(16), from)

@@ -54,7 +54,12 @@ func gcm(c *gen) {
 			gcmWide(c, do, r)
 		}
 		for _, r := range rounds {
-			gcmNarrow(c, do, r)
+			gcmNarrow(c, do, r, false)
+		}
+	}
+	for _, do := range []gcmWork{gcmSeal, gcmSealSum, gcmOpen} {
+		for _, r := range rounds {
+			gcmNarrow(c, do, r, true)
 		}
 	}
 }
@@ -113,7 +118,7 @@ type gcmKernel struct {
 	labels  int
 }
 
-// gcmOps is what differs between registers of 512 and 128 bits. Those that return
+// gcmOps is what differs between registers of 512 bits and narrower ones. Those that return
 // steps do not emit them.
 type gcmOps interface {
 	// setBase sets the base for the nonce of the job at an offset from the present one.
@@ -367,7 +372,7 @@ func (g *gcmKernel) nonce(job reg.Register, job0 int, last uint64, to reg.Regist
 
 // pairQ sets to, of 128 bits, to two words.
 func (g *gcmKernel) pairQ(lo, hi reg.Register, to reg.Register) {
-	if g.wide {
+	if g.three() {
 		g.c.VMOVQ(lo, to)
 		g.c.VPINSRQ(operand.Imm(1), hi, to, to)
 	} else {

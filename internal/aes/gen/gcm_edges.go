@@ -87,7 +87,7 @@ func (g *gcmKernel) tag() {
 	g.absorbX(at(g.tab, tabEnd-16))
 	g.reduce()
 	y := g.y.AsX()
-	if g.wide {
+	if g.three() {
 		c.VPSHUFB(at(g.tab, tabMask), y, y)
 		g.xor(g.ej0, y)
 	} else {

@@ -5,7 +5,7 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// gcmNarrowOps is for AES-NI. The base lies on the stack; round keys come from memory by way of key.
+// gcmNarrowOps is for AES-NI, and for VAES with AVX2. The base lies on the stack; round keys come from memory by way of key.
 type gcmNarrowOps struct {
 	*gcmKernel
 	key  reg.VecPhysical
@@ -15,26 +15,52 @@ type gcmNarrowOps struct {
 
 var _ gcmOps = (*gcmNarrowOps)(nil)
 
-func gcmNarrow(c *gen, do gcmWork, r int) {
-	g := &gcmKernel{open: do == gcmOpen, summing: do == gcmSealSum, rounds: r, a: x[:4], b: x[4:8], hasher: hasher{c: c,
-		lo: x[8], mid: x[9], hi: x[10], y: x[11], t: [4]reg.VecPhysical{x[12], x[13], x[14]}}}
-	o := &gcmNarrowOps{gcmKernel: g, key: x[15]}
+func gcmNarrow(c *gen, do gcmWork, r int, vex bool) {
+	v, tier := narrowRegs(vex)
+	g := &gcmKernel{open: do == gcmOpen, summing: do == gcmSealSum, rounds: r, a: v[:4], b: v[4:8], hasher: narrowHasher(c, vex)}
+	o := &gcmNarrowOps{gcmKernel: g, key: v[15]}
 	g.ops = o
-	g.begin("AESNI")
-	o.base, o.blk = c.AllocLocal(16), c.AllocLocal(16)
+	g.begin(tier)
+	o.base, o.blk = c.AllocLocal(g.width()), c.AllocLocal(16)
 	g.batch()
-	g.wipe(x[0])
-	c.MOVOU(x[0], o.base)
-	c.MOVOU(x[0], o.blk)
-	c.retX()
+	g.wipe(v[0])
+	g.load(v[0], o.base)
+	g.load(v[0].AsX(), o.blk)
+	g.ret()
+}
+
+// narrowRegs returns the sixteen registers without AVX-512, and the tier's name.
+func narrowRegs(vex bool) (v []reg.VecPhysical, tier string) {
+	if vex {
+		return y[:], "VAES256"
+	}
+	return x[:], "AESNI"
+}
+
+// narrowHasher returns a hasher on registers 8 to 14.
+func narrowHasher(c *gen, vex bool) hasher {
+	v, _ := narrowRegs(vex)
+	return hasher{c: c, vex: vex, lo: v[8], mid: v[9], hi: v[10], y: v[11], t: [4]reg.VecPhysical{v[12], v[13], v[14]}}
+}
+
+// ret clears all registers and returns, without AVX-512.
+func (h *hasher) ret() {
+	if h.vex {
+		h.c.retY()
+	} else {
+		h.c.retX()
+	}
 }
 
 func (o *gcmNarrowOps) setBase(offset int) {
 	c, v := o.c, o.t[0]
-	o.nonce(c.arg("jobs"), offset, 0, v)
-	c.MOVOU(at(o.keys, 0), o.key)
-	c.PXOR(o.key, v)
-	c.MOVOU(v, o.base)
+	o.nonce(c.arg("jobs"), offset, 0, v.AsX())
+	if o.vex {
+		c.VINSERTI128(operand.Imm(1), v.AsX(), v, v)
+	}
+	c.keyXY(o.keys, 0, o.key)
+	o.xor(o.key, v)
+	o.load(v, o.base)
 	c.XORL(o.ctr.As32(), o.ctr.As32())
 }
 
@@ -42,6 +68,9 @@ func (o *gcmNarrowOps) counters(s []reg.VecPhysical) []func() {
 	c, v, first := o.c, o.c.GP32(), 0
 	if s[0] == o.b[0] {
 		first = 4
+	}
+	if o.vex {
+		return o.countersY(s, first)
 	}
 	add := func(i int) func() {
 		return func() { c.PXOR(at(o.tab, tabCtr+16*(first+i)), s[i]) }
@@ -70,17 +99,35 @@ func (o *gcmNarrowOps) counters(s []reg.VecPhysical) []func() {
 	}
 }
 
+// countersY is counters with 256 bits.
+func (o *gcmNarrowOps) countersY(s []reg.VecPhysical, first int) []func() {
+	c, v, base := o.c, o.c.GP32(), s[3]
+	add := func(i int) func() {
+		return func() { c.VPXOR(at(o.tab, tabCtr+32*(first+i)), base, s[i]) }
+	}
+	get := func() { c.VMOVDQU(o.base, base) }
+	if first == 0 {
+		return []func(){get, add(0), add(1), add(2), add(3)}
+	}
+	return []func(){
+		func() { c.ADDL(operand.Imm(16), o.ctr.As32()) },
+		func() { c.MOVL(o.ctr.As32(), v) },
+		func() { c.BSWAPL(v) },
+		func() { c.XORL(at(o.keys, 12), v) },
+		get, add(0), add(1), add(2),
+		func() { c.VPINSRD(operand.Imm(3), v, base.AsX(), base.AsX()) },
+		func() { c.VINSERTI128(operand.Imm(1), base.AsX(), base, base) },
+		func() { c.VMOVDQU(base, o.base) },
+		add(3),
+		func() { c.XORL(v, v) },
+	}
+}
+
 func (o *gcmNarrowOps) some(s []reg.VecPhysical, first, last int) (steps []func()) {
 	for i := first; i <= last; i++ {
-		steps = append(steps, func() { o.c.MOVOU(at(o.keys, 16*i), o.key) })
+		steps = append(steps, func() { o.c.keyXY(o.keys, i, o.key) })
 		for _, v := range s {
-			steps = append(steps, func() {
-				if i == o.rounds {
-					o.c.AESENCLAST(o.key, v)
-				} else {
-					o.c.AESENC(o.key, v)
-				}
-			})
+			steps = append(steps, func() { o.c.roundXY(o.key, v, i, o.rounds, false) })
 		}
 	}
 	return steps
@@ -88,6 +135,13 @@ func (o *gcmNarrowOps) some(s []reg.VecPhysical, first, last int) (steps []func(
 
 // output uses t[2], so that it may be mixed with quad.
 func (o *gcmNarrowOps) output(s []reg.VecPhysical, disp int) (steps []func()) {
+	if o.vex {
+		for i, v := range s {
+			steps = append(steps, func() { o.xor(at(o.src, disp+32*i), v) },
+				func() { o.load(v, at(o.dst, disp+32*i)) })
+		}
+		return steps
+	}
 	for i, v := range s {
 		steps = append(steps,
 			func() { o.load(at(o.src, disp+16*i), o.t[2]) },
@@ -98,7 +152,7 @@ func (o *gcmNarrowOps) output(s []reg.VecPhysical, disp int) (steps []func()) {
 }
 
 func (o *gcmNarrowOps) quad(from reg.Register, disp, off int, first bool) (steps []func()) {
-	for i := 0; i < 64; i += 16 {
+	for i := 0; i < o.unitBytes()/2; i += o.width() {
 		steps = append(steps, func() { o.load(at(from, disp+i), o.t[0]) })
 		steps = append(steps, o.absorb(off+i, first && i == 0)...)
 	}
@@ -107,11 +161,11 @@ func (o *gcmNarrowOps) quad(from reg.Register, disp, off int, first bool) (steps
 
 func (o *gcmNarrowOps) j0() {
 	c, v := o.c, o.t[:1]
-	o.nonce(c.arg("jobs"), 0, 1, v[0])
-	c.MOVOU(at(o.keys, 0), o.key)
-	c.PXOR(o.key, v[0])
+	o.nonce(c.arg("jobs"), 0, 1, v[0].AsX())
+	c.keyXY(o.keys, 0, o.key)
+	o.xor(o.key, v[0])
 	emit(o.some(v, 1, o.rounds))
-	c.MOVOU(v[0], o.ej0)
+	o.load(v[0].AsX(), o.ej0)
 }
 
 func (o *gcmNarrowOps) additional() {
@@ -119,7 +173,7 @@ func (o *gcmNarrowOps) additional() {
 	pp := o.pp
 	from, n := o.longAdditional()
 	o.pp = o.before(n)
-	o.blocks("ad", from, n, "adDone", func() { c.MOVOU(at(from, 0), o.t[0]) })
+	o.blocks("ad", from, n, "adDone", func() { o.load(at(from, 0), o.t[0].AsX()) })
 	o.loadPart(from, n)
 	emit(o.absorb(0, true))
 	c.Label("adDone")
@@ -147,11 +201,12 @@ func (o *gcmNarrowOps) blocks(label string, from, n reg.Register, done string, l
 // loadPart loads 0 < n < 16 bytes, and zeros, into t[0].
 func (o *gcmNarrowOps) loadPart(from, n reg.Register) {
 	c, p := o.c, o.c.GP64()
-	c.PXOR(o.t[0], o.t[0])
-	c.MOVOU(o.t[0], o.blk)
+	v := o.t[0].AsX()
+	o.zero(v)
+	o.load(v, o.blk)
 	c.LEAQ(o.blk, p)
 	o.copyBytes(from, p, n)
-	c.MOVOU(o.blk, o.t[0])
+	o.load(o.blk, v)
 }
 
 // copyBytes copies n > 0 bytes.
@@ -169,20 +224,20 @@ func (o *gcmNarrowOps) copyBytes(from, to, n reg.Register) {
 
 // rest works on one block at a time; the last one may be partial.
 func (o *gcmNarrowOps) rest() {
-	c, out := o.c, o.a[0]
+	c, out, in := o.c, o.a[0].AsX(), o.t[0].AsX()
 	o.keystream()
 	ks := c.GP64()
 	c.LEAQ(o.ks, ks)
 	crypt := func() {
-		c.MOVOU(at(ks, 0), out)
-		c.PXOR(o.t[0], out)
+		o.load(at(ks, 0), out)
+		o.xor(in, out)
 	}
 	o.blocks("rest", o.src, o.rem, "lengths", func() {
-		c.MOVOU(at(o.src, 0), o.t[0])
+		o.load(at(o.src, 0), in)
 		crypt()
-		c.MOVOU(out, at(o.dst, 0))
+		o.load(out, at(o.dst, 0))
 		if !o.open {
-			c.MOVOU(out, o.t[0])
+			o.load(out, in)
 		}
 		c.ADDQ(operand.Imm(16), o.dst)
 		c.ADDQ(operand.Imm(16), ks)
@@ -192,7 +247,7 @@ func (o *gcmNarrowOps) rest() {
 	if o.open {
 		emit(o.absorb(0, true))
 	}
-	c.MOVOU(out, o.blk)
+	o.load(out, o.blk)
 	p := c.GP64()
 	c.LEAQ(o.blk, p)
 	o.copyBytes(p, o.dst, o.rem)

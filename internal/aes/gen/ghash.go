@@ -15,7 +15,7 @@ import (
 const (
 	tabMask   = 0   // 64 bytes: the shuffle that reverses each block
 	tabCtr    = 64  // 512: what counters add to their base
-	tabPoly   = 576 // 16: the reduction's constant; after it tabSum, of sum.go
+	tabPoly   = 576 // 16: the reduction's constant; after it those of sum.go
 	tabPowers = 640 // H^168 … H^1, 16 bytes each, and 64 bytes that are only ever multiplied by zeros
 	powers    = 168 // at most 4 of additional data, 128 of units, 32 of tail, 1 of lengths
 	tabEnd    = tabPowers + 16*powers
@@ -25,10 +25,11 @@ const (
 // A hasher emits code that adds products to lo, mid and hi (Karatsuba).
 type hasher struct {
 	c           *gen
-	wide        bool // 512-bit registers with AVX-512, else 128-bit ones with SSE
+	wide        bool // 512-bit registers with AVX-512
+	vex         bool // 256-bit ones with AVX2; if neither, 128-bit ones with SSE
 	lo, mid, hi reg.VecPhysical
 	y           reg.VecPhysical    // what the next block is to be added to; zero but at a group's begin
-	t           [4]reg.VecPhysical // scratch; narrow: three
+	t           [4]reg.VecPhysical // scratch; without AVX-512: three
 	mask        operand.Op         // the shuffle that reverses a block, in memory or a register
 	tab         reg.Register       // the table
 	pp          reg.Register       // the power of the next block
@@ -36,26 +37,38 @@ type hasher struct {
 
 // width is a register's, in bytes.
 func (h *hasher) width() int {
-	if h.wide {
+	switch {
+	case h.wide:
 		return 64
+	case h.vex:
+		return 32
 	}
 	return 16
 }
 
-// What follows works on whole registers, or on any part of one in AVX-512 form.
+// three reports whether instructions have a destination of their own, and memory operands need not be aligned.
+func (h *hasher) three() bool { return h.wide || h.vex }
+
+// What follows works on whole registers, or on any part of one but with SSE.
 
 func (h *hasher) load(from, to operand.Op) {
-	if h.wide {
+	switch {
+	case h.wide:
 		h.c.VMOVDQU64(from, to)
-	} else {
+	case h.vex:
+		h.c.VMOVDQU(from, to)
+	default:
 		h.c.MOVOU(from, to)
 	}
 }
 
 func (h *hasher) xor(from, to operand.Op) {
-	if h.wide {
+	switch {
+	case h.wide:
 		h.c.VPXORQ(from, to, to)
-	} else {
+	case h.vex:
+		h.c.VPXOR(from, to, to)
+	default:
 		h.c.PXOR(from, to)
 	}
 }
@@ -63,7 +76,7 @@ func (h *hasher) xor(from, to operand.Op) {
 func (h *hasher) zero(v operand.Op) { h.xor(v, v) }
 
 func (h *hasher) reverse(v operand.Op) {
-	if h.wide {
+	if h.three() {
 		h.c.VPSHUFB(h.mask, v, v)
 	} else {
 		h.c.PSHUFB(h.mask, v)
@@ -72,7 +85,7 @@ func (h *hasher) reverse(v operand.Op) {
 
 // swap sets to to from with its halves exchanged.
 func (h *hasher) swap(from, to operand.Op) {
-	if h.wide {
+	if h.three() {
 		h.c.VPSHUFD(operand.Imm(0x4e), from, to)
 	} else {
 		h.c.PSHUFD(operand.Imm(0x4e), from, to)
@@ -85,7 +98,7 @@ func (h *hasher) mul(high bool, by, v, to operand.Op) {
 	if high {
 		pick = operand.Imm(0x11)
 	}
-	if h.wide {
+	if h.three() {
 		h.c.VPCLMULQDQ(pick, by, v, to)
 		return
 	}
@@ -173,7 +186,7 @@ func (h *hasher) reduce() {
 	c, t := h.c, h.t[0]
 	h.xor(h.lo, h.mid)
 	h.xor(h.hi, h.mid)
-	if h.wide {
+	if h.three() {
 		c.VPSLLDQ(operand.Imm(8), h.mid, t)
 		c.VPSRLDQ(operand.Imm(8), h.mid, h.mid)
 	} else {
@@ -183,7 +196,7 @@ func (h *hasher) reduce() {
 	}
 	h.xor(t, h.lo)
 	h.xor(h.mid, h.hi)
-	if h.wide {
+	if h.three() {
 		h.fold(h.lo, h.t[0])
 		h.fold(h.hi, h.t[1])
 	}
@@ -194,11 +207,7 @@ func (h *hasher) reduce() {
 		h.xor(t.AsX(), lo)
 	}
 	h.xor(h.hi.AsX(), lo)
-	if h.wide {
-		c.VMOVDQU64(lo, h.y.AsX())
-	} else {
-		c.MOVOU(lo, h.y)
-	}
+	h.load(lo, h.y.AsX()) // and zeros above
 	h.clear()
 }
 
@@ -208,8 +217,13 @@ func (h *hasher) clear() {
 	h.zero(h.hi)
 }
 
-// fold adds up the four lanes of v into the lowest.
+// fold adds up the lanes of v into the lowest.
 func (h *hasher) fold(v, t reg.VecPhysical) {
+	if h.vex {
+		h.c.VEXTRACTI128(operand.Imm(1), v, t.AsX())
+		h.c.VPXOR(t.AsX(), v.AsX(), v.AsX())
+		return
+	}
 	h.c.VEXTRACTI64X4(operand.Imm(1), v, t.AsY())
 	h.c.VPXORQ(t.AsY(), v.AsY(), v.AsY())
 	h.c.VEXTRACTI32X4(operand.Imm(1), v.AsY(), t.AsX())

@@ -16,7 +16,8 @@ const gmacDoc = "writes the tags of n > 0 jobs, stride bytes apart."
 
 func gmac(c *gen) {
 	gmacWide(c)
-	gmacNarrow(c)
+	gmacNarrow(c, false)
+	gmacNarrow(c, true)
 }
 
 func gmacWide(c *gen) {
@@ -55,27 +56,31 @@ func gmacWide(c *gen) {
 	c.retZ()
 }
 
-func gmacNarrow(c *gen) {
-	c.fn("gmacSumAESNI", gmacSig, gmacDoc)
-	g := &gcmKernel{layout: gmacLayout, macOnly: true, hasher: hasher{c: c,
-		lo: x[8], mid: x[9], hi: x[10], y: x[11], t: [4]reg.VecPhysical{x[12], x[13], x[14]}}}
+func gmacNarrow(c *gen, vex bool) {
+	v, tier := narrowRegs(vex)
+	c.fn("gmacSum"+tier, gmacSig, gmacDoc)
+	g := &gcmKernel{layout: gmacLayout, macOnly: true, hasher: narrowHasher(c, vex)}
 	o := &gcmNarrowOps{gcmKernel: g, blk: c.AllocLocal(16)}
 	g.ops = o
 	g.registers()
+	if vex {
+		c.VMOVDQU(g.mask, v[15])
+		g.mask = v[15]
+	}
 	unit := func() {
-		for i := 0; i < 128; i += 64 {
+		for i := 0; i < g.unitBytes(); i += g.unitBytes() / 2 {
 			emit(g.ops.quad(g.src, i, i, i == 0))
 		}
 	}
 	g.macs(unit, func() {
-		o.blocks("rest", g.src, g.rem, "lengths", func() { c.MOVOU(at(g.src, 0), g.t[0]) })
+		o.blocks("rest", g.src, g.rem, "lengths", func() { g.load(at(g.src, 0), g.t[0].AsX()) })
 		o.loadPart(g.src, g.rem)
 		emit(g.absorb(0, true))
 	})
-	g.zero(x[0])
-	c.MOVOU(x[0], g.ej0)
-	c.MOVOU(x[0], o.blk)
-	c.retX()
+	g.zero(v[0])
+	g.load(v[0].AsX(), g.ej0)
+	g.load(v[0].AsX(), o.blk)
+	g.ret()
 }
 
 // macs runs every job; unit takes in the unit at src, rest what follows the units, when that is anything.
@@ -119,14 +124,14 @@ func (g *gcmKernel) nonceMask() {
 	c.ADDQ(operand.Imm(16), k)
 	c.DECQ(r)
 	c.JEQ(operand.LabelRef("lastRound"))
-	if g.wide {
+	if g.three() {
 		c.VAESENC(key, v, v)
 	} else {
 		c.AESENC(key, v)
 	}
 	c.JMP(operand.LabelRef("round"))
 	c.Label("lastRound")
-	if g.wide {
+	if g.three() {
 		c.VAESENCLAST(key, v, v)
 	} else {
 		c.AESENCLAST(key, v)

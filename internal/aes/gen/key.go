@@ -17,6 +17,7 @@ func key(c *gen) {
 	}
 	ecbZ(c)
 	ecbX(c)
+	ecbY(c)
 }
 
 // mix replaces k by its running XOR of words (w0, w0+w1, …) and adds the word of t that the shuffle picks:

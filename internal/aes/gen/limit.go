@@ -10,6 +10,7 @@ import (
 const (
 	limitRegsZ = 16
 	limitRegsX = 14
+	limitRegsY = 14
 )
 
 // limit makes the loops that measure the processor: AES rounds on independent
@@ -58,5 +59,20 @@ func limit(c *gen) {
 		c.DECQ(n)
 		c.JNE(operand.LabelRef("loop"))
 		c.retX()
+	}
+	for _, r := range rounds {
+		c.fn(fmt.Sprintf("limitVAES256r%d", r), "func(loops int)",
+			fmt.Sprintf("runs %d rounds on %d registers of 32 bytes, loops times.", r, limitRegsY))
+		n := c.arg("loops")
+		c.VZEROALL()
+		c.Label("loop")
+		for i := 1; i <= r; i++ {
+			for _, v := range y[:limitRegsY] {
+				c.roundXY(y[15], v, i, r, false)
+			}
+		}
+		c.DECQ(n)
+		c.JNE(operand.LabelRef("loop"))
+		c.retY()
 	}
 }

@@ -8,17 +8,24 @@ import (
 // CRC32C of the ciphertext (RFC 3720, appendix B.4), by the processor's instruction,
 // which uses a unit that AES and GHASH leave idle: 8 bytes a cycle, a result after three.
 //
-// Kernels of 128 bits are so slow that one chain keeps up. The others sum 256 bytes in
+// Kernels of 128 bits are so slow that one chain keeps up. The others sum 128 or 256 bytes in
 // two chains: the first one goes on from what came before, and is the shorter, so that
 // there is time to move it past the bytes of the second. That is a carry-less product with x^(8n-33),
 // where n is their number; it is 63 bits long, and the last instruction of the second chain reduces it.
 const (
-	tabSum   = 592 // 8 bytes of the table: what the first chain is multiplied by
-	sumWords = 32  // of 8 bytes, in both chains
-	sumFirst = 14  // in the first one
+	tabSum   = 592 // 8 bytes of the table: what the first chain is multiplied by, for 256 bytes
+	tabShort = 600 // the same for 128
 )
 
-// sums returns the steps that take n bytes at from+disp, 64 or 256, into the sum, and those that must
+// sumChains returns, for n bytes, how many words of 8 the first chain takes, and what it is multiplied by.
+func sumChains(n int) (first, tab int) {
+	if n == 128 {
+		return 4, tabShort
+	}
+	return 14, tabSum
+}
+
+// sums returns the steps that take n bytes at from+disp, 64, 128 or 256, into the sum, and those that must
 // come after all that use t[0].
 func (g *gcmKernel) sums(from reg.Register, disp, n int) (words, last []func()) {
 	c := g.c
@@ -31,19 +38,20 @@ func (g *gcmKernel) sums(from reg.Register, disp, n int) (words, last []func()) 
 		}
 		return words, nil
 	}
+	first, tab := sumChains(n)
 	words = append(words, func() { c.XORL(g.part.As32(), g.part.As32()) })
-	for i := range sumWords - sumFirst - 1 {
-		words = append(words, word(sumFirst+i, g.part))
-		if i < sumFirst {
+	for i := range n/8 - first - 1 {
+		words = append(words, word(first+i, g.part))
+		if i < first {
 			words = append(words, word(i, g.sum))
 		}
 	}
 	v := g.t[0].AsX()
 	return words, []func(){
 		func() { c.VMOVQ(g.sum, v) },
-		func() { c.VPCLMULQDQ(operand.Imm(0), at(g.tab, tabSum), v, v) },
+		func() { c.VPCLMULQDQ(operand.Imm(0), at(g.tab, tab), v, v) },
 		func() { c.VMOVQ(v, g.sum) },
-		func() { c.XORQ(at(from, disp+8*(sumWords-1)), g.sum) },
+		func() { c.XORQ(at(from, disp+n-8), g.sum) },
 		func() { c.CRC32Q(g.sum, g.part) },
 		func() { c.MOVQ(g.part, g.sum) },
 	}

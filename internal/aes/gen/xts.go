@@ -20,6 +20,10 @@ func xts(c *gen) {
 	for _, decrypt := range []bool{false, true} {
 		xtsX(c, decrypt)
 	}
+	sixtyFour := c.lanes128("xtsSixtyFour", 64, 64)
+	for _, decrypt := range []bool{false, true} {
+		xtsY(c, decrypt, shifts, poly, sixtyFour)
+	}
 }
 
 func xtsName(decrypt bool, tier string) (name, doc string) {
