@@ -6,26 +6,33 @@ import (
 
 	"github.com/cofferdb/coffer/internal/fault"
 	"github.com/cofferdb/coffer/keyfile"
+	"github.com/cofferdb/coffer/kms"
 )
 
-// mayHide refuses to encrypt what is needed to decrypt: a key file, the password
-// file in use, a backup of a volume, which is encrypted already.
+// mayHide refuses to encrypt what is needed to decrypt: a key file, a KMS key
+// file, the password or credential file in use, a backup of a volume, which is encrypted already.
 func (p *program) mayHide(path string, k *keyFlags) error {
 	const hint = "Encrypted, nothing could open it, nor what needs it. Copy it to a safe place: coffer keyfile backup."
 	_, err := keyfile.Inspect(path, nil)
 	if err == nil || errors.Is(err, fault.Damaged) || errors.Is(err, fault.Tampered) || errors.Is(err, fault.Version) {
 		return fault.Hint(statef("%s is a key file", path), hint)
 	}
-	list, err := p.sources(k)
+	_, err = kms.Inspect(path, nil)
+	if err == nil || errors.Is(err, fault.Damaged) || errors.Is(err, fault.Version) {
+		return fault.Hint(statef("%s is a KMS key file", path), "Encrypted, nothing could open it, nor what needs it. Copy it to a safe place.")
+	}
+	from, err := p.keySources(k)
 	if err != nil {
 		return err
 	}
-	for _, s := range list {
+	for _, s := range append(from.files, from.offline...) {
 		if sameFile(path, s.file) {
 			return fault.Hint(statef("%s is the key file itself", path), hint)
 		}
-		if s.passwordFile != "" && sameFile(path, s.passwordFile) {
-			return fault.Hint(statef("%s is the password file itself", path), "Encrypted, nobody could read the password in it.")
+		for what, file := range map[string]string{"password": s.passwordFile, "credential": s.credential} {
+			if file != "" && sameFile(path, file) {
+				return fault.Hint(statef("%s is the %s file itself", path, what), "Encrypted, nobody could read the password in it.")
+			}
 		}
 	}
 	if isBackup(path) {

@@ -57,7 +57,7 @@ func (p *program) journalSetKeyCmd() *cobra.Command {
 			}
 			v.before = func(_ *blockstore.Info, ks *keys) error { return ks.has(id) }
 			return p.withVolume(ctx, args[0], &v, false, func(s *volume) error {
-				return explainKeys(s.SetJournalKey(ctx, id), len(s.keys.files))
+				return explainKeys(s.SetJournalKey(ctx, id), s.keys.sources)
 			})
 		})
 	c.Long = `Put the journal under another key, which must be in the key files given, and

@@ -177,7 +177,7 @@ func (p *program) rekeyOpen(ctx context.Context, path string, s *volume, info *b
 	}
 	res, err := p.rekeyBlocks(ctx, path, s, info, t, o)
 	if err != nil {
-		return explainKeys(err, len(s.keys.files))
+		return explainKeys(err, s.keys.sources)
 	}
 	if err := journalUnder(ctx, s, t.key); err != nil {
 		return err

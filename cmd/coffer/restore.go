@@ -107,7 +107,7 @@ func (p *program) restore(ctx context.Context, source, path string, o *restoreFl
 	defer ks.close()
 	info, err := blockstore.Restore(ctx, source, path, ks.ring, r)
 	if errors.Is(err, fault.NotActivated) {
-		err = explainKeys(err, len(ks.files))
+		err = explainKeys(err, ks.sources)
 	}
 	if err != nil {
 		return err

@@ -88,7 +88,7 @@ func (p *program) salvage(ctx context.Context, path, dest string, o *salvageFlag
 	case err != nil && strings.Contains(fault.HintOf(err), "--discard-journal"):
 		return err
 	case err != nil:
-		return explainKeys(err, len(ks.files))
+		return explainKeys(err, ks.sources)
 	case o.json:
 		err = p.printJSON(r)
 	default:

@@ -62,14 +62,14 @@ func (p *program) verifyReport(ctx context.Context, path string, v *volumeFlags,
 	if err != nil {
 		return nil, err
 	}
-	list, err := p.sources(&v.keys)
+	from, err := p.keySources(&v.keys)
 	if err != nil {
 		return nil, err
 	}
 	if err := mustBeFile("file", path); err != nil {
 		return nil, err
 	}
-	withKeys := len(list) > 0 || o.AllowPlain
+	withKeys := from.count() > 0 || o.AllowPlain
 	if !withKeys && o.ExpectAnchor != nil {
 		return nil, fault.Hint(usagef("an anchor cannot be checked without keys"), "Give --keyfile FILE --admin NAME.")
 	}
@@ -96,7 +96,7 @@ func (p *program) verifyReport(ctx context.Context, path string, v *volumeFlags,
 	defer s.keys.close()
 	o.ExpectUUID = info.UUID
 	r, err := blockstore.VerifyFile(ctx, path, s.keys.ring, &o, vo)
-	return &verified{Report: r, plain: suiteOf(info) == blockstore.None.String()}, explainOpen(err, len(list))
+	return &verified{Report: r, plain: suiteOf(info) == blockstore.None.String()}, explainOpen(err, from.count())
 }
 
 // verifyBackup verifies a backup.
@@ -114,7 +114,7 @@ func (p *program) verifyBackup(ctx context.Context, path string, v *volumeFlags,
 	}
 	defer ks.close()
 	r, err := blockstore.VerifyBackup(ctx, path, ks.ring, o, vo)
-	return &verified{Report: r}, explainKeys(err, len(ks.files))
+	return &verified{Report: r}, explainKeys(err, ks.sources)
 }
 
 // verified is a report, and whether what it is about is encrypted.
