@@ -120,6 +120,10 @@ func (c *Client) label(ctx context.Context, id string, guid dek.ID) (KeyInfo, er
 	info, err := c.Info(ctx, id)
 	if err == nil && info.GUID.IsZero() {
 		if err := c.addGUID(ctx, id, guid, false); err != nil {
+			var said *resultError
+			if errors.As(err, &said) {
+				err = said // the rest is said around it
+			}
 			return info, fault.Hint(c.error("AddAttribute", StepAnswer, ErrForeign, fmt.Errorf("the server keeps no GUID beside the key: %w", err)),
 				"Coffer knows keys by their GUID alone, so a key of such a server cannot be used.")
 		}

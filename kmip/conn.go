@@ -59,12 +59,12 @@ func (c *conn) failed(ctx context.Context, sent bool, step Step, err error) erro
 	if ctx.Err() != nil {
 		return &exchangeError{sent, step, ErrUnreachable, ctx.Err()}
 	}
-	var alert tls.AlertError
 	var timeout net.Error
+	_, alerted := alertOf(err)
 	switch {
 	case errors.Is(err, wire.ErrMalformed), errors.Is(err, wire.ErrTooLarge):
 		return &exchangeError{sent, StepDecode, ErrProtocol, err}
-	case errors.As(err, &alert):
+	case alerted:
 		kind, cause := explainTLS(&c.d.server, c.addr, err)
 		return &exchangeError{false, StepTLS, kind, cause} // TLS 1.3 refuses a client's certificate after the handshake
 	case errors.As(err, &timeout) && timeout.Timeout():

@@ -77,7 +77,7 @@ func (c *Client) discover(ctx context.Context, pinned Version) ([]Version, error
 		}
 		if answer.status != kmip.ResultStatusSuccess {
 			last = c.refused(kmip.OperationDiscoverVersions, answer)
-			if errors.Is(last, ErrDenied) {
+			if errors.Is(last, ErrDenied) || errors.Is(last, ErrProtocol) {
 				return nil, last
 			}
 			continue

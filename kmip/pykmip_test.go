@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +19,8 @@ type pykmip struct {
 	ca   *authority
 	port int
 	dir  string
+	stop func()
+	run  func(t *testing.T)
 }
 
 // startPyKMIP starts a server and stops it, by its process, when the test ends.
@@ -42,14 +45,15 @@ func startPyKMIP(t *testing.T, cert ...leaf) *pykmip {
 		"policy_path=%s/policy\nenable_tls_client_auth=True\nlogging_level=DEBUG\ndatabase_path=%s/pykmip.db\n",
 		p.port, crt, key, p.ca.ca(), p.dir, p.dir)
 	require.NoError(t, os.WriteFile(conf, []byte(text), 0o600))
-	p.run(t, program, conf)
+	p.run = func(t *testing.T) { p.start(t, program, conf) }
+	p.run(t)
 	return p
 }
 
-// run starts the server in a process group of its own: it has children, which
+// start starts the server in a process group of its own: it has children, which
 // outlive it unless they are stopped with it. Its output goes to a file, so that
 // nobody waits for who holds a pipe.
-func (p *pykmip) run(t *testing.T, program, conf string) {
+func (p *pykmip) start(t *testing.T, program, conf string) {
 	out, err := os.Create(filepath.Join(p.dir, "output"))
 	require.NoError(t, err)
 	defer out.Close()
@@ -57,10 +61,11 @@ func (p *pykmip) run(t *testing.T, program, conf string) {
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = ownGroup()
 	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
+	p.stop = sync.OnceFunc(func() {
 		stopGroup(cmd.Process)
 		_ = cmd.Wait() // it was killed
 	})
+	t.Cleanup(p.stop)
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port))
 	for until := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		c, err := net.Dial("tcp", addr)
@@ -73,6 +78,12 @@ func (p *pykmip) run(t *testing.T, program, conf string) {
 			t.Fatalf("PyKMIP does not start: %s", text)
 		}
 	}
+}
+
+// restart stops the server and starts it again, with the keys that it had.
+func (p *pykmip) restart(t *testing.T) {
+	p.stop()
+	p.run(t)
 }
 
 func freePort(t *testing.T) int {

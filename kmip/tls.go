@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -85,19 +86,18 @@ func legacySuites() []uint16 {
 	return ids
 }
 
-// explainTLS says in words what a failed handshake means. sent says whether it
-// came with the first answer: TLS 1.3 refuses a client's certificate only then.
+// explainTLS says in words what a failed handshake means.
 func explainTLS(s *Server, host string, err error) (kind, cause error) {
 	var (
 		unknown  x509.UnknownAuthorityError
 		invalid  x509.CertificateInvalidError
 		name     x509.HostnameError
-		alert    tls.AlertError
 		noTLS    tls.RecordHeaderError
 		netErr   net.Error
 		verifies *tls.CertificateVerificationError
 	)
 	errors.As(err, &verifies)
+	alert, alerted := alertOf(err)
 	switch {
 	case errors.As(err, &name):
 		return ErrTLS, fault.Hint(fmt.Errorf("the server's certificate is for %s, not for %s", namesOf(name.Certificate), host),
@@ -107,7 +107,7 @@ func explainTLS(s *Server, host string, err error) (kind, cause error) {
 			"Give --ca the certificate of the CA that signed it, got from whoever runs the server.")
 	case errors.As(err, &invalid):
 		return ErrTLS, explainInvalid(invalid)
-	case errors.As(err, &alert):
+	case alerted:
 		return ErrTLS, explainAlert(s, alert)
 	case errors.As(err, &noTLS):
 		return ErrTLS, fault.Hint(errors.New("what answers there does not speak TLS"), "Is it the right port? KMIP's is 5696.")
@@ -160,6 +160,20 @@ const (
 	alertInsufficientSecurity tls.AlertError = 71
 	alertCertificateRequired  tls.AlertError = 116
 )
+
+// alertOf returns the alert by which the other side refused. Package tls wraps
+// a type of its own, a byte, which it does not export.
+func alertOf(err error) (tls.AlertError, bool) {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "remote error" {
+		return 0, false
+	}
+	v := reflect.ValueOf(op.Err)
+	if v.Kind() != reflect.Uint8 {
+		return 0, false
+	}
+	return tls.AlertError(v.Uint()), true
+}
 
 func explainAlert(s *Server, a tls.AlertError) error {
 	switch {
