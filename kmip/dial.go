@@ -155,9 +155,12 @@ func (d *dialer) connectTo(ctx context.Context, host, addr string) (*tls.Conn, e
 	ctx, stop := context.WithTimeout(ctx, d.server.timeout())
 	defer stop()
 	tcp, err := d.opts.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		err = d.fail(addr, StepConnect, ErrUnreachable, d.explainDial(err))
+	}
 	d.opts.step(StepConnect, addr, err)
 	if err != nil {
-		return nil, d.fail(addr, StepConnect, ErrUnreachable, d.explainDial(err))
+		return nil, err
 	}
 	conf := d.tls.Clone()
 	conf.ServerName = host

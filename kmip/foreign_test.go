@@ -1,7 +1,6 @@
 package kmip
 
 import (
-	"crypto/x509"
 	"errors"
 	"testing"
 
@@ -11,8 +10,6 @@ import (
 
 	v2 "github.com/cofferdb/coffer/kmip/internal/v2"
 )
-
-const serverAuth = x509.ExtKeyUsageServerAuth
 
 func isAny(err error, targets ...error) bool {
 	for _, target := range targets {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/cofferdb/coffer/dek"
 	"github.com/cofferdb/coffer/internal/fault"
+	"github.com/cofferdb/coffer/internal/kmiptest"
 )
 
 // spoken are the versions that PyKMIP speaks.
@@ -364,7 +365,7 @@ func TestLiveRestart(t *testing.T) {
 	defer once.Close()
 	k, err := again.Create(t.Context(), NewKey{})
 	require.NoError(t, err)
-	p.restart(t)
+	p.Restart(t)
 	found, err := again.Find(t.Context(), k.GUID.String())
 	require.NoError(t, err)
 	require.Equal(t, k, found)
@@ -376,7 +377,7 @@ func TestLiveRestart(t *testing.T) {
 
 // TestLiveLegacy: a server with an RSA certificate offers suites that Go does not, unless it is told to.
 func TestLiveLegacy(t *testing.T) {
-	p := startPyKMIP(t, leaf{name: "server", usage: serverAuth, rsa: true})
+	p := startPyKMIP(t, kmiptest.Leaf{Name: "server", Usage: serverAuth, RSA: true})
 	s := p.as("anna")
 	_, err := Dial(t.Context(), s, nil)
 	require.ErrorIs(t, err, ErrTLS)

@@ -19,25 +19,26 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cofferdb/coffer/internal/fault"
+	"github.com/cofferdb/coffer/internal/kmiptest"
 	"github.com/cofferdb/coffer/kmip/internal/wire"
 )
 
 // fake is a TLS server of the test's own: it reads requests and does with each
 // connection what answer says.
 type fake struct {
-	ca   *authority
+	ca   *kmiptest.Authority
 	addr *net.TCPAddr
 }
 
 // startFake serves until the test ends. answer gets each request's bytes.
-func startFake(t *testing.T, l leaf, answer func(c net.Conn, request []byte)) *fake {
+func startFake(t *testing.T, l kmiptest.Leaf, answer func(c net.Conn, request []byte)) *fake {
 	t.Helper()
-	f := &fake{ca: newAuthority(t, "Test CA")}
-	crt, key := f.ca.issue(l)
+	f := &fake{ca: kmiptest.NewAuthority(t, "Test CA")}
+	crt, key := f.ca.Issue(l)
 	pair, err := tls.LoadX509KeyPair(crt, key)
 	require.NoError(t, err)
 	pool := x509.NewCertPool()
-	pool.AddCert(f.ca.cert)
+	pool.AddCert(f.ca.Cert)
 	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair},
 		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool})
 	require.NoError(t, err)
@@ -67,12 +68,12 @@ func serve(c net.Conn, answer func(net.Conn, []byte)) {
 }
 
 func (f *fake) as(name string) Server {
-	cert, key := f.ca.client(name)
-	return Server{Name: "fake", Hosts: []string{"127.0.0.1"}, Port: f.addr.Port, CA: f.ca.ca(), Cert: cert, Key: key,
+	cert, key := f.ca.Client(name)
+	return Server{Name: "fake", Hosts: []string{"127.0.0.1"}, Port: f.addr.Port, CA: f.ca.CA(), Cert: cert, Key: key,
 		Timeout: Duration(5 * time.Second), Version: V14}
 }
 
-var honest = leaf{name: "server", usage: serverAuth}
+var honest = kmiptest.Leaf{Name: "server", Usage: serverAuth}
 
 // requireError wants an error that names the server and the step, and says what to do.
 func requireError(t *testing.T, err error, kind error, step Step, text string) {
@@ -90,28 +91,30 @@ func TestCertificates(t *testing.T) {
 	ok := startFake(t, honest, nil)
 	for _, c := range []struct {
 		name   string
-		server leaf
+		server kmiptest.Leaf
 		change func(t *testing.T, s *Server, f *fake)
 		step   Step
 		text   string
 	}{
-		{"wrong CA", honest, func(t *testing.T, s *Server, _ *fake) { s.CA = newAuthority(t, "Another CA").ca() }, StepTLS, "not signed by the CA"},
-		{"expired server", leaf{name: "server", usage: serverAuth, start: -2 * time.Hour, end: -time.Hour}, nil, StepTLS, "expired on"},
-		{"server not yet valid", leaf{name: "server", usage: serverAuth, start: time.Hour, end: 2 * time.Hour}, nil, StepTLS, "valid from"},
-		{"server's purpose", leaf{name: "server", usage: x509.ExtKeyUsageClientAuth, dns: []string{"127.0.0.1"}}, nil, StepTLS, ""},
-		{"server's name", leaf{name: "server", usage: serverAuth, dns: []string{"kms.example"}}, nil, StepTLS, "kms.example"},
+		{"wrong CA", honest, func(t *testing.T, s *Server, _ *fake) { s.CA = kmiptest.NewAuthority(t, "Another CA").CA() }, StepTLS, "not signed by the CA"},
+		{"expired server", kmiptest.Leaf{Name: "server", Usage: serverAuth, Start: -2 * time.Hour, End: -time.Hour}, nil, StepTLS, "expired on"},
+		{"server not yet valid", kmiptest.Leaf{Name: "server", Usage: serverAuth, Start: time.Hour, End: 2 * time.Hour}, nil, StepTLS, "valid from"},
+		{"server's purpose", kmiptest.Leaf{Name: "server", Usage: x509.ExtKeyUsageClientAuth, DNS: []string{"127.0.0.1"}}, nil, StepTLS, ""},
+		{"server's name", kmiptest.Leaf{Name: "server", Usage: serverAuth, DNS: []string{"kms.example"}}, nil, StepTLS, "kms.example"},
 		{"expired client", honest, func(_ *testing.T, s *Server, f *fake) {
-			s.Cert, s.Key = f.ca.issue(leaf{name: "anna", usage: x509.ExtKeyUsageClientAuth, start: -2 * time.Hour, end: -time.Hour})
+			s.Cert, s.Key = f.ca.Issue(kmiptest.Leaf{Name: "anna", Usage: x509.ExtKeyUsageClientAuth, Start: -2 * time.Hour, End: -time.Hour})
 		}, StepConfig, "expired on"},
 		{"client not yet valid", honest, func(_ *testing.T, s *Server, f *fake) {
-			s.Cert, s.Key = f.ca.issue(leaf{name: "anna", usage: x509.ExtKeyUsageClientAuth, start: time.Hour, end: 2 * time.Hour})
+			s.Cert, s.Key = f.ca.Issue(kmiptest.Leaf{Name: "anna", Usage: x509.ExtKeyUsageClientAuth, Start: time.Hour, End: 2 * time.Hour})
 		}, StepConfig, "valid from"},
 		{"client's purpose", honest, func(_ *testing.T, s *Server, f *fake) {
-			s.Cert, s.Key = f.ca.issue(leaf{name: "anna", usage: serverAuth})
+			s.Cert, s.Key = f.ca.Issue(kmiptest.Leaf{Name: "anna", Usage: serverAuth})
 		}, StepConfig, "not for clients"},
-		{"client of another CA", honest, func(t *testing.T, s *Server, _ *fake) { s.Cert, s.Key = newAuthority(t, "Another CA").client("anna") },
+		{"client of another CA", honest, func(t *testing.T, s *Server, _ *fake) {
+			s.Cert, s.Key = kmiptest.NewAuthority(t, "Another CA").Client("anna")
+		},
 			StepTLS, "refused the client's certificate"},
-		{"another key", honest, func(_ *testing.T, s *Server, f *fake) { _, s.Key = f.ca.client("bob") }, StepConfig, "private key"},
+		{"another key", honest, func(_ *testing.T, s *Server, f *fake) { _, s.Key = f.ca.Client("bob") }, StepConfig, "private key"},
 		{"CA is no certificate", honest, func(_ *testing.T, s *Server, _ *fake) { s.CA = s.Key }, StepConfig, "no certificate in"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -137,11 +140,11 @@ func TestCertificates(t *testing.T) {
 
 // TestNoServer: nobody there, somebody who says nothing, somebody who speaks something else.
 func TestNoServer(t *testing.T) {
-	ca := newAuthority(t, "Test CA")
-	cert, key := ca.client("anna")
-	s := Server{Name: "s", Hosts: []string{"127.0.0.1"}, CA: ca.ca(), Cert: cert, Key: key, Timeout: Duration(300 * time.Millisecond)}
+	ca := kmiptest.NewAuthority(t, "Test CA")
+	cert, key := ca.Client("anna")
+	s := Server{Name: "s", Hosts: []string{"127.0.0.1"}, CA: ca.CA(), Cert: cert, Key: key, Timeout: Duration(300 * time.Millisecond)}
 
-	s.Port = freePort(t)
+	s.Port = kmiptest.FreePort(t)
 	_, err := Dial(t.Context(), s, nil)
 	requireError(t, err, ErrUnreachable, StepConnect, "refused")
 	require.NotEmpty(t, fault.HintOf(err))
@@ -197,7 +200,7 @@ func listen(t *testing.T, serve func(net.Conn)) int {
 func TestFailOver(t *testing.T) {
 	p := startPyKMIP(t)
 	s := p.as("anna")
-	dead := "127.0.0.1:" + strconv.Itoa(freePort(t))
+	dead := "127.0.0.1:" + strconv.Itoa(kmiptest.FreePort(t))
 	s.Hosts = []string{"no-such-host.invalid", dead, "localhost", "127.0.0.1"}
 	s.Timeout = Duration(3 * time.Second)
 	c, err := Dial(t.Context(), s, nil)

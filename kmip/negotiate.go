@@ -25,9 +25,12 @@ func (c *Client) negotiate(ctx context.Context) error {
 		return nil
 	}
 	offered, err := c.discover(ctx, pinned)
-	c.d.opts.step(StepVersion, names(offered), err)
 	if err != nil {
+		c.d.opts.step(StepVersion, "", err)
 		return err
+	}
+	if offered != nil {
+		c.d.opts.step(StepVersion, "offered: "+names(offered), nil)
 	}
 	c.offered = offered
 	switch {
@@ -67,7 +70,7 @@ func names(vs []Version) string {
 func (c *Client) discover(ctx context.Context, pinned Version) ([]Version, error) {
 	try := asking
 	if pinned != (Version{}) {
-		try = []Version{pinned}
+		try = append([]Version{pinned}, asking...) // where that is refused, others get a list out of it
 	}
 	var last error
 	for _, v := range try {
@@ -96,6 +99,10 @@ func (c *Client) discover(ctx context.Context, pinned Version) ([]Version, error
 			return nil, nil
 		}
 		return []Version{V10}, nil
+	}
+	var said *resultError
+	if errors.As(last, &said) {
+		last = said // the rest is said around it
 	}
 	return nil, fault.Hint(c.error("", StepVersion, ErrVersion, last), "Set a version that the server speaks: coffer kmip server edit --version.")
 }

@@ -80,7 +80,7 @@ func (k *KeyInfo) Usable() error {
 			"What is encrypted under it can be read only with another copy of the key, in a key file.")
 	case k.GUID.IsZero():
 		return fault.Hint(fmt.Errorf("%w: %s", ErrForeign, k.ID),
-			"It was not made by Coffer. coffer kmip key list --adopt ID gives it a GUID where the server allows that.")
+			"It was not made by Coffer. coffer kmip key adopt SERVER ID gives it a GUID where the server allows that.")
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ func (p *program) root() *cobra.Command {
 	root.SilenceErrors, root.SilenceUsage = true, true
 	p.startsWith(root)
 	root.AddCommand(
-		p.demoCmd(), p.versionCmd(), p.keyfileCmd(),
+		p.demoCmd(), p.versionCmd(), p.keyfileCmd(), p.kmipCmd(),
 		p.createCmd(), p.encryptCmd(), p.decryptCmd(), p.rekeyCmd(),
 		p.resizeCmd(), p.eraseCmd(), p.infoCmd(), p.verifyCmd(), p.labelCmd(),
 		p.catCmd(), p.putCmd(), p.anchorCmd(), p.journalCmd(), p.benchCmd(), p.manCmd(),

@@ -1,6 +1,6 @@
 //go:build unix
 
-package kmip
+package kmiptest
 
 import (
 	"os"
