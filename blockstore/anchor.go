@@ -3,10 +3,12 @@ package blockstore
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/cofferdb/coffer/internal/fault"
+	"github.com/cofferdb/coffer/journal"
 )
 
 // Anchor names one durable state of a volume. Kept apart from the volume, it
@@ -48,23 +50,54 @@ func (a Anchor) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
 // Anchor returns the anchor of the durable head.
 func (s *Store) Anchor() Anchor {
-	last := s.label.Load().last()
 	pos := s.ended
 	if s.journal != nil {
 		pos = s.journal.Durable()
 	}
+	return s.anchorAt(pos)
+}
+
+// anchorAt returns the anchor of a durable state of this session.
+func (s *Store) anchorAt(pos journal.Position) Anchor {
+	last := s.label.Load().last()
 	return Anchor{s.volume, last.id, last.ordinal, pos.Seq, pos.Chain}
 }
 
 // checkAnchor decides whether the history that was found contains the expected anchor.
 func (s *Store) checkAnchor(l *label, r *replay) error {
-	a := s.opts.ExpectAnchor
-	if a == nil {
+	if s.opts.ExpectAnchor == nil {
 		return nil
 	}
+	return explainAnchor(l, containsAnchor(l, r.end, r.anchor, *s.opts.ExpectAnchor))
+}
+
+// explainAnchor adds what to do where an anchor was refused.
+func explainAnchor(l *label, err error) error {
+	if !errors.Is(err, fault.Tampered) {
+		return err
+	}
+	if l.restored != 0 {
+		return fault.Hint(fmt.Errorf("%w (the volume was restored from a backup, up to sequence %d)", err, l.restoredAt()),
+			"this is a restored state: anchors saved of what came after the backup do not fit it. If you restored it, save a new anchor; else find the right volume")
+	}
+	return fault.Hint(err, "an older or other copy of the volume, or of its journal, was put in its place; find the right one")
+}
+
+// restoredAt is the sequence up to which the last restore went, as far as the lineage still says.
+func (l *label) restoredAt() uint64 {
+	for _, e := range l.lineage {
+		if e.ordinal == l.restored {
+			return e.first - 1
+		}
+	}
+	return 0
+}
+
+// containsAnchor decides whether the history of a label that ends at end contains an
+// anchor; chain, where it is not nil, is the chain value seen at its sequence.
+func containsAnchor(l *label, end journal.Position, chain *[32]byte, a Anchor) error {
 	refuse := func(format string, args ...any) error {
-		return fault.Hint(fmt.Errorf("blockstore: not the history the anchor is of: "+format+": %w", append(args, fault.Tampered)...),
-			"an older or other copy of the volume, or of its journal, was put in its place; find the right one")
+		return fmt.Errorf("blockstore: not the history the anchor is of: "+format+": %w", append(args, fault.Tampered)...)
 	}
 	if a.Volume != l.volume {
 		return refuse("it names volume %v, this is %v", a.Volume, l.volume)
@@ -73,7 +106,7 @@ func (s *Store) checkAnchor(l *label, r *replay) error {
 		return fmt.Errorf("blockstore: the anchor is %d sessions old, the volume remembers %d: %w",
 			l.last().ordinal-a.Ordinal, len(l.lineage), fault.TooOld)
 	}
-	limit, found := r.end.Seq, false
+	limit, found := end.Seq, false
 	for i, e := range l.lineage {
 		if e.id != a.Session || e.ordinal != a.Ordinal {
 			continue
@@ -89,8 +122,8 @@ func (s *Store) checkAnchor(l *label, r *replay) error {
 	case a.Seq > limit:
 		return refuse("it names sequence %d, that session ends at %d here", a.Seq, limit)
 	case a.Seq == l.redo.Seq && a.Chain != l.redo.Chain,
-		a.Seq == r.end.Seq && a.Chain != r.end.Chain,
-		r.anchor != nil && *r.anchor != a.Chain:
+		a.Seq == end.Seq && a.Chain != end.Chain,
+		chain != nil && *chain != a.Chain:
 		return refuse("sequence %d has another chain value", a.Seq)
 	}
 	return nil

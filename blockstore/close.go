@@ -14,6 +14,7 @@ func (s *Store) Close() error {
 	if s.insideTx() {
 		return ErrNested
 	}
+	s.backups.stop()
 	s.stopConversion()
 	if !s.gate.shut() {
 		return ErrClosed

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/cofferdb/coffer/journal"
 )
@@ -210,7 +209,7 @@ func (tx *Tx) encode(commit bool) ([][]byte, error) {
 	if st.reseal {
 		flags = redoReseal
 	}
-	now := time.Now().UnixNano()
+	now := tx.s.opts.Tune.Now().UnixNano()
 	var out [][]byte
 	most := min(redoPayload, tx.s.journal.MaxPayload())
 	want := st.memory + int64(len(st.writes)+len(st.ranges)-st.emit+1)*redoOpHeader

@@ -26,8 +26,16 @@ func (v *Converter) finish() (kept int, err error) {
 			return 0, err
 		}
 	}
-	return v.dropKey()
+	err = v.s.backups.drop(v.ctx, v.waitsForBackup, func() error {
+		v.setState("finishing")
+		kept, err = v.dropKey()
+		return err
+	})
+	return kept, err
 }
+
+// waitsForBackup says so in the progress: what a backup has copied names the old key.
+func (v *Converter) waitsForBackup() { v.setState("waiting for a backup") }
 
 // dropKey takes the old slot out of the label and the old key out of the journal.
 func (v *Converter) dropKey() (kept int, err error) {

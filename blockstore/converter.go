@@ -23,7 +23,7 @@ type Result struct {
 // Progress of a conversion.
 type Progress struct {
 	Operation      string        `json:"operation"`
-	State          string        `json:"state"` // running, paused, finishing, done, incomplete, stopped, failed
+	State          string        `json:"state"` // running, paused, finishing, waiting for a backup, done, incomplete, stopped, failed
 	Total          uint64        `json:"total"` // blocks
 	Done           uint64        `json:"done"`
 	Damaged        uint64        `json:"damaged"`

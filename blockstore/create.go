@@ -27,7 +27,7 @@ func Create(path string, keys *dek.Keyring, o CreateOptions) (*Store, error) {
 	if err := o.Suite.Allowed(true); err != nil {
 		return nil, fmt.Errorf("blockstore: create: %w", err)
 	}
-	l, err := newLabel(keys, o, opts.Tune.SealReserve)
+	l, err := newLabel(keys, o, opts.Tune.SealReserve, opts.Tune.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func Create(path string, keys *dek.Keyring, o CreateOptions) (*Store, error) {
 }
 
 // newLabel makes the label of an empty, clean volume.
-func newLabel(keys *dek.Keyring, o CreateOptions, reserve uint64) (*label, error) {
+func newLabel(keys *dek.Keyring, o CreateOptions, reserve uint64, now time.Time) (*label, error) {
 	lay, err := newLayout(int64(o.BlockSize))
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func newLabel(keys *dek.Keyring, o CreateOptions, reserve uint64) (*label, error
 	if err := lay.checkSize(o.Size); err != nil {
 		return nil, err
 	}
-	l := &label{volume: NewUUID(), blockSize: o.BlockSize, size: o.Size, clean: true, created: time.Now().Unix(),
+	l := &label{volume: NewUUID(), blockSize: o.BlockSize, size: o.Size, clean: true, created: seconds(now),
 		height: heightFor(lay.blocks(o.Size)), stream: NewUUID()}
 	l.begin(NewUUID(), 0)
 	if o.Suite == seal.SuiteNone {

@@ -8,7 +8,8 @@
 // writer; [Store.File] shows the same bytes as a file. [Store.Convert]
 // encrypts, decrypts and re-keys while the volume is used. [Store.Verify]
 // checks everything, [Store.Anchor] makes a rollback of the whole volume
-// visible. Every suite is authenticated, and a Merkle tree over the records of
+// visible. [Store.Export] is the way out while a key is only in memory,
+// [Salvage] takes what authenticates of a damaged volume. Every suite is authenticated, and a Merkle tree over the records of
 // all blocks makes old copies of any of them detectable.
 //
 // # What it is not

@@ -19,7 +19,12 @@ import (
 // acknowledged is lost. On a file system that never overwrites in place a
 // checkpoint may fail: then the store refuses writes until it is opened again.
 func TestFullDisk(t *testing.T) {
-	start := faultStart(t)
+	for _, suite := range []Suite{AESGCM, None} {
+		t.Run(suite.String(), func(t *testing.T) { fillEverywhere(t, faultStartUnder(t, suite)) })
+	}
+}
+
+func fillEverywhere(t *testing.T, start *faultRun) {
 	need := start.on(t, "dry run")
 	before := need.disk.Used()
 	most := before

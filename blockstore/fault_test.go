@@ -7,10 +7,12 @@ import (
 	"math/rand/v2"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/cofferdb/coffer/dek"
+	"github.com/cofferdb/coffer/internal/fault"
 	"github.com/cofferdb/coffer/internal/fsx"
 	"github.com/cofferdb/coffer/internal/tune"
 )
@@ -25,6 +27,10 @@ type faultRun struct {
 	states []contents // possible now: the last acknowledged one and those after it
 	what   string
 	deaf   bool // reads fail too
+	now    func() time.Time
+	suite  Suite
+	held   *snapshot // of a reader from before the failure
+	seen   contents  // what it sees
 }
 
 func faultOptions(fs *fsx.Mem) Options {
@@ -35,10 +41,12 @@ func faultOptions(fs *fsx.Mem) Options {
 }
 
 // faultStart is a volume whose process died with several segments behind its last checkpoint.
-func faultStart(t *testing.T) *faultRun {
-	f := &faultRun{t: t, disk: fsx.NewMem(1), states: []contents{{}}}
+func faultStart(t *testing.T) *faultRun { return faultStartUnder(t, AESGCM) }
+
+func faultStartUnder(t *testing.T, suite Suite) *faultRun {
+	f := &faultRun{t: t, disk: fsx.NewMem(1), states: []contents{{}}, suite: suite}
 	f.keys, f.ids = ring(t, 2)
-	s, err := Create("v", f.keys, CreateOptions{Options: faultOptions(f.disk), Size: attackBlocks * 4096, BlockSize: 4096})
+	s, err := Create("v", f.keys, CreateOptions{Options: faultOptions(f.disk), Size: attackBlocks * 4096, BlockSize: 4096, Suite: suite})
 	require.NoError(t, err)
 	f.s = s
 	for i := range uint64(12) {
@@ -55,7 +63,7 @@ func faultStart(t *testing.T) *faultRun {
 // on returns the same on a copy of the disk, with a keyring of its own.
 func (f *faultRun) on(t *testing.T, what string) *faultRun {
 	c := *f
-	c.t, c.what, c.disk, c.keys = t, what, f.disk.Clone(), sameKeys(t, f.keys, f.ids)
+	c.t, c.what, c.disk, c.keys, c.s = t, what, f.disk.Clone(), sameKeys(t, f.keys, f.ids), nil
 	return &c
 }
 
@@ -116,8 +124,12 @@ func (f *faultRun) settle(err error) error {
 
 // script runs everything that writes. It returns the errors; after one it goes on, as a program would.
 func (f *faultRun) script() (errs []error) {
+	if f.suite == None {
+		return f.directions()
+	}
 	ctx := context.Background()
 	o := faultOptions(f.disk)
+	o.Tune.Now = f.now
 	s, err := Open("v", f.keys, &o)
 	if err != nil {
 		return []error{err}
@@ -155,7 +167,10 @@ func (f *faultRun) convert(c Conversion) error {
 	if err != nil {
 		return err
 	}
-	_, err = v.Wait()
+	r, err := v.Wait()
+	if err == nil && !r.Complete { // a block that the disk did not give
+		err = fmt.Errorf("incomplete, %d blocks damaged: %w", len(r.Damaged), fault.Both(fault.Damaged, syscall.EIO))
+	}
 	return err
 }
 
@@ -167,6 +182,9 @@ func (f *faultRun) readers() {
 	require.ErrorIs(f.t, f.s.Update(func(tx *Tx) error { return tx.Write(7, pageOf(99)) }), ErrState, f.what)
 	require.Error(f.t, f.s.Checkpoint(context.Background()), f.what)
 	f.requireState(f.s)
+	if f.held != nil {
+		f.requireHeld()
+	}
 }
 
 // requireState checks that the volume is in one of the possible states, whole.
@@ -211,6 +229,9 @@ func (f *faultRun) recovers() {
 	alive := f.disk.Kill()
 	evicted := alive.Kill() // alive is dead now, but can be copied
 	crashed := evicted.Crash(rng)
+	if rng.IntN(4) == 0 {
+		f.salvages(crashed.Clone())
+	}
 	disks := []*fsx.Mem{evicted, crashed}
 	for i, disk := range disks {
 		if i == 0 {
@@ -230,7 +251,12 @@ func (f *faultRun) recovers() {
 // TestFaultAtEveryOperation makes the n-th operation of each kind fail, for
 // every n, once and from then on.
 func TestFaultAtEveryOperation(t *testing.T) {
-	start := faultStart(t)
+	for _, suite := range []Suite{AESGCM, None} {
+		t.Run(suite.String(), func(t *testing.T) { faultEverywhere(t, faultStartUnder(t, suite)) })
+	}
+}
+
+func faultEverywhere(t *testing.T, start *faultRun) {
 	counts := map[fsx.OpKind]int{}
 	dry := start.on(t, "dry run")
 	dry.disk.SetHook(func(op fsx.Op) error { counts[op.Kind]++; return nil })
@@ -239,7 +265,7 @@ func TestFaultAtEveryOperation(t *testing.T) {
 	kinds := []fsx.OpKind{fsx.OpRead, fsx.OpWrite, fsx.OpSync, fsx.OpTruncate, fsx.OpAllocate, fsx.OpCreate, fsx.OpRemove, fsx.OpMkdir, fsx.OpSyncDir}
 	step := 1
 	if testing.Short() {
-		step = 5
+		step = 7
 	}
 	for _, kind := range kinds {
 		t.Run(kind.String(), func(t *testing.T) {
@@ -247,11 +273,11 @@ func TestFaultAtEveryOperation(t *testing.T) {
 			for n := 1; n <= counts[kind]; n += step {
 				for _, once := range []bool{true, false} {
 					f := start.on(t, fmt.Sprintf("%v %d of %d, once=%v", kind, n, counts[kind], once))
-					fault := fsx.Fault{Kind: kind, Nth: n, Once: once}
+					inject := fsx.Fault{Kind: kind, Nth: n, Once: once}
 					if kind == fsx.OpWrite {
-						fault.TornBytes = n * 700 % 9000
+						inject.TornBytes = n * 700 % 9000
 					}
-					f.disk.Inject(fault)
+					f.disk.Inject(inject)
 					f.deaf = kind == fsx.OpRead
 					errs := f.script()
 					for _, err := range errs[:min(1, len(errs))] {

@@ -79,7 +79,7 @@ type Info struct {
 func (l *label) info() *Info {
 	w := l.write()
 	i := &Info{UUID: l.volume, Suite: w.suite.String(), Encrypted: w.suite != None, BlockSize: l.blockSize, Size: l.size, Blocks: l.blocks(),
-		Generation: l.generation, Clean: l.clean, Created: time.Unix(l.created, 0).UTC(), WriteKey: w.key, JournalKey: l.journalKey,
+		Generation: l.generation, Clean: l.clean, Created: timeOf(l.created), WriteKey: w.key, JournalKey: l.journalKey,
 		JournalKeys: append([]dek.ID{}, l.journalKeys...), Labels: [2]string{"ok", "ok"}, Sessions: l.last().ordinal, Lineage: len(l.lineage),
 		RedoSeq: l.redo.Seq, Segments: []SegmentInfo{}, Keys: []KeyInfo{}, Backups: []BackupRecord{}, Retain: int(l.retain), Restored: l.restored != 0}
 	for n := range l.slots {
@@ -100,9 +100,11 @@ func (i *Info) addSegments(list []journal.SegmentInfo, l *label) {
 		if g.Err == nil && g.Volume != l.volume {
 			continue
 		}
-		s := SegmentInfo{Number: g.Number, Slot: g.Slot, Key: g.Key, State: g.State.String(), First: g.First, Last: g.Last, Bytes: g.Bytes, Created: g.Created}
+		s := SegmentInfo{Number: g.Number, Slot: g.Slot, Key: g.Key, State: l.stateOf(&g).String(), First: g.First, Last: g.Last, Bytes: g.Bytes, Created: g.Created}
 		if g.Err != nil {
 			s.Problem = g.Err.Error()
+		} else if s.Last == 0 && l.clean && g.Number == l.redo.Segment && UUID(g.Stream) == l.stream {
+			s.Last = l.redo.Seq
 		}
 		i.Segments = append(i.Segments, s)
 	}

@@ -22,12 +22,21 @@ type labelCopies struct {
 var labelOffsets = [2]int64{0, labelTwo}
 
 // readLabels reads both copies. A read error that is not the end of the file is returned.
-func readLabels(f fsx.File) (c labelCopies, err error) {
+func readLabels(f fsx.File) (labelCopies, error) {
+	c, failed := tryLabels(f)
+	return c, errors.Join(failed[:]...)
+}
+
+// tryLabels reads both copies. One that the disk does not give counts as not
+// intact, and the disk's error is returned for it.
+func tryLabels(f fsx.File) (c labelCopies, failed [2]error) {
 	for i, off := range labelOffsets {
 		b := make([]byte, labelSize)
 		n, err := f.ReadAt(b, off)
 		if err != nil && !errors.Is(err, io.EOF) {
-			return c, fmt.Errorf("blockstore: read label %d: %w", i+1, err)
+			failed[i] = fmt.Errorf("blockstore: read label %d: %w", i+1, err)
+			c.err[i] = failed[i]
+			continue
 		}
 		c.raw[i] = b[:n]
 		if n < labelSize && string(b[:min(n, 8)]) == labelMagic {
@@ -36,7 +45,7 @@ func readLabels(f fsx.File) (c labelCopies, err error) {
 		}
 		c.l[i], c.err[i] = decodeLabel(b[:n])
 	}
-	return c, nil
+	return c, failed
 }
 
 // choose returns the newest copy that is intact. A crash leaves them one

@@ -96,6 +96,16 @@ func (t *metaTree) ref(k metaKey) (childRef, error) {
 	return parent.entry(int(k.index % fanOut))
 }
 
+// named returns what the published tree says of a metadata block, without reading it.
+func (t *metaTree) named(k metaKey) (childRef, error) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if k.level > t.height || k.index*span[k.level] >= span[t.height] {
+		return childRef{}, nil
+	}
+	return t.ref(k)
+}
+
 func (t *metaTree) load(k metaKey, ref childRef) (*metaBlock, error) {
 	data := make([]byte, metaSize)
 	if err := readFull(t.file, data, t.lay.slot(k, ref.slot)); err != nil {
@@ -107,6 +117,8 @@ func (t *metaTree) load(k metaKey, ref childRef) (*metaBlock, error) {
 	return &metaBlock{k, ref.slot, data}, nil
 }
 
+var errCutShort = errors.New("the file is cut short")
+
 // readFull reads all of b; a file that ends before is cut short.
 func readFull(f io.ReaderAt, b []byte, off int64) error {
 	n, err := f.ReadAt(b, off)
@@ -114,7 +126,7 @@ func readFull(f io.ReaderAt, b []byte, off int64) error {
 		return nil
 	}
 	if errors.Is(err, io.EOF) {
-		return fmt.Errorf("the file is cut short: %d of %d bytes at offset %d: %w", n, len(b), off,
+		return fmt.Errorf("%w: %d of %d bytes at offset %d: %w", errCutShort, n, len(b), off,
 			fault.Both(fault.Tampered, fault.Damaged))
 	}
 	return err

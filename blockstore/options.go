@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"runtime"
+	"time"
 
 	"github.com/cofferdb/coffer/dek"
 	"github.com/cofferdb/coffer/internal/fault"
@@ -60,7 +61,8 @@ type Options struct {
 	// SegmentBytes is the size of a journal segment, 64 KiB to 1 GiB; 0 is [DefaultSegmentBytes].
 	SegmentBytes int64
 	// RetainSegments is how many journal segments that recovery no longer needs
-	// are kept for roll-forward; -1 keeps all.
+	// are kept for roll-forward, while this store is open; -1 keeps all, 0 as many as the
+	// volume says: see [Store.SetRetention].
 	RetainSegments int
 	// Workers is how many goroutines seal and open batches; 0 is GOMAXPROCS.
 	Workers int
@@ -111,6 +113,9 @@ func (o *Options) withDefaults() (Options, error) {
 	setDefault(&c.Tune.SealBudget, defaultSealBudget)
 	setDefault(&c.Tune.SealReserve, defaultSealReserve)
 	setDefault(&c.Tune.TxMemory, defaultTxMemory)
+	if c.Tune.Now == nil {
+		c.Tune.Now = time.Now
+	}
 	switch {
 	case c.CacheBytes < 0, c.CheckpointBytes < 0, c.Workers < 0:
 		return c, fmt.Errorf("blockstore: a negative bound in the options: %w", fault.Usage)

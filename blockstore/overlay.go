@@ -183,7 +183,8 @@ func (o *overlay) settle(p uint64, snaps []uint64, blocks []uint64, free func(*v
 
 // trim drops the versions of a block at or below p that nobody can see: all of
 // them, where every snapshot sees the newest state, which may be a hole of a
-// range; else all but that one and those that a snapshot sees.
+// range; else all but that one and those that a snapshot sees. Ranges that hide
+// a version from a snapshot are put in their place in the row, since settle forgets them.
 func (o *overlay) trim(b, p uint64, snaps []uint64, free func(*version)) {
 	var above *version
 	v := o.chains[b]
@@ -194,6 +195,18 @@ func (o *overlay) trim(b, p uint64, snaps []uint64, free func(*version)) {
 	linger := v != nil && len(snaps) > 0 && snaps[0] < top
 	last, before := above, top
 	for w := v; w != nil; w = w.older {
+		if h := o.firstHole(b, w.seq, before); linger && h < before {
+			if seen(snaps, h, before) {
+				hole := &version{seq: h, kind: verHole}
+				if last == nil {
+					o.chains[b] = hole
+				} else {
+					last.older = hole
+				}
+				last = hole
+			}
+			before = h
+		}
 		if !linger || w.seq != top && !seen(snaps, w.seq, before) { // top stays: what lies in place by now, for who sees past the older ones
 			o.memory -= int64(len(w.page))
 			free(w)
@@ -230,6 +243,17 @@ func (o *overlay) newest(b uint64, v *version, p uint64) (seq uint64) {
 		}
 	}
 	return seq
+}
+
+// firstHole returns the sequence of the first range of holes over a block between
+// two versions of it, before where there is none.
+func (o *overlay) firstHole(b, after, before uint64) uint64 {
+	for _, h := range o.holes {
+		if h.seq > after && h.seq < before && h.covers(b) {
+			return h.seq
+		}
+	}
+	return before
 }
 
 // seen reports whether a snapshot lies in [from, before).

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -78,7 +77,7 @@ func encodeRegistry(list []BackupRecord) []byte {
 		e := make([]byte, registryFixed)
 		copy(e, r.ID[:])
 		copy(e[16:], r.Base[:])
-		le.PutUint64(e[32:], uint64(r.Time.Unix()))
+		le.PutUint64(e[32:], uint64(seconds(r.Time)))
 		le.PutUint64(e[40:], r.Sequence)
 		le.PutUint16(e[48:], uint16(len(r.Keys)))
 		le.PutUint16(e[50:], uint16(len(r.Destination)))
@@ -125,9 +124,9 @@ func decodeBackupRecord(b []byte) (r BackupRecord, rest []byte, ok bool) {
 		return r, nil, false
 	}
 	le := binary.LittleEndian
-	r = BackupRecord{ID: UUID(b[:16]), Base: UUID(b[16:32]), Time: time.Unix(int64(le.Uint64(b[32:])), 0).UTC(), Sequence: le.Uint64(b[40:]), Keys: []dek.ID{}}
+	r = BackupRecord{ID: UUID(b[:16]), Base: UUID(b[16:32]), Time: timeOf(int64(le.Uint64(b[32:]))), Sequence: le.Uint64(b[40:]), Keys: []dek.ID{}}
 	keys, dest := int(le.Uint16(b[48:])), int(le.Uint16(b[50:]))
-	if r.ID.IsZero() || keys > maxBackupKeys || dest > maxDestination || allZero(b[52:registryFixed]) != nil || len(b) < registryFixed+16*keys+dest {
+	if r.ID.IsZero() || le.Uint64(b[32:]) > lastSecond || keys > maxBackupKeys || dest > maxDestination || allZero(b[52:registryFixed]) != nil || len(b) < registryFixed+16*keys+dest {
 		return r, nil, false
 	}
 	b = b[registryFixed:]
@@ -181,7 +180,7 @@ func (s *Store) changeRegistry(change func([]BackupRecord) ([]BackupRecord, erro
 	return s.changeLabel(func(next *label) error {
 		list, err := readRegistry(s.file, next)
 		if isBad(err) {
-			return fault.Hint(err, "coffer backup forget VOLUME all drops all records (in Go ForgetAllBackups)")
+			return fault.Hint(err, forgetAllHint)
 		}
 		if err == nil {
 			list, err = change(list)
@@ -201,8 +200,7 @@ func (s *Store) writeRegistry(next *label, list []BackupRecord) error {
 	}
 	b := encodeRegistry(list)
 	if len(b) > registryBytes {
-		return fault.Hint(fmt.Errorf("blockstore: the volume has no room to record more than %d backups: %w", len(list)-1, fault.State),
-			"coffer backup forget VOLUME ID drops the record of a backup that no longer exists")
+		return noRoom(len(list) - 1)
 	}
 	ref := registryRef{length: uint32(len(b)), hash: sha256.Sum256(b)}
 	if next.registry.length != 0 {
@@ -217,6 +215,29 @@ func (s *Store) writeRegistry(next *label, list []BackupRecord) error {
 	next.registry = ref
 	return nil
 }
+
+func noRoom(n int) error {
+	return fault.Hint(fmt.Errorf("blockstore: the volume has no room to record more than its %d backups: %w", n, fault.State),
+		"coffer backup forget VOLUME ID drops the record of a backup that no longer exists")
+}
+
+// roomToRecord refuses, before a backup is made, what could not be recorded afterwards.
+func (s *Store) roomToRecord(destination string) error {
+	list, err := s.Backups()
+	if err != nil {
+		if isBad(err) {
+			return fault.Hint(err, forgetAllHint)
+		}
+		return err
+	}
+	keys := make([]dek.ID, len(neededKeys(s.label.Load(), nil))+4) // and some that the journal may be put under meanwhile
+	if len(encodeRegistry(append(list, BackupRecord{Destination: destination, Keys: keys}))) > registryBytes {
+		return noRoom(len(list))
+	}
+	return nil
+}
+
+const forgetAllHint = "coffer backup forget VOLUME all drops all records (in Go ForgetAllBackups)"
 
 // RecordBackup records in the volume that a backup exists, so that [Store.Info]
 // lists it and the keys it needs. Call it when the backup is durable where r.Destination
@@ -236,18 +257,22 @@ func (s *Store) RecordBackup(_ context.Context, r BackupRecord) error {
 }
 
 // ErrNoBackup: no backup is recorded under that ID. It carries [ErrState].
-var ErrNoBackup = errors.Join(errors.New("blockstore: no such backup is recorded"), fault.State)
+var ErrNoBackup = fmt.Errorf("blockstore: the volume has no record of it: %w", fault.State)
 
 // ForgetBackup drops the record of a backup; the backup itself is not touched.
 // [ErrNoBackup] where there is none under that ID.
 func (s *Store) ForgetBackup(id UUID) error {
-	return s.changeRegistry(func(list []BackupRecord) ([]BackupRecord, error) {
+	err := s.changeRegistry(func(list []BackupRecord) ([]BackupRecord, error) {
 		i := slices.IndexFunc(list, func(b BackupRecord) bool { return b.ID == id })
 		if i < 0 {
-			return nil, fault.Hint(fmt.Errorf("blockstore: no backup %v is recorded in the volume: %w", id, ErrNoBackup), "coffer info VOLUME lists those that are")
+			return nil, fault.Hint(fmt.Errorf("blockstore: backup %v: %w", id, ErrNoBackup), "coffer info VOLUME lists those that are")
 		}
 		return slices.Delete(list, i, i+1), nil
 	})
+	if err != nil {
+		return err
+	}
+	return s.wipeRegistry()
 }
 
 // ForgetAllBackups drops all records, also such as cannot be read any more.
@@ -256,8 +281,34 @@ func (s *Store) ForgetAllBackups() error {
 		return err
 	}
 	defer s.gate.leave()
-	return s.changeLabel(func(next *label) error {
+	err := s.changeLabel(func(next *label) error {
 		next.registry = registryRef{}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return s.wipeRegistry()
+}
+
+// wipeRegistry overwrites the areas that the label does not name: what was forgotten is not to stay there.
+func (s *Store) wipeRegistry() error {
+	s.ckptMu.Lock()
+	defer s.ckptMu.Unlock()
+	if err := s.usable(); err != nil {
+		return err
+	}
+	l := s.label.Load()
+	for i, off := range registryOffsets {
+		if l.registry.length != 0 && int(l.registry.area) == i {
+			continue
+		}
+		if _, err := s.wipeRange(off, registryBytes); err != nil {
+			return err
+		}
+	}
+	if err := s.file.SyncData(); err != nil {
+		return s.fail(fmt.Errorf("blockstore: sync the records of backups: %w", err))
+	}
+	return nil
 }

@@ -49,6 +49,7 @@ func TestRegistry(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, info.Backups)
 	verified(t, s)
+	require.NotContains(t, string(read(t, fs, "v")), "/backups/", "what was forgotten is still there")
 }
 
 func TestRegistryFull(t *testing.T) {
@@ -67,6 +68,9 @@ func TestRegistryFull(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, have, n-1)
 	require.Greater(t, n, 5)
+	_, err = s.BackupTo(context.Background(), "/"+strings.Repeat("x", 4000), BackupOptions{})
+	require.ErrorIs(t, err, ErrState, "before a byte of it is written")
+	require.NotErrorIs(t, err, ErrUnrecorded)
 	require.NoError(t, s.ForgetAllBackups())
 	require.NoError(t, s.RecordBackup(context.Background(), aRecord(1)))
 	verified(t, s)

@@ -50,6 +50,11 @@ func (v *Converter) dropEpochs() error {
 	if err != nil {
 		return err
 	}
+	return v.s.backups.drop(v.ctx, v.waitsForBackup, func() error { return v.dropUnused(used) })
+}
+
+// dropUnused takes the epochs older than the current one that are not used out of the label.
+func (v *Converter) dropUnused(used map[uint32]bool) error {
 	return v.s.changeLabel(func(next *label) error {
 		ks := &next.slots[v.to]
 		kept := ks.epochs[:0]

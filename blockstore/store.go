@@ -67,6 +67,8 @@ type Store struct {
 	conv   *Converter            // the conversion that runs, nil if none
 	pacing atomic.Pointer[pacer] // of the conversion that runs, nil if none
 
+	backups backupGate
+
 	failure    atomic.Pointer[error] // why writes are refused until the volume is opened again
 	gate       gate
 	background chan struct{} // asks for a checkpoint
@@ -209,8 +211,8 @@ func journalDir(path string) string { return path + ".journal" }
 
 func (s *Store) journalOptions(l *label) journal.Options {
 	return journal.Options{FS: s.opts.FS, Dir: journalDir(s.path), Keys: s.keys, Volume: l.volume, Stream: l.stream,
-		SegmentBytes: s.opts.SegmentBytes, Retain: s.opts.RetainSegments, Spare: s.spareSegments(), Logger: s.opts.Logger,
-		Holder: "journal of " + s.holder, Inline: s.opts.Tune.Inline}
+		SegmentBytes: s.opts.SegmentBytes, Retain: s.retain(l), Spare: s.spareSegments(), Logger: s.opts.Logger,
+		Holder: "journal of " + s.holder, Inline: s.opts.Tune.Inline, Now: s.opts.Tune.Now}
 }
 
 // spareSegments is how many segments a checkpoint may free at once: all of them

@@ -10,8 +10,8 @@
 // wanted, with one default and one journal key. Whoever uses a key holds a
 // [Lease]; a leased key cannot be deactivated, and the refusal names who holds it.
 //
-// The package does no input or output: keys come from package keyfile, or from
-// a provider of keys, and the caller keeps the choice of default and journal
+// The package does no input or output: keys come from a [Source], which package
+// keyfile, a client of a key server or the program itself provides, and the caller keeps the choice of default and journal
 // key across restarts (a key file carries both marks).
 //
 // Concurrency: Keyring and Lease are safe for concurrent use. A Key may be read

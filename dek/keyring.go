@@ -70,10 +70,15 @@ type Activated struct {
 // slots is reported in DidNotFit and is an error, [ErrKeyringFull], only when not
 // one of several fits. Every other error is found before anything is activated.
 func (r *Keyring) ActivateAll(keys []*Key, use Use, mode Mode) (Activated, error) {
-	var a Activated
 	if err := checkUseMode(use, mode); err != nil {
-		return a, err
+		return Activated{}, err
 	}
+	return r.activateAll(keys, use, slices.Repeat([]Mode{mode}, len(keys)))
+}
+
+// activateAll is ActivateAll with a mode for each key, use and modes checked.
+func (r *Keyring) activateAll(keys []*Key, use Use, modes []Mode) (Activated, error) {
+	var a Activated
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	seen := make(map[ID]*Key, len(keys))
@@ -87,8 +92,8 @@ func (r *Keyring) ActivateAll(keys []*Key, use Use, mode Mode) (Activated, error
 		seen[k.id] = k
 	}
 	hadDefault := !r.def.IsZero()
-	for _, k := range keys {
-		switch err := r.activate(k, use, mode); {
+	for i, k := range keys {
+		switch err := r.activate(k, use, modes[i]); {
 		case err == nil:
 			a.IDs = append(a.IDs, k.id)
 		case errors.Is(err, ErrKeyringFull):

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/cofferdb/coffer/dek"
 	"github.com/cofferdb/coffer/internal/fault"
@@ -29,6 +28,7 @@ type Journal struct {
 	kept     []*segment   // below the redo position, by number
 	junk     []*found     // slots needed by nobody, found in the folder
 	removed  bool
+	held     uint64 // segments of this number and above are not given up, for who copies them; 0 none
 
 	// mu guards the rest, and what segments say it guards.
 	mu      sync.Mutex
@@ -66,7 +66,7 @@ func (j *Journal) compose(pred predecessor, key dek.ID, generation uint64, sessi
 	s := &segment{hdr: header{
 		unit: uint32(j.o.Unit), number: pred.number + 1, segment: guid.New(), volume: j.o.Volume, stream: j.o.Stream,
 		session: session, key: key, generation: generation, first: pred.end + 1, pred: pred,
-		created: time.Now().Unix(), capacity: uint64(j.o.SegmentBytes),
+		created: seconds(j.o.Now()), capacity: uint64(j.o.SegmentBytes),
 	}}
 	s.end, s.last, s.chain = int64(j.o.Unit), pred.end, pred.chain
 	if err := s.unlock(&j.o); err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/bits"
+	"time"
 
 	"github.com/cofferdb/coffer/dek"
 	"github.com/cofferdb/coffer/internal/fault"
@@ -48,6 +49,8 @@ type Options struct {
 	Holder string
 	// Inline turns work ahead in the background off: a segment is made when a switch needs it. For tests that count operations.
 	Inline bool
+	// Now is the clock that says when a segment was begun, for people; nil means time.Now. For tests.
+	Now func() time.Time
 }
 
 func (o Options) check() (Options, error) {
@@ -92,6 +95,9 @@ func (o Options) check() (Options, error) {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	if o.Holder == "" {
 		o.Holder = "journal of volume " + guid.Format(o.Volume)

@@ -75,6 +75,12 @@ func (j *Journal) surplus() []*segment {
 	if j.o.Retain >= 0 {
 		n = max(0, len(j.kept)-j.o.Retain)
 	}
+	for i, s := range j.kept {
+		if j.held != 0 && s.hdr.number >= j.held {
+			n = min(n, i)
+			break
+		}
+	}
 	out := j.kept[:n]
 	j.kept = slices.Clone(j.kept[n:])
 	for _, s := range j.kept {

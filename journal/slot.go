@@ -43,6 +43,11 @@ type found struct {
 // is noted in the slot, a failing disk ends it. A slot that goes while the
 // folder is read counts as gone before.
 func readFolder(fsys fsx.FS, dir string) (slots []*found, err error) {
+	return readSlots(fsys, dir, func(_ *found, err error) error { return err })
+}
+
+// readSlots is readFolder that asks failed what to do where the disk fails on a slot: with nil it goes on.
+func readSlots(fsys fsx.FS, dir string, failed func(*found, error) error) (slots []*found, err error) {
 	names, err := fsys.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("journal: read folder: %w", err)
@@ -56,28 +61,27 @@ func readFolder(fsys fsx.FS, dir string) (slots []*found, err error) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("journal: read %s: %w", name, err)
+			if err = failed(s, err); err != nil {
+				return nil, fmt.Errorf("journal: read %s: %w", name, err)
+			}
 		}
 		slots = append(slots, s)
 	}
 	return slots, nil
 }
 
-// findSlot reads a slot's header.
+// findSlot reads a slot's header. The slot is returned with an error too.
 func findSlot(fsys fsx.FS, dir, name string) (*found, error) {
 	s := &found{name: name, fsys: fsys, path: filepath.Join(dir, name)}
 	f, err := fsys.Open(s.path, os.O_RDONLY, 0)
 	if err != nil {
-		return nil, err
+		return s, err
 	}
 	defer f.Close()
 	if s.size, err = f.Size(); err != nil {
-		return nil, err
+		return s, err
 	}
-	if err := s.readHeader(f); err != nil {
-		return nil, err
-	}
-	return s, nil
+	return s, s.readHeader(f)
 }
 
 func (s *found) readHeader(f fsx.File) error {

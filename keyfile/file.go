@@ -1,6 +1,7 @@
 package keyfile
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"time"
@@ -140,21 +141,28 @@ func destroyAll(keys []*dek.Key) {
 // the keyring had no default key, the file's marks become the keyring's.
 // Errors as for dek.Keyring.ActivateAll.
 func (f *File) Activate(ring *dek.Keyring, use dek.Use, mode dek.Mode) (dek.Activated, error) {
-	keys, err := f.AllKeys()
-	if err != nil {
-		return dek.Activated{}, err
-	}
-	defer destroyAll(keys)
-	a, err := ring.ActivateAll(keys, use, mode)
-	if err != nil || !a.First {
-		return a, err
-	}
-	// A key that was in the ring before as decrypt-only, or did not fit, cannot
-	// carry a mark there: the ring's first active key keeps it.
-	c := f.snapshot()
-	_ = ring.SetDefault(c.marked(flagDefault))
-	_ = ring.SetJournal(c.marked(flagJournal))
-	return a, nil
+	return ring.ActivateFrom(context.Background(), f.Source(), use, mode)
+}
+
+// source is a File as a dek.Source: Keys of File itself describes them.
+type source struct{ f *File }
+
+var (
+	_ dek.Source     = source{}
+	_ dek.MarkSource = source{}
+)
+
+// Source returns the file as a source of keys: all of them, the default key
+// first, then the journal key, and its marks. It is valid until Close.
+func (f *File) Source() dek.Source { return source{f} }
+
+// Keys is AllKeys of the file, which waits on nothing.
+func (s source) Keys(context.Context) ([]*dek.Key, error) { return s.f.AllKeys() }
+
+// Marks returns the IDs of the default and the journal key.
+func (s source) Marks() (def, journal dek.ID) {
+	c := s.f.snapshot()
+	return c.marked(flagDefault), c.marked(flagJournal)
 }
 
 func (c *content) info() Info {

@@ -85,7 +85,7 @@ func (p *program) decryptFile(ctx context.Context, path string, o *decryptFlags)
 		return fault.Hint(err, "The volume is as it was, and no plain text is left. The other blocks can be had with coffer cat --offset, "+
 			"or with decrypt --to-volume --accept-loss.")
 	case err != nil:
-		return explainOpen(err, len(ks.files))
+		return explainOpen(err, ks.sources)
 	case o.work.json:
 		return p.printJSON(fileResult("decrypted", res))
 	}
@@ -112,12 +112,12 @@ func (p *program) decryptVolume(ctx context.Context, path string, o *decryptFlag
 		case under != nil:
 			p.note("finishing the interrupted %s of %s first", under.Operation, path)
 			if _, err := p.convert(ctx, s, under.Operation, m, s.resume(under, &o.work)); err != nil {
-				return explainKeys(err, len(s.keys.files))
+				return explainKeys(err, s.keys.sources)
 			}
 		}
 		res, err := p.convert(ctx, s, "decrypt", m, s.start(blockstore.Conversion{Suite: blockstore.None}, &o.work))
 		if err != nil {
-			return explainKeys(err, len(s.keys.files))
+			return explainKeys(err, s.keys.sources)
 		}
 		p.warn("%s is not encrypted any more; --cipher none opens it", path)
 		return p.printConversion(path, "decrypted", s, res, weakening(info), o.work.json)

@@ -99,7 +99,7 @@ func (p *program) encryptFile(ctx context.Context, path string, o *encryptFlags,
 	})
 	m.finish()
 	if err != nil {
-		return explainKeys(err, len(ks.files))
+		return explainKeys(err, ks.sources)
 	}
 	p.warn("the old plaintext stays in freed blocks of the disk until they are used again; " +
 		"on a flash disk, and in backups and snapshots, it may stay for good")
@@ -150,7 +150,7 @@ func (p *program) encryptVolume(ctx context.Context, path string, o *encryptFlag
 		}
 		res, err := p.convert(ctx, s, "encrypt", p.meter(o.work.style), start)
 		if err != nil {
-			return explainKeys(err, len(s.keys.files))
+			return explainKeys(err, s.keys.sources)
 		}
 		p.warn("the old plaintext may stay in older blocks of a flash disk, in backups and in snapshots")
 		return p.printConversion(path, "encrypted", s, res, resumes, o.work.json)

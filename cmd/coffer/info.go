@@ -11,12 +11,19 @@ import (
 
 	"github.com/cofferdb/coffer/blockstore"
 	"github.com/cofferdb/coffer/dek"
+	"github.com/cofferdb/coffer/internal/fault"
 )
 
 func (p *program) infoCmd() *cobra.Command {
 	var asJSON, keys bool
-	c := p.verb("info VOLUME [--keys] [--json]", "Say what a volume is; needs no key", cobra.ExactArgs(1),
+	c := p.verb("info VOLUME [--keys] [--json]", "Say what a volume or a backup is; needs no key", cobra.ExactArgs(1),
 		func(ctx context.Context, args []string) error {
+			if isBackup(args[0]) {
+				if keys {
+					return fault.Hint(usagef("--keys counts what is in a volume"), "coffer info without it lists the keys that a backup needs.")
+				}
+				return p.infoBackup(args[0], asJSON)
+			}
 			if keys {
 				return p.infoKeys(ctx, args[0], asJSON)
 			}
@@ -29,7 +36,7 @@ func (p *program) infoCmd() *cobra.Command {
 			}
 			return p.printInfo(args[0], info)
 		})
-	c.Long = `Say what a volume is. No key is needed, and so nothing of it is proved: coffer verify does that.
+	c.Long = `Say what a volume, or a backup, is. No key is needed, and so nothing of it is proved: coffer verify does that.
 
 With --keys, count what needs each key: blocks, from the records of every tag
 block under the tree's root; segments in the journal folder; and backups, as
@@ -37,6 +44,17 @@ recorded in the volume. A key with three zeros is needed by nothing here.`
 	c.Flags().BoolVar(&keys, "keys", false, "count what needs each key")
 	jsonFlag(c, &asJSON)
 	return c
+}
+
+func (p *program) infoBackup(path string, asJSON bool) error {
+	info, err := inspectBackup(path)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return p.printJSON(info)
+	}
+	return p.printBackup(path, info)
 }
 
 func (p *program) printInfo(path string, info *blockstore.Info) error {
@@ -152,9 +170,13 @@ func (p *program) printSegments(segments []blockstore.SegmentInfo) error {
 		return nil
 	}
 	t := p.table()
-	t.row("SEGMENT", "FILE", "STATE", "KEY", "FIRST", "LAST", "BYTES", "PROBLEM")
+	t.row("SEGMENT", "FILE", "STATE", "KEY", "FIRST", "LAST", "BYTES", "BEGUN", "PROBLEM")
 	for _, s := range segments {
-		t.row(s.Number, s.Slot, s.State, keyName(s.Key), s.First, s.Last, s.Bytes, s.Problem)
+		begun := ""
+		if s.Number != 0 {
+			begun = s.Created.Format(time.RFC3339)
+		}
+		t.row(s.Number, s.Slot, s.State, keyName(s.Key), s.First, s.Last, s.Bytes, begun, s.Problem)
 	}
 	return t.flush()
 }

@@ -2,13 +2,14 @@ package main
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/spf13/cobra"
 )
 
 func (p *program) journalCmd() *cobra.Command {
-	return p.group("journal", "Show and switch the journal of a volume",
-		p.journalListCmd(), p.journalSwitchCmd(), p.journalSetKeyCmd())
+	return p.group("journal", "Show, switch and keep the journal of a volume",
+		p.journalListCmd(), p.journalSwitchCmd(), p.journalSetKeyCmd(), p.journalRetainCmd())
 }
 
 func (p *program) journalListCmd() *cobra.Command {
@@ -53,12 +54,33 @@ func (p *program) journalSetKeyCmd() *cobra.Command {
 				return err
 			}
 			return p.withVolume(ctx, args[0], &v, false, func(s *volume) error {
-				return explainKeys(s.SetJournalKey(ctx, id), len(s.keys.files))
+				return explainKeys(s.SetJournalKey(ctx, id), s.keys.sources)
 			})
 		})
 	c.Long = `Put the journal under another key, which must be in the key files given, and
 switch to it. The blocks stay under theirs: coffer rekey changes both. From then
 on both keys are needed to open the volume.`
+	v.register(c)
+	return c
+}
+
+func (p *program) journalRetainCmd() *cobra.Command {
+	var v volumeFlags
+	c := p.verb("retain VOLUME NUMBER|all", "Keep journal segments that recovery no longer needs", cobra.ExactArgs(2),
+		func(ctx context.Context, args []string) error {
+			n, err := strconv.ParseInt(args[1], 10, 32)
+			if args[1] == "all" {
+				n, err = -1, nil
+			} else if err != nil || n < 0 {
+				return usagef("%q is neither a number of segments nor all", args[1])
+			}
+			return p.withVolume(ctx, args[0], &v, false, func(s *volume) error { return s.SetRetention(int(n)) })
+		})
+	c.Long = `Keep the newest journal segments that recovery no longer needs, as many as is
+said or all, in VOLUME.journal, also when the volume is closed: coffer restore
+--journal goes on with them behind a backup. 0 keeps none. Nothing else removes
+them: all grows without end until another number is set. They are under the
+journal keys of their time, which must be kept as long.`
 	v.register(c)
 	return c
 }

@@ -18,7 +18,7 @@ func (p *program) keyfileCmd() *cobra.Command {
 	return p.group("keyfile", "Make and keep key files",
 		p.keyfileCreateCmd(), p.keyfileAddKeyCmd(), p.keyfileShowCmd(), p.keyfileVerifyCmd(), p.keyfileBackupCmd(),
 		p.keyfileCopyKeyCmd(), p.keyfileDeleteKeyCmd(), p.keyfileSetDefaultCmd(), p.keyfileSetJournalCmd(),
-		p.keyfileAddAdminCmd(), p.keyfileDeleteAdminCmd(), p.keyfileChangePasswordCmd(),
+		p.keyfileAddAdminCmd(), p.keyfileDeleteAdminCmd(), p.keyfileChangePasswordCmd(), p.keyfileUnattendedCmd(),
 	)
 }
 

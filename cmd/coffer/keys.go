@@ -17,59 +17,124 @@ import (
 // Environment variables that stand in for flags.
 const (
 	envKeyfile      = "COFFER_KEYFILE"
+	envKMSKeyfile   = "COFFER_KMS_KEYFILE"
 	envAdmin        = "COFFER_ADMIN"
 	envPasswordFile = "COFFER_PASSWORD_FILE"
+	envCredential   = "COFFER_CREDENTIAL"
 )
 
-// keyFlags say where keys come from. The n-th administrator and password file
-// belong to the n-th key file.
+// keyFlags say where keys come from. The n-th administrator with a password
+// file, or credential, belongs to the n-th key file, those of --offline-keyfile
+// counted after those of --keyfile.
 type keyFlags struct {
-	files, admins, passwords []string
+	files, admins, passwords, credentials []string
+	kms, offline                          []string
 }
 
-// register adds the flags. Verbs whose argument is the key file leave files out.
-func (k *keyFlags) register(c *cobra.Command, files bool) {
+// register adds the flags. Verbs whose argument is the key file leave the sources out.
+func (k *keyFlags) register(c *cobra.Command, sources bool) {
 	f := c.Flags()
-	if files {
+	if sources {
 		f.StringArrayVar(&k.files, "keyfile", nil, "key `FILE` to activate; may be repeated ("+envKeyfile+")")
+		f.StringArrayVar(&k.kms, "kms-keyfile", nil, "KMS key `FILE` whose key its service unwraps; may be repeated ("+envKMSKeyfile+")")
+		f.StringArrayVar(&k.offline, "offline-keyfile", nil,
+			"key `FILE` that stands in while a key service is out of reach; may be repeated")
 	}
 	f.StringArrayVar(&k.admins, "admin", nil, "`NAME` of the administrator of the n-th key file ("+envAdmin+")")
 	f.StringArrayVar(&k.passwords, "password-file", nil,
 		"`FILE` with the password of the n-th administrator ("+envPasswordFile+"); else it is asked for")
+	f.StringArrayVar(&k.credentials, "credential", nil,
+		"`FILE` with name and password for the n-th key file, from coffer keyfile unattended ("+envCredential+")")
 }
 
 // source is one key file and how to open it. Empty fields are asked for.
-type source struct{ file, admin, passwordFile string }
+type source struct{ file, admin, passwordFile, credential string }
 
-// sources pairs files with administrators and passwords. args are key files
-// given as arguments, in place of --keyfile.
-func (p *program) sources(k *keyFlags, args ...string) ([]source, error) {
-	files := k.files
-	if len(args) > 0 {
-		files = args
-	} else if len(files) == 0 {
-		if f := p.getenv(envKeyfile); f != "" {
-			files = []string{f}
-		}
+// keySources are where the keys of one run come from.
+type keySources struct {
+	files   []source // activated, in this order, before the others
+	offline []source // opened only when a service is out of reach
+	remotes []remote // services
+}
+
+func (s *keySources) count() int { return len(s.files) + len(s.remotes) }
+
+// keySources reads the flags, and the environment where no flag names a source:
+// what a flag names is then the only source, so that no key that is left in the
+// environment becomes the default key.
+func (p *program) keySources(k *keyFlags) (*keySources, error) {
+	named := *k
+	if len(k.files)+len(k.kms) == 0 {
+		named.files = nonEmpty(p.getenv(envKeyfile))
+		named.kms = nonEmpty(p.getenv(envKMSKeyfile))
 	}
-	if len(k.admins) > len(files) || len(k.passwords) > len(files) {
+	remotes, err := p.remotes(&named)
+	if err != nil {
+		return nil, err
+	}
+	if len(k.offline) > 0 && len(remotes) == 0 {
+		return nil, usagef("--offline-keyfile stands in for a key service, and none is given")
+	}
+	list, err := p.sources(&named, append(named.files, named.offline...)...)
+	if err != nil {
+		return nil, err
+	}
+	n := len(named.files)
+	return &keySources{files: list[:n:n], offline: list[n:], remotes: remotes}, nil
+}
+
+func nonEmpty(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return []string{s}
+}
+
+// sources pairs key files with administrators, passwords and credentials.
+func (p *program) sources(k *keyFlags, files ...string) ([]source, error) {
+	if most := max(len(k.admins), len(k.passwords), len(k.credentials)); most > len(files) {
 		if len(files) == 0 {
-			return nil, usagef("--admin and --password-file belong to a key file, and none is given")
+			return nil, usagef("--admin, --password-file and --credential belong to a key file, and none is given")
 		}
-		return nil, usagef("more administrators or password files than key files")
+		return nil, usagef("more administrators, password files or credentials than key files")
 	}
 	list := make([]source, len(files))
 	for i, f := range files {
-		s := source{f, p.getenv(envAdmin), p.getenv(envPasswordFile)}
+		s := source{file: f}
 		if i < len(k.admins) {
 			s.admin = k.admins[i]
 		}
 		if i < len(k.passwords) {
 			s.passwordFile = k.passwords[i]
 		}
-		list[i] = s
+		if i < len(k.credentials) {
+			s.credential = k.credentials[i]
+		}
+		if s.credential != "" && (s.admin != "" || s.passwordFile != "") {
+			return nil, usagef("key file %s: --credential has both name and password; leave --admin and --password-file away", f)
+		}
+		list[i] = p.fromEnvironment(s)
 	}
 	return list, nil
+}
+
+// fromEnvironment fills in what no flag said.
+func (p *program) fromEnvironment(s source) source {
+	if s.credential != "" {
+		return s
+	}
+	if s.admin == "" && s.passwordFile == "" {
+		if s.credential = p.getenv(envCredential); s.credential != "" {
+			return s
+		}
+	}
+	if s.admin == "" {
+		s.admin = p.getenv(envAdmin)
+	}
+	if s.passwordFile == "" {
+		s.passwordFile = p.getenv(envPasswordFile)
+	}
+	return s
 }
 
 // admin returns the administrator's name, from the terminal if need be.
@@ -83,6 +148,9 @@ func (p *program) admin(ctx context.Context, s source) (string, error) {
 
 // credentials completes s. The caller wipes the password.
 func (p *program) credentials(ctx context.Context, s source) (keyfile.Credentials, error) {
+	if s.credential != "" {
+		return p.readCredential(s.credential)
+	}
 	name, err := p.admin(ctx, s)
 	if err != nil {
 		return keyfile.Credentials{}, err
@@ -150,47 +218,6 @@ func aboutKey(path string, id dek.ID, err error) error {
 		return fault.Hint(say(err, "key file %s holds no key %s", path, id), "coffer keyfile show "+path+" lists its keys.")
 	}
 	return err
-}
-
-// keys is the keyring of one run, with the key files that it came from.
-type keys struct {
-	ring  *dek.Keyring
-	files []*keyfile.File
-}
-
-// activate opens every key file and activates all their keys. None at all is no
-// error here: what needs a key says so.
-func (p *program) activate(ctx context.Context, k *keyFlags) (*keys, error) {
-	list, err := p.sources(k)
-	if err != nil {
-		return nil, err
-	}
-	ks := &keys{ring: dek.NewKeyring()}
-	for _, s := range list {
-		f, err := p.openKeyfile(ctx, s, nil)
-		if err != nil {
-			ks.close()
-			return nil, err
-		}
-		ks.files = append(ks.files, f)
-		done, err := f.Activate(ks.ring, dek.Database, dek.Active)
-		for _, id := range done.DidNotFit {
-			p.warn("key %s of %s is not activated: at most %d fit", id, s.file, dek.MaxDatabaseKeys)
-		}
-		if err != nil {
-			ks.close()
-			return nil, err
-		}
-	}
-	return ks, nil
-}
-
-// close wipes every key. A volume must be closed before.
-func (k *keys) close() {
-	for _, f := range k.files {
-		f.Close()
-	}
-	_ = k.ring.Close() // refused only while something is still open; the process ends then
 }
 
 // parseID reads a key ID argument.

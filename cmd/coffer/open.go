@@ -19,7 +19,9 @@ func inspect(path string) (*blockstore.Info, error) {
 	}
 	info, err := blockstore.Inspect(path, nil)
 	if errors.Is(err, fault.NotFormat) {
-		err = say(err, "%s is not a volume", path)
+		if err = say(err, "%s is not a volume", path); isBackup(path) {
+			err = fault.Hint(say(err, "%s is a backup, not a volume", path), "coffer restore makes a volume from it.")
+		}
 	}
 	return info, err
 }
@@ -119,7 +121,7 @@ func (p *program) open(ctx context.Context, path string, v *volumeFlags, readOnl
 	s, err := blockstore.Open(path, ks.ring, &o)
 	if err != nil {
 		ks.close()
-		return nil, explainOpen(err, len(ks.files))
+		return nil, explainOpen(err, ks.sources)
 	}
 	opened := &volume{s, ks}
 	if info, err = s.Info(); err == nil { // what it says now is authentic
@@ -158,25 +160,25 @@ func suiteOf(info *blockstore.Info) string {
 }
 
 // explainKeys adds what to do when a key is missing.
-func explainKeys(err error, files int) error {
+func explainKeys(err error, sources int) error {
 	switch {
 	case !errors.Is(err, fault.NotActivated) || errors.Is(err, keyfile.ErrUnknownKey):
 		return err
-	case files == 0:
-		return fault.Hint(err, "Give the key file that holds it: --keyfile FILE --admin NAME --password-file FILE.")
+	case sources == 0:
+		return fault.Hint(err, "Give the key file that holds it: --keyfile FILE --admin NAME --password-file FILE, or --kms-keyfile FILE.")
 	}
-	return fault.Hint(err, "None of the key files given holds it. --keyfile may be repeated.")
+	return fault.Hint(err, "None of the sources given holds it. --keyfile and --kms-keyfile may be repeated.")
 }
 
 // explainOpen adds what to do when a volume cannot be opened.
-func explainOpen(err error, files int) error {
+func explainOpen(err error, sources int) error {
 	switch {
 	case errors.Is(err, blockstore.ErrJournalMissing), errors.Is(err, blockstore.ErrJournalGoesOn),
 		strings.Contains(fault.HintOf(err), "DiscardJournal"):
 		return fault.Hint(err, "Put the journal folder that belongs to this volume, VOLUME.journal, back. If it is lost for good, "+
 			"coffer put and coffer resize take --discard-journal: they open the volume as of its last checkpoint, and every commit after that is lost.")
 	}
-	return explainKeys(err, files)
+	return explainKeys(err, sources)
 }
 
 // close closes the volume, then wipes the keys.

@@ -27,7 +27,7 @@ type rekeyFlags struct {
 func (p *program) rekeyCmd() *cobra.Command {
 	var o rekeyFlags
 	c := p.verb("rekey VOLUME (--to-key ID | --new-key)", "Put a volume and its journal under another key", cobra.ExactArgs(1),
-		func(ctx context.Context, args []string) error { return stoppedHint(p.rekey(ctx, args[0], &o)) })
+		func(ctx context.Context, args []string) error { return stoppedRekey(p.rekey(ctx, args[0], &o)) })
 	c.Long = `Put every block of a volume, and its journal, under another key. Afterwards
 nothing in the volume needs the old key, and coffer info no longer names it.
 Both keys must be in the key files given.
@@ -61,6 +61,14 @@ old key.`
 	}
 	c.MarkFlagsOneRequired("to-key", "new-key")
 	return c
+}
+
+// stoppedRekey is stoppedHint with the way back.
+func stoppedRekey(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return fault.Hint(err, again+" Meanwhile the volume works, with both keys. To go back: coffer rekey VOLUME --to-key OLD --back.")
+	}
+	return err
 }
 
 // rekeyTarget is what a re-key goes to.
@@ -159,7 +167,7 @@ func (p *program) rekeyOpen(ctx context.Context, path string, s *volume, info *b
 	}
 	res, err := p.rekeyBlocks(ctx, path, s, info, t, o)
 	if err != nil {
-		return explainKeys(err, len(s.keys.files))
+		return explainKeys(err, s.keys.sources)
 	}
 	if err := journalUnder(ctx, s, t.key); err != nil {
 		return err

@@ -20,15 +20,20 @@ alone is complete.
 Keys come from key files: --keyfile FILE --admin NAME --password-file FILE,
 which may be repeated (the n-th administrator and password belong to the n-th
 key file), or from COFFER_KEYFILE, COFFER_ADMIN and COFFER_PASSWORD_FILE. A
-password that is given nowhere is asked for.
+password that is given nowhere is asked for; --credential FILE has name and
+password in one file. They also come from key services: --kms-keyfile FILE, or
+COFFER_KMS_KEYFILE. All that are given are activated, key files first; the first
+key is the one that new volumes get. Where a flag names a source, the
+environment names none.
 
 With --fips, or COFFER_FIPS=1, only validated cryptography is used, or the
 program does not start: it must be built with GOFIPS140=v1.0.0.
 
-Exit codes: 0 done; 1 I/O error, disk full, no permission; 2 usage, not a
-volume or key file, out of range; 3 wrong password, unknown administrator, key
-not activated; 4 damaged, altered, rolled back; 5 refused by state, in use,
-exists already; 6 not supported here; 130 stopped by SIGINT.`
+Exit codes: 0 done; 1 I/O error, disk full, no permission, key service out of
+reach or access denied; 2 usage, not a volume or key file, out of range; 3 wrong
+password, unknown administrator, key not activated or not usable at its service;
+4 damaged, altered, rolled back; 5 refused by state, in use, exists already; 6
+not supported here; 130 stopped by SIGINT.`
 
 // root is the whole tree of commands.
 func (p *program) root() *cobra.Command {
@@ -37,10 +42,10 @@ func (p *program) root() *cobra.Command {
 	root.SilenceErrors, root.SilenceUsage = true, true
 	p.startsWith(root)
 	root.AddCommand(
-		p.demoCmd(), p.versionCmd(), p.keyfileCmd(), p.kmipCmd(),
+		p.demoCmd(), p.versionCmd(), p.keyfileCmd(), p.kmsCmd(), p.kmipCmd(),
 		p.createCmd(), p.encryptCmd(), p.decryptCmd(), p.rekeyCmd(),
 		p.resizeCmd(), p.eraseCmd(), p.infoCmd(), p.verifyCmd(), p.labelCmd(),
-		p.catCmd(), p.putCmd(), p.anchorCmd(), p.journalCmd(), p.benchCmd(), p.manCmd(),
+		p.catCmd(), p.putCmd(), p.exportCmd(), p.salvageCmd(), p.anchorCmd(), p.journalCmd(), p.backupCmd(), p.restoreCmd(), p.benchCmd(), p.manCmd(),
 	)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

@@ -17,18 +17,19 @@ func (p *program) verifyCmd() *cobra.Command {
 	var asJSON bool
 	var workers int
 	var style progressStyle
-	c := p.verb("verify VOLUME [--json]", "Check every block, record, label and journal frame", cobra.ExactArgs(1),
+	c := p.verb("verify VOLUME [--json]", "Check every block, record, label and journal frame of a volume or a backup", cobra.ExactArgs(1),
 		func(ctx context.Context, args []string) error {
 			return p.verify(ctx, args[0], &v, workers, asJSON, p.meter(style))
 		})
-	c.Long = `Check a volume: with keys everything is decrypted and authenticated, without keys
+	c.Long = `Check a volume, or a backup: with keys everything is decrypted and authenticated, without keys
 only checksums are checked, which say nothing of intent. What is damaged is
 listed by block. Nothing is written, even after a crash: with keys the journal is
 replayed in memory and that state is checked.
 
 The exit code is 4 if anything is damaged or altered. Blocks whose loss was
 accepted (--accept-loss) are counted and are no failure. That an older state of
-the whole volume was put back shows only with --expect-anchor.`
+the whole volume was put back shows only with --expect-anchor. Of an incremental
+backup only what that one holds is checked.`
 	v.register(c)
 	style.register(c)
 	workersFlag(c, &workers)
@@ -61,20 +62,23 @@ func (p *program) verifyReport(ctx context.Context, path string, v *volumeFlags,
 	if err != nil {
 		return nil, err
 	}
-	list, err := p.sources(&v.keys)
+	from, err := p.keySources(&v.keys)
 	if err != nil {
 		return nil, err
 	}
 	if err := mustBeFile("file", path); err != nil {
 		return nil, err
 	}
-	withKeys := len(list) > 0 || o.AllowPlain
+	withKeys := from.count() > 0 || o.AllowPlain
 	if !withKeys && o.ExpectAnchor != nil {
 		return nil, fault.Hint(usagef("an anchor cannot be checked without keys"), "Give --keyfile FILE --admin NAME.")
 	}
 	defer m.finish()
 	vo := blockstore.VerifyOptions{
 		Workers: workers, Progress: func(done, total uint64) { m.set("verify", int64(done), int64(total), "blocks") },
+	}
+	if isBackup(path) {
+		return p.verifyBackup(ctx, path, v, &o, vo, withKeys)
 	}
 	if !withKeys {
 		r, err := blockstore.VerifyFile(ctx, path, nil, &o, vo)
@@ -92,7 +96,25 @@ func (p *program) verifyReport(ctx context.Context, path string, v *volumeFlags,
 	defer s.keys.close()
 	o.ExpectUUID = info.UUID
 	r, err := blockstore.VerifyFile(ctx, path, s.keys.ring, &o, vo)
-	return &verified{Report: r, plain: suiteOf(info) == blockstore.None.String()}, explainOpen(err, len(list))
+	return &verified{Report: r, plain: suiteOf(info) == blockstore.None.String()}, explainOpen(err, from.count())
+}
+
+// verifyBackup verifies a backup.
+func (p *program) verifyBackup(ctx context.Context, path string, v *volumeFlags, o *blockstore.Options, vo blockstore.VerifyOptions, withKeys bool) (*verified, error) {
+	if o.ExpectAnchor != nil {
+		return nil, fault.Hint(usagef("an anchor is checked when a backup is restored"), "Give it to coffer restore.")
+	}
+	if !withKeys {
+		r, err := blockstore.VerifyBackup(ctx, path, nil, o, vo)
+		return &verified{Report: r}, err
+	}
+	ks, err := p.activate(ctx, &v.keys)
+	if err != nil {
+		return nil, err
+	}
+	defer ks.close()
+	r, err := blockstore.VerifyBackup(ctx, path, ks.ring, o, vo)
+	return &verified{Report: r}, explainKeys(err, ks.sources)
 }
 
 // verified is a report, and whether what it is about is encrypted.

@@ -27,7 +27,7 @@ func (n *newVolumeFlags) register(c *cobra.Command) {
 	n.keys.register(c, true)
 	f := c.Flags()
 	f.StringVar(&n.cipher, "cipher", "", "suite: aes-gcm (the default), aes-cbc, aes-xts or none")
-	f.StringVar(&n.key, "key", "", "`ID` of the key to encrypt under; else the default key of the first key file")
+	f.StringVar(&n.key, "key", "", "`ID` of the key to encrypt under; else the default key of the first source: key files first, then KMS key files")
 	f.Var(&n.blockSize, "block-size", "a power of two from 4096 to 65536")
 	completeSuites(c)
 }
@@ -83,7 +83,7 @@ func (p *program) create(ctx context.Context, path string, size int64, n *newVol
 		Size:    size, BlockSize: int(n.blockSize), Suite: suite, Key: key,
 	})
 	if err != nil {
-		return explainOpen(err, len(ks.files))
+		return explainOpen(err, ks.sources)
 	}
 	uuid := s.UUID()
 	if err := s.Close(); err != nil {
@@ -101,7 +101,7 @@ func needKey(ks *keys, suite blockstore.Suite) error {
 		return nil
 	}
 	return fault.Hint(fmt.Errorf("there is no key to encrypt under: %w", fault.NotActivated),
-		"Give a key file: --keyfile FILE --admin NAME --password-file FILE. coffer keyfile create makes one.")
+		"Give a key file: --keyfile FILE --admin NAME --password-file FILE, or --kms-keyfile FILE. coffer keyfile create and coffer kms create make one.")
 }
 
 func (p *program) resizeCmd() *cobra.Command {

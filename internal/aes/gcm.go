@@ -23,6 +23,7 @@ const maxGCM = 1<<36 - 32
 type GCMJob struct {
 	Dst, Src, AD []byte
 	Nonce        [NonceSize]byte // must not come twice under one key
+	CRC          uint32          // CRC32C (Castagnoli) of the ciphertext; set by SealSumBatch, and by OpenBatch where OK is not
 	Tag          [TagSize]byte   // set by SealBatch, read by OpenBatch
 	OK           bool            // set by OpenBatch: the message is authentic
 }
@@ -73,6 +74,21 @@ func (g *GCM) SealBatch(jobs []GCMJob) {
 	for len(jobs) > 0 {
 		n := gcmRun(jobs)
 		g.sealAsm(jobs[:n])
+		jobs = jobs[n:]
+	}
+}
+
+// SealSumBatch is SealBatch, and sums the ciphertext of every job in the same pass.
+func (g *GCM) SealSumBatch(jobs []GCMJob) {
+	checkGCM(jobs)
+	if g.key.tier == Portable {
+		g.sealPortable(jobs)
+		sumPortable(jobs)
+		return
+	}
+	for len(jobs) > 0 {
+		n := gcmRun(jobs)
+		g.sealSumAsm(jobs[:n])
 		jobs = jobs[n:]
 	}
 }

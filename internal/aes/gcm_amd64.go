@@ -3,7 +3,7 @@
 package aes
 
 import (
-	"crypto/subtle"
+	"hash/crc32"
 	"unsafe"
 )
 
@@ -13,8 +13,12 @@ var (
 	_ = [1]struct{}{}[unsafe.Offsetof(GCMJob{}.Src)-24]
 	_ = [1]struct{}{}[unsafe.Offsetof(GCMJob{}.AD)-48]
 	_ = [1]struct{}{}[unsafe.Offsetof(GCMJob{}.Nonce)-72]
-	_ = [1]struct{}{}[unsafe.Sizeof(GCMJob{})-104]
+	_ = [1]struct{}{}[unsafe.Offsetof(GCMJob{}.CRC)-84]
+	_ = [1]struct{}{}[unsafe.Sizeof(GCMJob{})-112]
 )
+
+// noKernel: a tier was added without its kernels.
+const noKernel = "aes: no kernel for this tier and key"
 
 func (g *GCM) sealAsm(jobs []GCMJob) {
 	keys, tab, first, n, tags := g.key.enc(), g.hash.table(), gcmJobs(jobs), len(jobs), &jobs[0].Tag[0]
@@ -32,6 +36,30 @@ func (g *GCM) sealAsm(jobs []GCMJob) {
 		gcmSealAESNIr12(keys, tab, first, n, tags, stride)
 	case AESNI<<4 | 14:
 		gcmSealAESNIr14(keys, tab, first, n, tags, stride)
+	default:
+		panic(noKernel)
+	}
+}
+
+// sealSumAsm is sealAsm, and sets the sums.
+func (g *GCM) sealSumAsm(jobs []GCMJob) {
+	keys, tab, first, n, tags := g.key.enc(), g.hash.table(), gcmJobs(jobs), len(jobs), &jobs[0].Tag[0]
+	const stride = int(unsafe.Sizeof(GCMJob{}))
+	switch g.key.tier<<4 | Tier(g.key.rounds) {
+	case VAES512<<4 | 10:
+		gcmSealSumVAES512r10(keys, tab, first, n, tags, stride)
+	case VAES512<<4 | 12:
+		gcmSealSumVAES512r12(keys, tab, first, n, tags, stride)
+	case VAES512<<4 | 14:
+		gcmSealSumVAES512r14(keys, tab, first, n, tags, stride)
+	case AESNI<<4 | 10:
+		gcmSealSumAESNIr10(keys, tab, first, n, tags, stride)
+	case AESNI<<4 | 12:
+		gcmSealSumAESNIr12(keys, tab, first, n, tags, stride)
+	case AESNI<<4 | 14:
+		gcmSealSumAESNIr14(keys, tab, first, n, tags, stride)
+	default:
+		panic(noKernel)
 	}
 }
 
@@ -51,6 +79,8 @@ func (g *GCM) openTags(jobs []GCMJob, tags *[runJobs][TagSize]byte) {
 		gcmOpenAESNIr12(keys, tab, first, n, out, TagSize)
 	case AESNI<<4 | 14:
 		gcmOpenAESNIr14(keys, tab, first, n, out, TagSize)
+	default:
+		panic(noKernel)
 	}
 }
 
@@ -60,14 +90,26 @@ func (g *GCM) openAsm(jobs []GCMJob) (ok bool) {
 	ok = true
 	for i := range jobs {
 		j := &jobs[i]
-		j.OK = subtle.ConstantTimeCompare(tags[i][:], j.Tag[:]) == 1
+		j.OK = sameTag(&tags[i], &j.Tag)
 		if !j.OK {
 			ok = false
+			j.CRC = g.refusedSum(j)
 			clear(j.Dst)
 		}
 	}
 	clear(tags[:len(jobs)]) // the right tag of a forged message stays secret
 	return ok
+}
+
+// refusedSum returns the sum of the ciphertext of a job that was decrypted. In place that
+// is gone; encrypting again brings it back, and sums it.
+func (g *GCM) refusedSum(j *GCMJob) uint32 {
+	if len(j.Src) == 0 || &j.Src[0] != &j.Dst[0] {
+		return crc32.Checksum(j.Src, castagnoli)
+	}
+	again := [1]GCMJob{*j}
+	g.sealSumAsm(again[:])
+	return again[0].CRC
 }
 
 func gcmJobs(jobs []GCMJob) *byte { return (*byte)(unsafe.Pointer(unsafe.SliceData(jobs))) }

@@ -1,6 +1,9 @@
 package aes
 
-import "sync"
+import (
+	"hash/crc32"
+	"sync"
+)
 
 // Go's library wants ciphertext and tag side by side, so that jobs go by way of a
 // buffer. It never holds plaintext.
@@ -41,6 +44,12 @@ func (g *GCM) sealPortable(jobs []GCMJob) {
 	})
 }
 
+func sumPortable(jobs []GCMJob) {
+	for i := range jobs {
+		jobs[i].CRC = crc32.Checksum(jobs[i].Dst, castagnoli)
+	}
+}
+
 func (g *GCM) openPortable(jobs []GCMJob) (ok bool) {
 	ok = true
 	withBuffer(longest(jobs), func(buf []byte) {
@@ -52,6 +61,7 @@ func (g *GCM) openPortable(jobs []GCMJob) (ok bool) {
 			j.OK = err == nil
 			if !j.OK {
 				ok = false
+				j.CRC = crc32.Checksum(buf[:n], castagnoli)
 				clear(j.Dst)
 			}
 		}

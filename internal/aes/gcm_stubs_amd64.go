@@ -34,6 +34,36 @@ func gcmSealAESNIr12(keys *byte, tab *byte, jobs *byte, n int, tags *byte, strid
 //go:noescape
 func gcmSealAESNIr14(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
 
+// gcmSealSumVAES512r10 is gcmSeal, and sums each job's ciphertext.
+//
+//go:noescape
+func gcmSealSumVAES512r10(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+
+// gcmSealSumVAES512r12 is gcmSeal, and sums each job's ciphertext.
+//
+//go:noescape
+func gcmSealSumVAES512r12(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+
+// gcmSealSumVAES512r14 is gcmSeal, and sums each job's ciphertext.
+//
+//go:noescape
+func gcmSealSumVAES512r14(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+
+// gcmSealSumAESNIr10 is gcmSeal, and sums each job's ciphertext.
+//
+//go:noescape
+func gcmSealSumAESNIr10(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+
+// gcmSealSumAESNIr12 is gcmSeal, and sums each job's ciphertext.
+//
+//go:noescape
+func gcmSealSumAESNIr12(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+
+// gcmSealSumAESNIr14 is gcmSeal, and sums each job's ciphertext.
+//
+//go:noescape
+func gcmSealSumAESNIr14(keys *byte, tab *byte, jobs *byte, n int, tags *byte, stride int)
+
 // gcmOpenVAES512r10 decrypts n > 0 jobs and writes the tags they should have, stride bytes apart.
 //
 //go:noescape

@@ -1,6 +1,7 @@
 package aes
 
 import (
+	"hash/crc32"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -21,10 +22,15 @@ func TestCAVPGCM(t *testing.T) {
 				return
 			}
 			require.Equal(t, get("PT"), jobs[0].Dst)
-			jobs[0].Src, jobs[0].Dst, jobs[0].Tag = jobs[0].Dst, make([]byte, len(ct)), [TagSize]byte{}
-			g.SealBatch(jobs)
-			require.Equal(t, ct, jobs[0].Dst)
-			require.Equal(t, get("Tag"), jobs[0].Tag[:])
+			jobs[0].Src, jobs[0].Dst = jobs[0].Dst, make([]byte, len(ct))
+			for _, seal := range []func([]GCMJob){g.SealBatch, g.SealSumBatch} {
+				clear(jobs[0].Dst)
+				jobs[0].Tag = [TagSize]byte{}
+				seal(jobs)
+				require.Equal(t, ct, jobs[0].Dst)
+				require.Equal(t, get("Tag"), jobs[0].Tag[:])
+			}
+			require.Equal(t, crc32.Checksum(ct, castagnoli), jobs[0].CRC)
 		})
 		t.Logf("%d cases run, %d refused", n, refused)
 		require.Equal(t, 375, n)

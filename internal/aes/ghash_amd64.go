@@ -10,11 +10,16 @@ import (
 	"github.com/cofferdb/coffer/internal/secmem"
 )
 
+// sumShift is x^(8n-33) modulo CRC32C's polynomial, bits reversed, for the n = 144
+// bytes past which gen/sum.go moves a sum.
+const sumShift = 0xc96cfdc0
+
 // The table that the kernels of GCM and GMAC read; gen/ghash.go says what it is.
 const (
 	tabMask   = 0
 	tabCtr    = 64
 	tabPoly   = 576
+	tabSum    = 592
 	tabPowers = 640
 	tabEnd    = tabPowers + 16*168
 	tabSize   = tabEnd + 64 + (tabEnd + 64 - tabPowers)
@@ -41,6 +46,7 @@ func newHashKey(k *Key) (*hashKey, error) {
 		tab[tabCtr+BlockSize*i+15] = byte((i + 2) % unit)
 	}
 	binary.LittleEndian.PutUint64(tab[tabPoly:], ghashPoly)
+	binary.LittleEndian.PutUint64(tab[tabSum:], sumShift)
 
 	h := tab[tabEnd-BlockSize : tabEnd]
 	k.EncryptBlocks(h, h)

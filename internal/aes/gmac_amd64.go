@@ -20,5 +20,7 @@ func (m *GMAC) sumAsm(jobs []GMACJob, tags [][TagSize]byte) {
 		gmacSumVAES512(keys, m.key.rounds, tab, first, len(jobs), &tags[0][0], TagSize)
 	case AESNI:
 		gmacSumAESNI(keys, m.key.rounds, tab, first, len(jobs), &tags[0][0], TagSize)
+	default:
+		panic(noKernel)
 	}
 }

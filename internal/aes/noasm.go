@@ -12,3 +12,9 @@ func (k *Key) cbcDecryptAsm([]Job)                 { panic(unreachable) }
 func (k *Key) xtsAsm(*[BlockSize]byte, *Job, bool) { panic(unreachable) }
 func (k *Key) ctrAsm(*Job)                         { panic(unreachable) }
 func limitAsm(_ Tier, _, _ int) (bytes int)        { return 0 }
+func fusedXTS(Tier) bool                           { return false }
+func fusedCBC(Tier) bool                           { return false }
+
+func (*XTSGMAC) sealAsm(_ []MACJob, _, _ *byte)    { panic(unreachable) }
+func (*XTSGMAC) openAsm(_ []MACJob, _, _, _ *byte) { panic(unreachable) }
+func (*CBCGMAC) openAsm(_ []MACJob, _, _ *byte)    { panic(unreachable) }

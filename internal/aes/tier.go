@@ -16,7 +16,7 @@ type Tier uint8
 const (
 	_        Tier = iota // no tier
 	Portable             // Go's crypto/aes
-	AESNI                // AES-NI, SSSE3 and PCLMULQDQ on 128-bit registers
+	AESNI                // AES-NI, SSE4.2 and PCLMULQDQ on 128-bit registers
 	VAES512              // VAES, VPCLMULQDQ and AVX-512 (F, BW, DQ, VL) on 512-bit registers
 )
 

@@ -7,7 +7,7 @@ import "github.com/klauspost/cpuid/v2"
 // detected returns the tiers above Portable that the processor has and the
 // system lets programs use.
 func detected() (tiers []Tier) {
-	if !cpuid.CPU.Supports(cpuid.AESNI, cpuid.CLMUL, cpuid.SSSE3, cpuid.SSE4) {
+	if !cpuid.CPU.Supports(cpuid.AESNI, cpuid.CLMUL, cpuid.SSSE3, cpuid.SSE4, cpuid.SSE42) {
 		return nil
 	}
 	tiers = append(tiers, AESNI)

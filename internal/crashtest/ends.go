@@ -61,6 +61,7 @@ func (p *program) die() error {
 		}
 		return fsx.ErrKilled
 	})
+	p.doubt = true // a write that fails in the background takes readers back
 	err := p.last()
 	p.conv = nil
 	if err == nil {

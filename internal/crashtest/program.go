@@ -37,6 +37,7 @@ type program struct {
 	trace  []string
 	epochs int             // of the write key, at the last look
 	rotten map[uint64]bool // blocks that were ever damaged
+	chain  int             // backups that add to each other so far
 	doubt  bool            // a failure may have taken readers back to the durable head
 
 	ledger ledger

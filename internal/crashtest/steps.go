@@ -79,6 +79,8 @@ func (p *program) special() error {
 		return p.burst(p.rng)
 	case n == 48:
 		return p.purge()
+	case n >= 97:
+		return p.backup()
 	case n >= 49 && n < 70 && c.epochs:
 		return p.burst(p.rng)
 	}

@@ -208,7 +208,10 @@ func (p *program) writeAt(f *blockstore.File) error {
 		if isDamage(err) {
 			return nil
 		}
-		return fmt.Errorf("%d bytes at %d were written into a damaged block: %v", len(data), off, err)
+		if err != nil { // for another reason, which the caller knows or not
+			return fmt.Errorf("write %d bytes at %d, into a damaged block: %w", len(data), off, err)
+		}
+		return fmt.Errorf("%d bytes at %d were written into a damaged block", len(data), off)
 	}
 	if err = p.committed(n, true, err); err != nil {
 		return fmt.Errorf("write %d bytes at %d: %w", len(data), off, err)

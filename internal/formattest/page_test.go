@@ -18,8 +18,9 @@ import (
 var sizes = map[string]int{
 	"label": 8192, "key slot": 512, "epoch": 48, "session": 32, "tag block": 8192, "record": 48, "tree block": 8192, "tree entry": 40,
 	"segment header": 256, "frame": 160, "frame own data": 72, "closing frame": 40, "redo record": 24, "redo operation": 24,
-	"anchor": 80, "block additional data": 64, "frame additional data": 64, "key file header": 64, "administrator record": 112, "key record": 32,
+	"anchor": 80, "block additional data": 64, "frame additional data": 64, "key file header": 64, "kms key file header": 80, "administrator record": 112, "key record": 32,
 	"backup registry": 16, "registry record": 56,
+	"backup preamble": 16, "backup record": 24, "backup beginning": 216, "backup group": 8224, "backup list entry": 40, "backup end": 1232,
 }
 
 // Every byte of every structure has a name, once.

@@ -218,11 +218,16 @@ func (s *frameScope) chain(parts ...[]byte) (out [32]byte) {
 
 // labelMAC is FORMAT.md, "MAC of the label".
 func labelMAC(dek []byte, volume [16]byte, label []byte) []byte {
+	return macOf("coffer/1 label mac", dek, volume, label)
+}
+
+// macOf is what it has in common with the MAC of a backup.
+func macOf(info string, dek []byte, volume [16]byte, label []byte) []byte {
 	if len(dek) == 0 {
-		sum := sha256.Sum256(join([]byte("coffer/1 label mac\x00"), volume[:], label))
+		sum := sha256.Sum256(join([]byte(info+"\x00"), volume[:], label))
 		return sum[:]
 	}
-	h := hmac.New(sha256.New, derive(dek, volume[:], "coffer/1 label mac", 32))
+	h := hmac.New(sha256.New, derive(dek, volume[:], info, 32))
 	h.Write(label)
 	return h.Sum(nil)
 }

@@ -40,3 +40,5 @@ func lock(uintptr, LockMode, bool) error { return ErrUnsupported }
 func unlock(uintptr) error               { return nil }
 
 func hardLinks(string) (uint64, error) { return 0, ErrUnsupported }
+
+func ownedPrivately(fs.FileInfo) bool { return true }

@@ -56,3 +56,9 @@ func copyOwner(src, dst fs.FileInfo, to string) error {
 	}
 	return os.Chown(to, int(s.Uid), int(s.Gid))
 }
+
+// ownedPrivately says whether the file is this process's user's and nobody else can have opened it.
+func ownedPrivately(fi fs.FileInfo) bool {
+	s, ok := fi.Sys().(*unixStat)
+	return ok && int64(s.Uid) == int64(os.Geteuid()) && fi.Mode().Perm() == 0o600
+}

@@ -87,3 +87,5 @@ func hardLinks(path string) (uint64, error) {
 	}
 	return uint64(info.NumberOfLinks), nil
 }
+
+func ownedPrivately(fs.FileInfo) bool { return true }

@@ -54,6 +54,10 @@ func Create(fsys FS, name string, perm fs.FileMode, write func(File) error) erro
 // the caller did), renamed, and both directories are synced. On failure before
 // the rename both names are as they were; afterwards see Replace.
 func Promote(fsys FS, prepared, name string) error {
+	return promote(fsys, prepared, name, fsys.Rename)
+}
+
+func promote(fsys FS, prepared, name string, rename func(from, to string) error) error {
 	f, err := fsys.Open(prepared, openToSync(), 0)
 	if err != nil {
 		return fmt.Errorf("fsx: promote: %w", err)
@@ -61,7 +65,7 @@ func Promote(fsys FS, prepared, name string) error {
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("fsx: promote: sync %s: %w", prepared, err)
 	}
-	if err := fsys.Rename(prepared, name); err != nil {
+	if err := rename(prepared, name); err != nil {
 		return fmt.Errorf("fsx: promote: %w", err)
 	}
 	if err := syncRenamed(fsys, filepath.Dir(name)); err != nil {

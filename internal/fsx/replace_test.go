@@ -117,6 +117,34 @@ func TestPromote(t *testing.T) {
 	})
 }
 
+func TestPromoteNew(t *testing.T) {
+	onBoth(t, func(t *testing.T, fsys FS, dir string) {
+		name, prepared := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+		put(t, fsys, name, "old")
+		put(t, fsys, prepared, "new")
+		require.ErrorIs(t, PromoteNew(fsys, prepared, name), fs.ErrExist)
+		require.Equal(t, "old", text(t, fsys, name))
+		require.NoError(t, fsys.Remove(name))
+		require.NoError(t, PromoteNew(fsys, prepared, name))
+		require.Equal(t, "new", text(t, fsys, name))
+		require.Equal(t, []string{"a"}, names(t, fsys, dir))
+	})
+}
+
+func TestOwn(t *testing.T) {
+	onBoth(t, func(t *testing.T, fsys FS, dir string) {
+		name := filepath.Join(dir, "a")
+		_, err := Own(fsys, name)
+		require.ErrorIs(t, err, fs.ErrNotExist)
+		f, err := fsys.Open(name, os.O_RDWR|os.O_CREATE, 0o600)
+		require.NoError(t, err)
+		require.NoError(t, f.Close())
+		own, err := Own(fsys, name)
+		require.NoError(t, err)
+		require.True(t, own)
+	})
+}
+
 // Every operation of the three helpers fails once, and the power is cut before
 // each: the name means the old content or the new one, whole.
 func TestReplaceFailsAndCrashesEverywhere(t *testing.T) {

@@ -105,7 +105,7 @@ var bans = []ban{
 		reason: "the engine never reaches a network (design §2); net/url and net/netip only parse"},
 	{from: engine, to: []string{"crypto/tls", "crypto/x509"},
 		reason: "TLS belongs to the key servers' clients, kmip and kms; an embedding program links none of it"},
-	{from: engine, to: []string{"github.com/aws", "github.com/Azure", "cloud.google.com", "google.golang.org"},
+	{from: engine, to: []string{"github.com/aws", "github.com/Azure", "github.com/AzureAD", "cloud.google.com", "google.golang.org"},
 		reason: "no cloud SDK below kms: an embedding program downloads and links none"},
 	{from: engine, to: []string{"os/exec", "plugin", "os/signal", "flag", "expvar"},
 		reason: "an engine inside another program starts no process and takes over none of its flags, signals or pages"},

@@ -100,7 +100,6 @@ func (c *sealer) Seal(batch []Block) error {
 		run := batch[:n]
 		c.engine.seal(s, run)
 		for i := range run {
-			run[i].CRC = Checksum(run[i].Dst)
 			run[i].Err = nil
 		}
 		batch = batch[n:]

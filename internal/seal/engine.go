@@ -15,7 +15,7 @@ type engine interface {
 	// drawsNonces reports that seal sets Block.Nonce itself; otherwise the
 	// caller has filled it with random bits.
 	drawsNonces() bool
-	// seal sets Dst, Tag (and Nonce where it draws its own) of every block.
+	// seal sets Dst, Tag and CRC (and Nonce where it draws its own) of every block.
 	seal(s *scratch, run []Block)
 	// open sets Dst of every block, or calls reject with the checksum of the
 	// block's ciphertext. It leaves Err alone otherwise.
@@ -24,12 +24,12 @@ type engine interface {
 	close()
 }
 
-// A run is what an engine gets at a time: so few bytes that ciphertext is still
-// in the processor's cache when it is summed, but so many blocks that CBC, whose
+// A run is what an engine gets at a time: so few bytes that a pass that comes
+// after another finds them in the processor's cache, but so many blocks that CBC, whose
 // blocks are chains, has enough of them.
 const (
 	runBlocks   = 32
-	runBytes    = 128 << 10
+	runBytes    = 256 << 10
 	runBytesCBC = runBlocks * MaxBlockSize // no bound
 )
 
@@ -39,11 +39,9 @@ const (
 type scratch struct {
 	ads    [runBlocks][adSize]byte // additional data; all but the position is set once
 	gcm    [runBlocks]aes.GCMJob
-	jobs   [runBlocks]aes.Job
-	macs   [runBlocks]aes.GMACJob
+	macs   [runBlocks]aes.MACJob
 	ivs    [runBlocks * BlockUnit]byte
-	crcs   [runBlocks]uint32 // of ciphertexts that are decrypted in place
-	nonces []byte            // of the batch being sealed, used once
+	nonces []byte // of the batch being sealed, used once
 
 	frame []byte // additional data of a frame
 	nonce [NonceSize]byte

@@ -45,6 +45,7 @@ func (g gcmLibrary) seal(s *scratch, run []Block) {
 	for i := range run {
 		b := &run[i]
 		g.sealOne(s, b.Dst, b.Src, s.ad(i, b), &b.Nonce, &b.Tag)
+		b.CRC = Checksum(b.Dst)
 	}
 }
 

@@ -1,60 +1,32 @@
 package seal
 
-import (
-	"fmt"
+import "github.com/cofferdb/coffer/internal/aes"
 
-	"github.com/cofferdb/coffer/internal/aes"
-)
-
-// blockMAC is the GMAC of suites aes-cbc and aes-xts, over additional data and
-// ciphertext under a subkey of its own.
-type blockMAC struct{ gmac *aes.GMAC }
-
-func newBlockMAC(d deriver, purpose string) (m blockMAC, err error) {
-	err = d.with(purpose, d.key.Len(), func(subkey []byte) (err error) {
-		m.gmac, err = aes.NewGMAC(subkey)
-		return err
-	})
-	if err != nil {
-		return m, fmt.Errorf("seal: %w", err)
+// macJobs returns a job for each block of a run of suites aes-cbc and aes-xts, whose GMAC is over
+// additional data and ciphertext under a subkey of its own. There are no IVs in them yet.
+func (s *scratch) macJobs(run []Block) []aes.MACJob {
+	jobs := s.macs[:len(run)]
+	for i := range run {
+		b, j := &run[i], &jobs[i]
+		j.Dst, j.Src, j.AD, j.Nonce, j.Tag = b.Dst, b.Src, s.ad(i, b), b.Nonce, b.Tag
 	}
-	return m, nil
+	return jobs
 }
 
-func (m blockMAC) close() { m.gmac.Close() }
-
-// sum sets the tags of blocks that were encrypted.
-func (m blockMAC) sum(s *scratch, run []Block) {
-	macs := s.macs[:len(run)]
-	for i := range run {
-		b, j := &run[i], &macs[i]
-		j.AD, j.Data, j.Nonce = s.ad(i, b), b.Dst, b.Nonce
+// sealed takes over what jobs have set, and forgets buffers.
+func sealed(jobs []aes.MACJob, run []Block) {
+	for i := range jobs {
+		run[i].Tag, run[i].CRC = jobs[i].Tag, jobs[i].CRC
 	}
-	m.gmac.SumBatch(macs)
-	for i := range run {
-		run[i].Tag = macs[i].Tag
-	}
-	clear(macs)
+	clear(jobs)
 }
 
-// verify rejects the blocks whose tags are wrong. It returns a job for each of
-// the others, its IV being what first returns for the block.
-func (m blockMAC) verify(s *scratch, run []Block, suite Suite, first func(*Block) [BlockUnit]byte) []aes.Job {
-	macs := s.macs[:len(run)]
-	for i := range run {
-		b, j := &run[i], &macs[i]
-		j.AD, j.Data, j.Nonce, j.Tag = s.ad(i, b), b.Src, b.Nonce, b.Tag
-	}
-	m.gmac.VerifyBatch(macs)
-	good := s.jobs[:0]
-	for i := range run {
-		b := &run[i]
-		if !macs[i].OK {
-			reject(b, suite, Checksum(b.Src))
-			continue
+// opened rejects the blocks whose jobs failed, if not all are good, and forgets buffers.
+func opened(jobs []aes.MACJob, run []Block, suite Suite, good bool) {
+	for i := range jobs {
+		if !good && !jobs[i].OK {
+			reject(&run[i], suite, jobs[i].CRC)
 		}
-		good = append(good, aes.Job{Dst: b.Dst, Src: b.Src, IV: first(b)})
 	}
-	clear(macs)
-	return good
+	clear(jobs)
 }

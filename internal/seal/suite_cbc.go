@@ -10,9 +10,8 @@ import (
 // cbcEngine is suite aes-cbc: IV = AES(nonce || 0^32) under a subkey of its own,
 // so that it cannot be predicted (SP 800-38A, appendix C), then GMAC.
 type cbcEngine struct {
-	data *aes.CBC
+	both *aes.CBCGMAC
 	iv   *aes.Key
-	mac  blockMAC
 }
 
 var _ engine = (*cbcEngine)(nil)
@@ -22,18 +21,17 @@ func newCBCEngine(d deriver) (_ engine, err error) {
 		return newCBCLibrary(d)
 	}
 	e, n := &cbcEngine{}, d.key.Len()
-	err = d.with("cbc data", n, func(subkey []byte) (err error) {
-		e.data, err = aes.NewCBC(subkey)
-		return err
+	err = d.with("cbc data", n, func(dataKey []byte) error {
+		return d.with("cbc mac", n, func(macKey []byte) (err error) {
+			e.both, err = aes.NewCBCGMAC(dataKey, macKey)
+			return err
+		})
 	})
 	if err == nil {
 		err = d.with("cbc iv", n, func(subkey []byte) (err error) {
 			e.iv, err = aes.NewKey(subkey)
 			return err
 		})
-	}
-	if err == nil {
-		e.mac, err = newBlockMAC(d, "cbc mac")
 	}
 	if err != nil {
 		e.close()
@@ -45,22 +43,16 @@ func newCBCEngine(d deriver) (_ engine, err error) {
 func (e *cbcEngine) drawsNonces() bool { return false }
 
 func (e *cbcEngine) close() {
-	e.data.Close()
+	e.both.Close()
 	e.iv.Close()
-	e.mac.close()
 }
 
-// paddedNonce is what the IV is made from.
-func paddedNonce(b *Block) (iv [BlockUnit]byte) {
-	copy(iv[:], b.Nonce[:])
-	return iv
-}
-
-// deriveIVs makes the IVs of jobs from their padded nonces.
-func (e *cbcEngine) deriveIVs(s *scratch, jobs []aes.Job) {
+// deriveIVs sets the IVs of jobs: their nonces, padded with zeros, encrypted.
+func (e *cbcEngine) deriveIVs(s *scratch, jobs []aes.MACJob) {
 	ivs := s.ivs[:len(jobs)*BlockUnit]
+	clear(ivs)
 	for i := range jobs {
-		copy(ivs[i*BlockUnit:], jobs[i].IV[:])
+		copy(ivs[i*BlockUnit:], jobs[i].Nonce[:])
 	}
 	e.iv.EncryptBlocks(ivs, ivs)
 	for i := range jobs {
@@ -69,20 +61,17 @@ func (e *cbcEngine) deriveIVs(s *scratch, jobs []aes.Job) {
 }
 
 func (e *cbcEngine) seal(s *scratch, run []Block) {
-	jobs := s.jobs[:len(run)]
-	for i := range run {
-		b := &run[i]
-		jobs[i] = aes.Job{Dst: b.Dst, Src: b.Src, IV: paddedNonce(b)}
-	}
+	jobs := s.macJobs(run)
 	e.deriveIVs(s, jobs)
-	e.data.EncryptBatch(jobs)
-	clear(jobs)
-	e.mac.sum(s, run)
+	e.both.SealBatch(jobs)
+	for i := range run {
+		jobs[i].CRC = Checksum(run[i].Dst)
+	}
+	sealed(jobs, run)
 }
 
 func (e *cbcEngine) open(s *scratch, run []Block) {
-	jobs := e.mac.verify(s, run, SuiteCBC, paddedNonce)
+	jobs := s.macJobs(run)
 	e.deriveIVs(s, jobs)
-	e.data.DecryptBatch(jobs)
-	clear(jobs)
+	opened(jobs, run, SuiteCBC, e.both.OpenBatch(jobs))
 }

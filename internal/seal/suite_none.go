@@ -32,6 +32,7 @@ func (noneEngine) seal(s *scratch, run []Block) {
 		b.Nonce = [NonceSize]byte{}
 		copy(b.Tag[:], s.sum[:TagSize])
 		copy(b.Dst, b.Src)
+		b.CRC = Checksum(b.Dst)
 	}
 }
 

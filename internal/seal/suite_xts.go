@@ -9,26 +9,21 @@ import (
 
 // xtsEngine is suite aes-xts: the tweak is the position, 128 bits
 // little-endian; the nonce serves the GMAC alone.
-type xtsEngine struct {
-	data *aes.XTS
-	mac  blockMAC
-}
+type xtsEngine struct{ both *aes.XTSGMAC }
 
 var _ engine = (*xtsEngine)(nil)
 
 func newXTSEngine(d deriver) (_ engine, err error) {
 	e, n := &xtsEngine{}, d.key.Len()
 	err = d.with("xts data", n, func(dataKey []byte) error {
-		return d.with("xts tweak", n, func(tweakKey []byte) (err error) {
-			e.data, err = aes.NewXTS(dataKey, tweakKey)
-			return err
+		return d.with("xts tweak", n, func(tweakKey []byte) error {
+			return d.with("xts mac", n, func(macKey []byte) (err error) {
+				e.both, err = aes.NewXTSGMAC(dataKey, tweakKey, macKey)
+				return err
+			})
 		})
 	})
-	if err == nil {
-		e.mac, err = newBlockMAC(d, "xts mac")
-	}
 	if err != nil {
-		e.close()
 		return nil, fmt.Errorf("seal: %w", err)
 	}
 	return e, nil
@@ -36,10 +31,7 @@ func newXTSEngine(d deriver) (_ engine, err error) {
 
 func (e *xtsEngine) drawsNonces() bool { return false }
 
-func (e *xtsEngine) close() {
-	e.data.Close()
-	e.mac.close()
-}
+func (e *xtsEngine) close() { e.both.Close() }
 
 // xtsTweak is the tweak of a block.
 func xtsTweak(b *Block) (t [BlockUnit]byte) {
@@ -48,18 +40,18 @@ func xtsTweak(b *Block) (t [BlockUnit]byte) {
 }
 
 func (e *xtsEngine) seal(s *scratch, run []Block) {
-	jobs := s.jobs[:len(run)]
-	for i := range run {
-		b := &run[i]
-		jobs[i] = aes.Job{Dst: b.Dst, Src: b.Src, IV: xtsTweak(b)}
+	jobs := s.macJobs(run)
+	for i := range jobs {
+		jobs[i].IV = xtsTweak(&run[i])
 	}
-	e.data.EncryptBatch(jobs)
-	clear(jobs)
-	e.mac.sum(s, run)
+	e.both.SealBatch(jobs)
+	sealed(jobs, run)
 }
 
 func (e *xtsEngine) open(s *scratch, run []Block) {
-	jobs := e.mac.verify(s, run, SuiteXTS, xtsTweak)
-	e.data.DecryptBatch(jobs)
-	clear(jobs)
+	jobs := s.macJobs(run)
+	for i := range jobs {
+		jobs[i].IV = xtsTweak(&run[i])
+	}
+	opened(jobs, run, SuiteXTS, e.both.OpenBatch(jobs))
 }

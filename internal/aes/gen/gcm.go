@@ -27,25 +27,34 @@ import (
 // what is to be added to that: 2 … n - 1, then 0 and 1, for which the base is ahead by n.
 
 // A jobLayout is where a job's fields lie; internal/aes checks the offsets.
-type jobLayout struct{ dst, src, ad, nonce, size int }
+type jobLayout struct{ dst, src, ad, nonce, crc, size int }
 
 // sliceLen is from a slice's pointer to its length.
 const sliceLen = 8
 
-var gcmLayout = jobLayout{dst: 0, src: 24, ad: 48, nonce: 72, size: 104}
+var gcmLayout = jobLayout{dst: 0, src: 24, ad: 48, nonce: 72, crc: 84, size: 112}
 
 const (
 	unitRegs  = 8   // registers in a unit
 	groupMost = 128 // blocks of units in a group
 )
 
+// gcmWork is what a function does.
+type gcmWork int
+
+const (
+	gcmSeal gcmWork = iota
+	gcmSealSum
+	gcmOpen
+)
+
 func gcm(c *gen) {
-	for _, open := range []bool{false, true} {
+	for _, do := range []gcmWork{gcmSeal, gcmSealSum, gcmOpen} {
 		for _, r := range rounds {
-			gcmWide(c, open, r)
+			gcmWide(c, do, r)
 		}
 		for _, r := range rounds {
-			gcmNarrow(c, open, r)
+			gcmNarrow(c, do, r)
 		}
 	}
 }
@@ -55,6 +64,9 @@ const gcmSig = "func(keys, tab, jobs *byte, n int, tags *byte, stride int)"
 // begin begins the function for a tier.
 func (g *gcmKernel) begin(tier string) {
 	name, doc := "gcmSeal", "encrypts n > 0 jobs and writes their tags, stride bytes apart."
+	if g.summing {
+		name, doc = "gcmSealSum", "is gcmSeal, and sums each job's ciphertext."
+	}
 	if g.open {
 		name, doc = "gcmOpen", "decrypts n > 0 jobs and writes the tags they should have, stride bytes apart."
 	}
@@ -63,6 +75,7 @@ func (g *gcmKernel) begin(tier string) {
 	g.layout = gcmLayout
 	g.registers()
 	g.dst, g.ctr, g.primed = c.GP64(), c.GP64(), c.AllocLocal(8)
+	g.sum, g.part = c.GP64(), c.GP64()
 	g.ks = c.AllocLocal(g.unitBytes())
 }
 
@@ -78,22 +91,26 @@ func (g *gcmKernel) registers() {
 // A gcmKernel is one function being made.
 type gcmKernel struct {
 	hasher
-	layout jobLayout
-	ops    gcmOps
-	open   bool
-	rounds int
-	a, b   []reg.VecPhysical // banks of states, later keystream, later ciphertext
-	ej0    operand.Mem       // E(J0), which masks the tag
-	ks     operand.Mem       // keystream of what follows the units, on the stack
-	tail   operand.Mem       // length of the powers for what follows the units
-	primed operand.Mem       // whether bank A is half done for the next job
-	keys   reg.GPVirtual
-	src    reg.GPVirtual
-	dst    reg.Register  // nil: nothing is written
-	units  reg.GPVirtual // whole ones that are left
-	rem    reg.GPVirtual // bytes after them
-	ctr    reg.GPVirtual // nq
-	labels int
+	layout  jobLayout
+	ops     gcmOps
+	open    bool
+	summing bool // sealing, the ciphertext too
+	macOnly bool // all is additional data
+	rounds  int
+	a, b    []reg.VecPhysical // banks of states, later keystream, later ciphertext
+	ej0     operand.Mem       // E(J0), which masks the tag
+	ks      operand.Mem       // keystream of what follows the units, on the stack
+	tail    operand.Mem       // length of the powers for what follows the units
+	primed  operand.Mem       // whether bank A is half done for the next job
+	keys    reg.GPVirtual
+	src     reg.GPVirtual
+	dst     reg.Register  // nil: nothing is written
+	units   reg.GPVirtual // whole ones that are left
+	rem     reg.GPVirtual // bytes after them
+	ctr     reg.GPVirtual // nq
+	sum     reg.GPVirtual // CRC32C of ciphertext
+	part    reg.GPVirtual // its second chain
+	labels  int
 }
 
 // gcmOps is what differs between registers of 512 and 128 bits. Those that return
@@ -148,6 +165,9 @@ func (g *gcmKernel) batch() {
 	g.clear()
 	g.zero(g.y)
 	c.MOVQ(operand.U32(0), g.primed)
+	if g.summing {
+		c.MOVL(operand.U32(0xffffffff), g.sum.As32())
+	}
 	g.lengths()
 	g.ops.j0()
 	g.ops.additional()
@@ -160,6 +180,9 @@ func (g *gcmKernel) batch() {
 	c.JEQ(operand.LabelRef("lengths"))
 	g.ops.rest()
 	c.Label("lengths")
+	if g.summing {
+		g.endSum()
+	}
 	g.tag()
 	c.ADDQ(operand.U32(g.layout.size), c.argAt("jobs"))
 	c.DECQ(c.argAt("n"))
@@ -256,14 +279,14 @@ func (g *gcmKernel) sealUnits() {
 	g.phase(g.a, g.b, nil, nil)
 	c.JMP(operand.LabelRef("second"))
 	c.Label("unit")
-	g.phase(g.a, g.b, nil, g.ops.quad(g.dst, -half, 0, false))
+	g.phase(g.a, g.b, nil, g.hashAndSum(g.ops.quad(g.dst, -half, 0, false), g.dst, -half))
 	g.hashed(half)
 	c.Label("second")
-	g.second(g.ops.quad(g.dst, 0, 0, true))
+	g.second(g.hashAndSum(g.ops.quad(g.dst, 0, 0, true), g.dst, 0))
 	c.ADDQ(operand.U32(half), g.pp)
 	c.DECQ(g.units)
 	c.JNE(operand.LabelRef("unit"))
-	emit(g.ops.quad(g.dst, -half, 0, false))
+	emit(g.hashAndSum(g.ops.quad(g.dst, -half, 0, false), g.dst, -half))
 	c.ADDQ(operand.U32(half), g.pp)
 	c.Label("rest")
 }
@@ -351,35 +374,4 @@ func (g *gcmKernel) pairQ(lo, hi reg.Register, to reg.Register) {
 		g.c.MOVQ(lo, to)
 		g.c.PINSRQ(operand.Imm(1), hi, to)
 	}
-}
-
-// tag takes in the lengths and writes the tag. Where nothing is encrypted all is additional data.
-func (g *gcmKernel) tag() {
-	c, v := g.c, g.t[0].AsX()
-	lo, hi, job := c.GP64(), c.GP64(), c.arg("jobs")
-	c.MOVQ(at(job, g.layout.src+sliceLen), lo)
-	c.MOVQ(at(job, g.layout.ad+sliceLen), hi)
-	if g.dst == nil {
-		c.ADDQ(lo, hi)
-		c.XORQ(lo, lo)
-	}
-	c.SHLQ(operand.Imm(3), lo)
-	c.SHLQ(operand.Imm(3), hi)
-	g.pairQ(lo, hi, v)
-	g.xor(g.y.AsX(), v)
-	g.absorbX(at(g.tab, tabEnd-16))
-	g.reduce()
-	y := g.y.AsX()
-	if g.wide {
-		c.VPSHUFB(at(g.tab, tabMask), y, y)
-		g.xor(g.ej0, y)
-	} else {
-		g.reverse(y)
-		c.MOVOU(g.ej0, v)
-		c.PXOR(v, y)
-	}
-	tags := c.arg("tags")
-	g.load(y, at(tags, 0))
-	c.ADDQ(c.arg("stride"), tags)
-	c.MOVQ(tags, c.argAt("tags"))
 }

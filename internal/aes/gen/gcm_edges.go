@@ -69,3 +69,34 @@ func (g *gcmKernel) wipe(zero reg.VecPhysical) {
 	}
 	g.load(zero.AsX(), g.ej0)
 }
+
+// tag takes in the lengths and writes the tag.
+func (g *gcmKernel) tag() {
+	c, v := g.c, g.t[0].AsX()
+	lo, hi, job := c.GP64(), c.GP64(), c.arg("jobs")
+	c.MOVQ(at(job, g.layout.src+sliceLen), lo)
+	c.MOVQ(at(job, g.layout.ad+sliceLen), hi)
+	if g.macOnly {
+		c.ADDQ(lo, hi)
+		c.XORQ(lo, lo)
+	}
+	c.SHLQ(operand.Imm(3), lo)
+	c.SHLQ(operand.Imm(3), hi)
+	g.pairQ(lo, hi, v)
+	g.xor(g.y.AsX(), v)
+	g.absorbX(at(g.tab, tabEnd-16))
+	g.reduce()
+	y := g.y.AsX()
+	if g.wide {
+		c.VPSHUFB(at(g.tab, tabMask), y, y)
+		g.xor(g.ej0, y)
+	} else {
+		g.reverse(y)
+		c.MOVOU(g.ej0, v)
+		c.PXOR(v, y)
+	}
+	tags := c.arg("tags")
+	g.load(y, at(tags, 0))
+	c.ADDQ(c.arg("stride"), tags)
+	c.MOVQ(tags, c.argAt("tags"))
+}

@@ -15,8 +15,8 @@ type gcmNarrowOps struct {
 
 var _ gcmOps = (*gcmNarrowOps)(nil)
 
-func gcmNarrow(c *gen, open bool, r int) {
-	g := &gcmKernel{open: open, rounds: r, a: x[:4], b: x[4:8], hasher: hasher{c: c,
+func gcmNarrow(c *gen, do gcmWork, r int) {
+	g := &gcmKernel{open: do == gcmOpen, summing: do == gcmSealSum, rounds: r, a: x[:4], b: x[4:8], hasher: hasher{c: c,
 		lo: x[8], mid: x[9], hi: x[10], y: x[11], t: [4]reg.VecPhysical{x[12], x[13], x[14]}}}
 	o := &gcmNarrowOps{gcmKernel: g, key: x[15]}
 	g.ops = o

@@ -19,8 +19,8 @@ var (
 	ctrLast = reg.K3 // of the two upper lanes
 )
 
-func gcmWide(c *gen, open bool, r int) {
-	g := &gcmKernel{open: open, rounds: r, a: z[:4], b: z[4:8], hasher: hasher{c: c, wide: true,
+func gcmWide(c *gen, do gcmWork, r int) {
+	g := &gcmKernel{open: do == gcmOpen, summing: do == gcmSealSum, rounds: r, a: z[:4], b: z[4:8], hasher: hasher{c: c, wide: true,
 		lo: z[8], mid: z[9], hi: z[10], y: z[11], t: [4]reg.VecPhysical{z[12], z[13], z[14], z[31]}}}
 	o := &gcmWideOps{g, z[16 : 16+r+1], z[15]}
 	g.ops = o

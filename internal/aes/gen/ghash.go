@@ -15,7 +15,7 @@ import (
 const (
 	tabMask   = 0   // 64 bytes: the shuffle that reverses each block
 	tabCtr    = 64  // 512: what counters add to their base
-	tabPoly   = 576 // 16: the reduction's constant
+	tabPoly   = 576 // 16: the reduction's constant; after it tabSum, of sum.go
 	tabPowers = 640 // H^168 … H^1, 16 bytes each, and 64 bytes that are only ever multiplied by zeros
 	powers    = 168 // at most 4 of additional data, 128 of units, 32 of tail, 1 of lengths
 	tabEnd    = tabPowers + 16*powers

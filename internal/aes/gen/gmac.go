@@ -21,7 +21,7 @@ func gmac(c *gen) {
 
 func gmacWide(c *gen) {
 	c.fn("gmacSumVAES512", gmacSig, gmacDoc)
-	g := &gcmKernel{layout: gmacLayout, hasher: hasher{c: c, wide: true,
+	g := &gcmKernel{layout: gmacLayout, macOnly: true, hasher: hasher{c: c, wide: true,
 		lo: z[8], mid: z[9], hi: z[10], y: z[11], t: [4]reg.VecPhysical{z[12], z[13], z[14], z[15]}}}
 	o := &gcmWideOps{gcmKernel: g}
 	g.ops = o
@@ -57,7 +57,7 @@ func gmacWide(c *gen) {
 
 func gmacNarrow(c *gen) {
 	c.fn("gmacSumAESNI", gmacSig, gmacDoc)
-	g := &gcmKernel{layout: gmacLayout, hasher: hasher{c: c,
+	g := &gcmKernel{layout: gmacLayout, macOnly: true, hasher: hasher{c: c,
 		lo: x[8], mid: x[9], hi: x[10], y: x[11], t: [4]reg.VecPhysical{x[12], x[13], x[14]}}}
 	o := &gcmNarrowOps{gcmKernel: g, blk: c.AllocLocal(16)}
 	g.ops = o

@@ -24,6 +24,7 @@ var kernels = []struct {
 }{
 	{"cbc", cbc},
 	{"ctr", ctr},
+	{"etm", etm},
 	{"gcm", gcm},
 	{"ghash", ghash},
 	{"gmac", gmac},
