@@ -2,7 +2,9 @@ package kmip
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/cofferdb/coffer/dek"
@@ -26,6 +28,13 @@ type Source struct {
 	mu    sync.Mutex // guards modes
 	modes map[dek.ID]dek.Mode
 }
+
+var _ dek.ModeSource = (*Source)(nil)
+
+// Away says whether an error means that the server could not be asked, as
+// opposed to one that answered, or that is not the right one: for callers that
+// have another copy of a key for outages.
+func Away(err error) bool { return errors.Is(err, ErrUnreachable) }
 
 // Keys fetches the keys, in the order of IDs. They belong to the caller, who
 // destroys them. With an error there are none.
@@ -69,10 +78,10 @@ func (s *Source) fetch(ctx context.Context, c *Client, id string) (*dek.Key, dek
 	if err != nil {
 		return nil, 0, err
 	}
-	if s.ForWriting {
-		if err := info.Writable(); err != nil {
-			return nil, 0, fmt.Errorf("server %s: %w", s.Server.Name, err)
-		}
+	if err := info.Writable(); err != nil && s.ForWriting {
+		return nil, 0, fmt.Errorf("server %s: %w", s.Server.Name, err)
+	} else if err != nil && info.Usable() == nil {
+		c.d.opts.Log.Warn(strings.TrimPrefix(err.Error(), "kmip: "))
 	}
 	k, info, err := c.Get(ctx, info.ID)
 	if err != nil {
@@ -86,9 +95,12 @@ func (s *Source) fetch(ctx context.Context, c *Client, id string) (*dek.Key, dek
 }
 
 // Mode returns what a key that Keys returned last may do, by its state on the
-// server then; 0 for any other key.
+// server then; [dek.DecryptOnly] for any other key.
 func (s *Source) Mode(id dek.ID) dek.Mode {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.modes[id]
+	if m := s.modes[id]; m.Valid() {
+		return m
+	}
+	return dek.DecryptOnly
 }

@@ -20,7 +20,7 @@ func TestKMIPScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
-			for _, name := range []string{envKeyfile, envAdmin, envPasswordFile, envKMIPConfig} {
+			for _, name := range []string{envKeyfile, envKMSKeyfile, envAdmin, envPasswordFile, envCredential, envKMIP, envKMIPConfig} {
 				env.Setenv(name, "")
 			}
 			for name, value := range map[string]string{"PORT": strconv.Itoa(p.Port), "CA": p.CA.CA(), "CERT": cert, "KEY": key,
