@@ -32,4 +32,3 @@ func TestKMIPScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "save": save},
 	})
 }
-
