@@ -55,11 +55,8 @@ func (s *Store) Update(fn func(*Tx) error) error {
 	if err != nil {
 		return err
 	}
-	if seq == 0 { // nothing written; but what fn has read may be of lazy commits
-		if err := s.journal.Sync(context.Background()); err != nil {
-			return s.fail(fmt.Errorf("blockstore: commit: %w", err))
-		}
-		return nil
+	if seq == 0 { // nothing written; but what fn has read may be of commits that are lazy, or on their way to the journal
+		seq = s.appended.Load()
 	}
 	return s.await(seq)
 }
@@ -124,6 +121,9 @@ func (s *Store) update(fn func(*Tx) error, reseal bool) (uint64, error) {
 	frames, seq, err := s.transact(fn, reseal)
 	if err != nil || seq == 0 {
 		return 0, err
+	}
+	if f := s.opts.Tune.Appended; f != nil {
+		f()
 	}
 	if err := s.handOver(frames); err != nil {
 		return 0, err
@@ -285,6 +285,7 @@ func (tx *Tx) install(frames []frame) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.over.install(seq, tx.state)
+	s.appended.Store(seq)
 	if tx.span != nil {
 		s.endSpan(tx.span.first, seq)
 	} else if len(frames) > 1 {

@@ -2,7 +2,9 @@ package blockstore
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -78,4 +80,36 @@ func TestSnapshotBehindRange(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestEmptyUpdateWaits: an Update that writes nothing returns when what it has
+// read is durable, also where that commit was only on its way to the journal.
+func TestEmptyUpdateWaits(t *testing.T) {
+	keys, _ := ring(t, 1)
+	o := CreateOptions{Options: testOptions(fsx.NewMem(1)), Size: 20 * 4096, BlockSize: 4096}
+	var armed atomic.Bool
+	onItsWay, goOn := make(chan struct{}), make(chan struct{})
+	o.Tune.Appended = func() {
+		if armed.CompareAndSwap(true, false) {
+			close(onItsWay)
+			<-goOn
+		}
+	}
+	s, err := Create("v", keys, o)
+	require.NoError(t, err)
+	armed.Store(true)
+	writer := make(chan error)
+	go func() { writer <- s.UpdateLazy(func(tx *Tx) error { return tx.Write(3, page(3)) }) }()
+	<-onItsWay
+	time.AfterFunc(30*time.Millisecond, func() { close(goOn) })
+	require.NoError(t, s.Update(func(tx *Tx) error {
+		p, err := tx.Read(3)
+		require.NoError(t, err)
+		require.Equal(t, page(3), p)
+		return nil
+	}))
+	require.GreaterOrEqual(t, s.journal.DurableSeq(), s.appended.Load())
+	require.Equal(t, page(3), read1(t, s, 3))
+	require.NoError(t, <-writer)
+	verified(t, s)
 }

@@ -69,6 +69,7 @@ type Store struct {
 
 	backups backupGate
 
+	appended   atomic.Uint64         // last frame of the newest commit, which may not have been handed to the journal yet
 	failure    atomic.Pointer[error] // why writes are refused until the volume is opened again
 	gate       gate
 	background chan struct{} // asks for a checkpoint

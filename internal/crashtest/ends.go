@@ -61,7 +61,8 @@ func (p *program) die() error {
 		}
 		return fsx.ErrKilled
 	})
-	p.doubt = true // a write that fails in the background takes readers back
+	p.doubt, p.dying = true, true // a write that fails in the background takes readers back
+	defer func() { p.dying = false }()
 	err := p.last()
 	p.conv = nil
 	if err == nil {

@@ -38,6 +38,7 @@ type program struct {
 	epochs int             // of the write key, at the last look
 	rotten map[uint64]bool // blocks that were ever damaged
 	chain  int             // backups that add to each other so far
+	dying  bool            // every operation of the disk fails from some moment on
 	doubt  bool            // a failure may have taken readers back to the durable head
 
 	ledger ledger
