@@ -36,6 +36,7 @@ type scripted struct {
 	id        string // in every answer; "" is the right one
 	located   []string
 	takesGUID bool
+	offers    []kmip.Operation // what it says that it does
 	ops       []kmip.Operation // what was asked
 	refuse    map[kmip.Operation]kmip.ResultReason
 }
@@ -83,6 +84,8 @@ func (s *scripted) respond(it kmip.RequestBatchItem) []byte {
 	switch q := it.RequestPayload.(type) {
 	case *payloads.DiscoverVersionsRequestPayload:
 		p = &payloads.DiscoverVersionsResponsePayload{ProtocolVersion: []kmip.ProtocolVersion{V14.wire()}}
+	case *payloads.QueryRequestPayload:
+		p = &payloads.QueryResponsePayload{Operations: s.offers}
 	case *payloads.LocateRequestPayload:
 		p = &payloads.LocateResponsePayload{UniqueIdentifier: s.located}
 	case *payloads.GetAttributesRequestPayload:
@@ -197,13 +200,24 @@ func TestAdopt(t *testing.T) {
 	script := newScripted(dek.NewID())
 	script.set(kmip.AttributeNameApplicationSpecificInformation, nil)
 	f := startFake(t, honest, script.answer)
-	c, err := Dial(t.Context(), f.as("anna"), nil)
-	require.NoError(t, err)
-	defer c.Close()
-	_, err = c.Adopt(t.Context(), theKey)
+	for _, offers := range [][]kmip.Operation{nil, {kmip.OperationAddAttribute}} {
+		script.mu.Lock()
+		script.offers, script.takesGUID = offers, false
+		script.mu.Unlock()
+		c, err := Dial(t.Context(), f.as("anna"), nil)
+		require.NoError(t, err)
+		adopt(t, script, c, offers != nil)
+		require.NoError(t, c.Close())
+	}
+}
+
+// adopt: custom says that the server also takes custom attributes.
+func adopt(t *testing.T, script *scripted, c *Client, custom bool) {
+	_, err := c.Adopt(t.Context(), theKey)
 	require.ErrorIs(t, err, ErrForeign, "it says yes and does nothing")
 	script.mu.Lock()
 	script.takesGUID = true
+	script.attrs = script.attrs[:4]
 	script.mu.Unlock()
 	k, err := c.Adopt(t.Context(), theKey)
 	require.NoError(t, err)
@@ -211,6 +225,12 @@ func TestAdopt(t *testing.T) {
 	same, err := c.Adopt(t.Context(), theKey)
 	require.NoError(t, err)
 	require.Equal(t, k.GUID, same.GUID)
+	script.mu.Lock()
+	defer script.mu.Unlock()
+	last := script.attrs[len(script.attrs)-1]
+	require.Len(t, script.attrs, 5, "in one place")
+	require.Equal(t, custom, last.AttributeName == customName)
+	script.attrs = script.attrs[:4]
 }
 
 // TestCreateWithoutGUID: a key that cannot carry its GUID is destroyed again.

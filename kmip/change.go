@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ovh/kmip-go"
@@ -116,7 +117,9 @@ func refusesAttribute(err error) bool {
 // label makes sure that the key on the server carries guid in one of the two
 // places at least, and returns what the server says about the key then.
 func (c *Client) label(ctx context.Context, id string, guid dek.ID) (KeyInfo, error) {
-	_ = c.addGUID(ctx, id, guid, true) // many servers refuse; then the other place must do
+	if c.offers(ctx, kmip.OperationAddAttribute) {
+		_ = c.addGUID(ctx, id, guid, true) // many servers refuse custom attributes; then the other place must do
+	}
 	info, err := c.Info(ctx, id)
 	if err == nil && info.GUID.IsZero() {
 		if err := c.addGUID(ctx, id, guid, false); err != nil {
@@ -133,6 +136,18 @@ func (c *Client) label(ctx context.Context, id string, guid dek.ID) (KeyInfo, er
 		err = c.error("GetAttributes", StepAnswer, ErrForeign, fmt.Errorf("key %s does not have the GUID that it was given", id))
 	}
 	return info, err
+}
+
+// offers says whether the server lists an operation. It is asked once; a server
+// that does not answer that offers nothing that can be left out.
+func (c *Client) offers(ctx context.Context, op kmip.Operation) bool {
+	c.asked.Do(func() {
+		payload, err := c.do(ctx, request{op: kmip.OperationQuery, payload: dialect.query})
+		if err == nil {
+			c.ops, _, _ = dialectOf(c.version).operations(payload)
+		}
+	})
+	return slices.Contains(c.ops, op)
 }
 
 func (c *Client) addGUID(ctx context.Context, id string, guid dek.ID, custom bool) error {

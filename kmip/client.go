@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ovh/kmip-go"
@@ -21,6 +22,9 @@ type Client struct {
 	auth    *kmip.Authentication
 	version Version // set by Dial
 	offered []Version
+
+	asked sync.Once        // guards the writing of ops
+	ops   []kmip.Operation // what the server says that it does
 
 	turn   chan struct{} // holds one token; who has it may use what is below
 	conn   *conn         // nil: not connected
@@ -194,6 +198,9 @@ func (c *Client) roundTrip(ctx context.Context, r request, v Version) (*response
 		if err == nil {
 			parsed, err := d.parse(answer)
 			secmem.Wipe(answer)
+			if ctx.Err() != nil {
+				c.drop() // the end of ctx may be about to end what the connection does next
+			}
 			if err != nil {
 				c.drop()
 				return nil, c.improper(r.op, err)

@@ -170,12 +170,18 @@ func unknownServer(name string) error {
 // the file, calls change, and replaces the file whole, with mode 0600, durably.
 // An error of change leaves the file as it was. The folder is made if it is
 // missing; its parent must exist, or the parent's parent. It waits up to 10
-// seconds for another process, then fails with fault.InUse.
+// seconds for another process, then fails with fault.InUse. Where there is no
+// file yet change is called twice, and with an error of it there is none afterwards.
 func UpdateConfig(ctx context.Context, fsys fsx.FS, path string, change func(*Config) error) error {
 	if fsys == nil {
 		fsys = fsx.OS()
 	}
 	path = fsx.Resolve(fsys, path)
+	if _, err := fsys.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if err := change(&Config{Format: ConfigFormat}); err != nil {
+			return err
+		}
+	}
 	if err := makeFolder(fsys, filepath.Dir(path)); err != nil {
 		return fmt.Errorf("kmip: configuration: %w", err)
 	}

@@ -35,7 +35,7 @@ func (o *Options) complete() (Options, error) {
 	if o != nil {
 		c = *o
 	}
-	if c.MaxMessage < 0 || c.MaxMessage > 1<<30 || c.MaxKeys < 0 {
+	if c.MaxMessage < 0 || c.MaxMessage > 1<<30 || c.MaxKeys < 0 || c.MaxKeys > 1<<20 {
 		return c, usage("negative or absurd bounds")
 	}
 	if c.Log == nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cofferdb/coffer/dek"
+	"github.com/cofferdb/coffer/fips"
 	"github.com/cofferdb/coffer/internal/fault"
 	"github.com/cofferdb/coffer/internal/kmiptest"
 )
@@ -56,6 +57,7 @@ func requireNoSecret(t *testing.T, text string, secret []byte) {
 
 // TestLive is the life of keys on a real server, in every version that it speaks.
 func TestLive(t *testing.T) {
+	t.Parallel()
 	p := startPyKMIP(t)
 	for _, v := range spoken {
 		t.Run(v.String(), func(t *testing.T) {
@@ -191,6 +193,7 @@ func usableFor(t *testing.T, c *Client, k KeyInfo, state State, mode dek.Mode, r
 
 // TestLiveWrapped fetches a key wrapped under another one.
 func TestLiveWrapped(t *testing.T) {
+	t.Parallel()
 	p := startPyKMIP(t)
 	for _, v := range spoken {
 		t.Run(v.String(), func(t *testing.T) {
@@ -240,6 +243,7 @@ func registerKEK(t *testing.T, c *Client, kek *dek.Key) string {
 
 // TestLiveNegotiated settles on the highest version in common.
 func TestLiveNegotiated(t *testing.T) {
+	t.Parallel()
 	p := startPyKMIP(t)
 	c, err := Dial(t.Context(), p.as("anna"), nil)
 	require.NoError(t, err)
@@ -266,6 +270,7 @@ func TestLiveNegotiated(t *testing.T) {
 
 // TestLiveOwners: a key of another owner is not to be seen.
 func TestLiveOwners(t *testing.T) {
+	t.Parallel()
 	p := startPyKMIP(t)
 	anna, err := Dial(t.Context(), p.as("anna"), nil)
 	require.NoError(t, err)
@@ -295,6 +300,7 @@ func TestLiveOwners(t *testing.T) {
 
 // TestLiveForeign: keys that Coffer cannot use are listed, and refused with the reason.
 func TestLiveForeign(t *testing.T) {
+	t.Parallel()
 	p := startPyKMIP(t)
 	s := p.as("anna")
 	s.Version = V14
@@ -331,6 +337,7 @@ func TestLiveForeign(t *testing.T) {
 
 // TestLiveTwins: two keys that claim one GUID are too many to choose from.
 func TestLiveTwins(t *testing.T) {
+	t.Parallel()
 	p := startPyKMIP(t)
 	c, err := Dial(t.Context(), p.as("anna"), nil)
 	require.NoError(t, err)
@@ -353,6 +360,7 @@ func TestLiveTwins(t *testing.T) {
 
 // TestLiveRestart: keys survive the server's restart, and a client that may reconnect goes on.
 func TestLiveRestart(t *testing.T) {
+	t.Parallel()
 	p := startPyKMIP(t)
 	s := p.as("anna")
 	s.Reconnect = 5
@@ -377,6 +385,7 @@ func TestLiveRestart(t *testing.T) {
 
 // TestLiveLegacy: a server with an RSA certificate offers suites that Go does not, unless it is told to.
 func TestLiveLegacy(t *testing.T) {
+	t.Parallel()
 	p := startPyKMIP(t, kmiptest.Leaf{Name: "server", Usage: serverAuth, RSA: true})
 	s := p.as("anna")
 	_, err := Dial(t.Context(), s, nil)
@@ -385,6 +394,10 @@ func TestLiveLegacy(t *testing.T) {
 	require.Contains(t, fault.HintOf(err), "--legacy-ciphers")
 	s.LegacyCiphers = true
 	c, err := Dial(t.Context(), s, nil)
+	if fips.Enabled() {
+		require.ErrorIs(t, err, ErrUnsupported)
+		return
+	}
 	require.NoError(t, err)
 	defer c.Close()
 	_, err = c.Create(t.Context(), NewKey{})
@@ -393,6 +406,7 @@ func TestLiveLegacy(t *testing.T) {
 
 // TestLiveCredential sends a user and password, which no log shows.
 func TestLiveCredential(t *testing.T) {
+	t.Parallel()
 	p := startPyKMIP(t)
 	for _, v := range spoken {
 		s := p.as("anna")
