@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"encoding/base64"
 	"io"
 	"net/http"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azkeys/fake"
 	"github.com/stretchr/testify/require"
 
+	"github.com/cofferdb/coffer/dek"
 	"github.com/cofferdb/coffer/internal/fault"
 	"github.com/cofferdb/coffer/internal/fsx"
 	"github.com/cofferdb/coffer/kms/internal/testvault"
@@ -86,6 +88,9 @@ func TestAzure(t *testing.T) {
 	require.Contains(t, checks[len(checks)-1].Hint, "Enable")
 }
 
+// secretDEK is a key that is looked for where nothing of it may be.
+const secretDEK = "0123456789abcdefHUSHhush89ABCDEF"
+
 // Each fault is told apart, says what to do, writes nothing and shows no secret.
 func TestAzureFaults(t *testing.T) {
 	isToken := func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/token") }
@@ -141,7 +146,10 @@ func TestAzureFaults(t *testing.T) {
 				c.fault(w)
 				return true
 			})
-			_, err := Create(t.Context(), testPath, CreateOptions{Options: *o, Place: azurePlace(v)})
+			key, err := dek.Import(dek.NewID(), []byte(secretDEK))
+			require.NoError(t, err)
+			defer key.Destroy()
+			_, err = Create(t.Context(), testPath, CreateOptions{Options: *o, Place: azurePlace(v), Key: key})
 			require.Error(t, err)
 			if c.want != nil {
 				require.ErrorIs(t, err, c.want)
@@ -155,6 +163,7 @@ func TestAzureFaults(t *testing.T) {
 			require.Equal(t, []string{"ca.pem"}, names, "nothing is written")
 			shown := err.Error() + fault.HintOf(err) + log.String()
 			require.NotContains(t, shown, "HUSH")
+			require.NotContains(t, shown, base64.RawURLEncoding.EncodeToString([]byte(secretDEK))[:16])
 			require.Less(t, len(err.Error()), 1000)
 		})
 	}

@@ -14,7 +14,7 @@ import (
 // Defaults of [Options].
 const (
 	DefaultAttempts = 5
-	DefaultTimeout  = 10 * time.Second
+	DefaultTimeout  = 15 * time.Second // az login's helper alone takes seconds
 	DefaultDeadline = 45 * time.Second
 )
 

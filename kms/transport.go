@@ -42,11 +42,11 @@ func isLoopback(host string) bool {
 
 // httpClient trusts the system's authorities, or those of a file alone.
 func httpClient(o *Options) (*http.Client, error) {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-	t.ResponseHeaderTimeout = o.Timeout
-	t.MaxResponseHeaderBytes = 64 << 10
-	t.DisableKeepAlives = true // a request or two: no connection outlives them
+	t := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSHandshakeTimeout: o.Timeout, ResponseHeaderTimeout: o.Timeout,
+		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}, MaxResponseHeaderBytes: 64 << 10,
+		DisableKeepAlives: true, // a request or two: no connection outlives them
+	}
 	if o.Private.CAFile != "" {
 		pool, err := readCA(o.FS, o.Private.CAFile)
 		if err != nil {
