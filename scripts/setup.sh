@@ -20,6 +20,7 @@ missing() {
 	fi
 	command -v sqlite3 >/dev/null || packages+=(sqlite3)            # judges databases that went through encrypt and decrypt
 	command -v openssl >/dev/null || packages+=(openssl)            # the independent implementation the suites are compared with
+	command -v pykmip-server >/dev/null || packages+=(python3-pykmip) # a real KMIP server to test against
 	command -v "${CC:-gcc}" >/dev/null || packages+=(gcc libc6-dev) # the race detector links with cgo
 	echo "${packages[*]}"
 }

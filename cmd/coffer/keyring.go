@@ -21,7 +21,12 @@ type remote struct {
 // remotes are the services that the flags name, in the order in which their keys
 // are activated. Nobody is asked yet.
 func (p *program) remotes(k *keyFlags) ([]remote, error) {
-	return p.kmsRemotes(k.kms)
+	list, err := p.kmsRemotes(k.kms)
+	if err != nil {
+		return nil, err
+	}
+	servers, err := p.kmipRemotes(&k.kmip)
+	return append(list, servers...), err
 }
 
 // keys is the keyring of one run, with where it came from.
@@ -128,7 +133,7 @@ func (p *program) standInKey(ctx context.Context, ks *keys, id dek.ID) error {
 		return p.activateFrom(ctx, ks, f.Path(), one{k})
 	}
 	return fault.Hint(fmt.Errorf("no offline key file holds key %s: %w", id, fault.NotActivated),
-		"Copy keys while the service is there: coffer kms copy FILE KEYFILE.")
+		"Copy keys while the service is there: coffer kms copy FILE KEYFILE, coffer kmip key copy SERVER ID KEYFILE.")
 }
 
 // one is a source of a key that is there.

@@ -29,6 +29,7 @@ const (
 type keyFlags struct {
 	files, admins, passwords, credentials []string
 	kms, offline                          []string
+	kmip                                  kmipSources
 }
 
 // register adds the flags. Verbs whose argument is the key file leave the sources out.
@@ -37,6 +38,7 @@ func (k *keyFlags) register(c *cobra.Command, sources bool) {
 	if sources {
 		f.StringArrayVar(&k.files, "keyfile", nil, "key `FILE` to activate; may be repeated ("+envKeyfile+")")
 		f.StringArrayVar(&k.kms, "kms-keyfile", nil, "KMS key `FILE` whose key its service unwraps; may be repeated ("+envKMSKeyfile+")")
+		k.kmip.register(f)
 		f.StringArrayVar(&k.offline, "offline-keyfile", nil,
 			"key `FILE` that stands in while a key service is out of reach; may be repeated")
 	}
@@ -64,9 +66,10 @@ func (s *keySources) count() int { return len(s.files) + len(s.remotes) }
 // environment becomes the default key.
 func (p *program) keySources(k *keyFlags) (*keySources, error) {
 	named := *k
-	if len(k.files)+len(k.kms) == 0 {
+	if len(k.files)+len(k.kms)+len(k.kmip.servers) == 0 {
 		named.files = nonEmpty(p.getenv(envKeyfile))
 		named.kms = nonEmpty(p.getenv(envKMSKeyfile))
+		named.kmip.fromEnvironment(p)
 	}
 	remotes, err := p.remotes(&named)
 	if err != nil {

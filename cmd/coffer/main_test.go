@@ -31,7 +31,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
-			for _, name := range []string{envKeyfile, envKMSKeyfile, envAdmin, envPasswordFile, envCredential} {
+			for _, name := range []string{envKeyfile, envKMSKeyfile, envAdmin, envPasswordFile, envCredential, envKMIP, envKMIPConfig} {
 				env.Setenv(name, "")
 			}
 			env.Setenv(fips.Env, "")

@@ -22,9 +22,10 @@ which may be repeated (the n-th administrator and password belong to the n-th
 key file), or from COFFER_KEYFILE, COFFER_ADMIN and COFFER_PASSWORD_FILE. A
 password that is given nowhere is asked for; --credential FILE has name and
 password in one file. They also come from key services: --kms-keyfile FILE, or
-COFFER_KMS_KEYFILE. All that are given are activated, key files first; the first
-key is the one that new volumes get. Where a flag names a source, the
-environment names none.
+COFFER_KMS_KEYFILE; and from KMIP servers: --kmip NAME --kmip-key ID, or
+COFFER_KMIP (coffer kmip says how). All that are given are activated, key files
+first; the first key is the one that new volumes get. Where a flag names a
+source, the environment names none.
 
 With --fips, or COFFER_FIPS=1, only validated cryptography is used, or the
 program does not start: it must be built with GOFIPS140=v1.0.0.
@@ -42,7 +43,7 @@ func (p *program) root() *cobra.Command {
 	root.SilenceErrors, root.SilenceUsage = true, true
 	p.startsWith(root)
 	root.AddCommand(
-		p.demoCmd(), p.versionCmd(), p.keyfileCmd(), p.kmsCmd(),
+		p.demoCmd(), p.versionCmd(), p.keyfileCmd(), p.kmsCmd(), p.kmipCmd(),
 		p.createCmd(), p.encryptCmd(), p.decryptCmd(), p.rekeyCmd(),
 		p.resizeCmd(), p.eraseCmd(), p.infoCmd(), p.verifyCmd(), p.labelCmd(),
 		p.catCmd(), p.putCmd(), p.exportCmd(), p.salvageCmd(), p.anchorCmd(), p.journalCmd(), p.backupCmd(), p.restoreCmd(), p.benchCmd(), p.manCmd(),

@@ -100,8 +100,12 @@ func needKey(ks *keys, suite blockstore.Suite) error {
 	if _, ok := ks.ring.Default(); ok || suite == blockstore.None {
 		return nil
 	}
+	if ids := ks.ring.ListEncryptionKeys(dek.Database); len(ids) > 0 { // without a default key they may only decrypt
+		return fault.Hint(statef("key %s may not encrypt new data, and no other key is given", ids[0]),
+			"Its key server says in which state it is: coffer kmip key list. Activate it there, or give an active key.")
+	}
 	return fault.Hint(fmt.Errorf("there is no key to encrypt under: %w", fault.NotActivated),
-		"Give a key file: --keyfile FILE --admin NAME --password-file FILE, or --kms-keyfile FILE. coffer keyfile create and coffer kms create make one.")
+		"Give a key file: --keyfile FILE --admin NAME --password-file FILE, --kms-keyfile FILE, or --kmip NAME. coffer keyfile create and coffer kms create make one.")
 }
 
 func (p *program) resizeCmd() *cobra.Command {

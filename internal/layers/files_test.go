@@ -37,6 +37,7 @@ var writers = []struct {
 	{"cmd/coffer", []string{"os.MkdirAll"}, "the folder for manual pages, which cobra writes"},
 	{"internal/crashtest", []string{"os.MkdirTemp", "os.RemoveAll"}, "scratch folders of a harness"},
 	{"internal/killtest", []string{"os.MkdirTemp", "os.RemoveAll"}, "the same"},
+	{"internal/kmiptest", []string{"os.Create", "os.Mkdir", "os.WriteFile"}, "files of servers that tests start, in folders of the tests"},
 	{"bench", []string{"os.MkdirTemp", "os.RemoveAll", "os.Create", "os.OpenFile"}, "plain files to compare with"},
 }
 

@@ -15,7 +15,7 @@ import (
 // that raw key bytes never cross a package border (DESIGN.md, "seal takes keys, not bytes").
 var layers = [][]string{
 	{"cmd/coffer", "internal/crashtest/cmd", "internal/killtest/cmd", "internal/layers"},
-	{"bench", "internal/crashtest", "internal/killtest", "internal/formattest"},
+	{"bench", "internal/crashtest", "internal/killtest", "internal/formattest", "internal/kmiptest"},
 	{"sqlitevfs", "pebblefs", "nbd", "internal/plainfile"},
 	{"kmip", "kms"},
 	{"element"},
