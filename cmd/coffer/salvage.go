@@ -12,6 +12,7 @@ import (
 
 	"github.com/cofferdb/coffer/blockstore"
 	"github.com/cofferdb/coffer/internal/fault"
+	"github.com/cofferdb/coffer/internal/fsx"
 )
 
 // salvageFlags are those of salvage.
@@ -95,7 +96,7 @@ func (p *program) salvage(ctx context.Context, path, dest string, o *salvageFlag
 		err = p.printSalvage(path, dest, r)
 	}
 	if err == nil { // it was printed
-		err = os.Remove(lost)
+		err = fsx.OS().Remove(lost)
 	}
 	if err != nil {
 		return err
