@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The race detector over every package of the library, in short form: everything but the command and the repository's rules.
+# The race detector over every package of the library, in short form: everything but the command, the repository's rules, and the
+# tests named below.
 # shellcheck source=scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
