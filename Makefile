@@ -31,7 +31,7 @@ lint: ## gofmt, go vet, staticcheck, go.mod tidy, generated code up to date
 	@scripts/setup.sh go
 	@scripts/lint.sh
 
-race: ## the race detector over every package but the command, short form
+race: ## the race detector over what runs on several goroutines, short form
 	@scripts/setup.sh test
 	@scripts/race.sh
 

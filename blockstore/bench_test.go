@@ -175,6 +175,7 @@ func benchWriters(b *testing.B, writers int, size int64, commit func(block int64
 		one(b.Loop)
 		return
 	}
+	b.ResetTimer() // RunParallel, unlike Loop, counts what was set up before
 	b.RunParallel(func(pb *testing.PB) { one(pb.Next) })
 }
 

@@ -209,6 +209,9 @@ func (s *Store) plainJournal(ctx context.Context) error {
 	if !l.journalKey.IsZero() || !slices.ContainsFunc(l.journalKeys, keyed) { // an encryption that did not come about left it under its key
 		return nil
 	}
+	if err := s.switchJournal(ctx, l.journalKey); err != nil { // a decryption that could not end left the segment of its time
+		return err
+	}
 	if err := s.settleAll(ctx, checkpointRequest{label: func(*label) {}}); err != nil {
 		return err
 	}

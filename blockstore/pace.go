@@ -119,7 +119,7 @@ func (p *pacer) set(pace Pace) {
 	p.pace, p.next = pace, time.Time{}
 }
 
-// begin waits until a batch may begin. The caller calls end after it.
+// begin waits until a batch may begin. Where it returns nil the caller calls end after the batch.
 func (p *pacer) begin(ctx context.Context) (time.Time, error) {
 	for {
 		p.mu.Lock()
@@ -134,9 +134,12 @@ func (p *pacer) begin(ctx context.Context) (time.Time, error) {
 		case <-time.After(min(wait, paceWindow)): // the pace may change meanwhile
 		}
 	}
+	if err := ctx.Err(); err != nil { // nothing begins, and nobody will call end
+		return time.Time{}, err
+	}
 	p.batches.Add(1)
 	p.working.Add(1)
-	return time.Now(), ctx.Err()
+	return time.Now(), nil
 }
 
 // end accounts for a batch of n bytes.

@@ -10,8 +10,9 @@ import (
 // Purge overwrites what is left in the files of former keys and contents: the
 // older slot of every tag block, everything that lies in the volume where no
 // record says that there is data, both copies of the label, and, until the store
-// is closed, every journal file before it is removed. The volume
-// goes on meanwhile. Segments kept for roll-forward stay as they are.
+// is closed, every journal file before it is removed. The volume goes on
+// meanwhile. Segments kept for roll-forward stay as they are. A conversion that is
+// not over, and a volume under suite none, are refused ([ErrState]).
 //
 // It reaches what a file system overwrites in place. What a flash disk, a file
 // system that copies on write, a snapshot or a backup keeps is out of reach.
@@ -22,7 +23,10 @@ func (s *Store) Purge(ctx context.Context) error {
 	defer s.gate.leave()
 	l := s.label.Load()
 	if l.conv.op != opNone {
-		return fmt.Errorf("blockstore: purge: %w", s.conversionError(l, false))
+		s.convMu.Lock()
+		running := s.conv != nil && !s.conv.finished()
+		s.convMu.Unlock()
+		return fault.Hint(fmt.Errorf("blockstore: purge: %w", s.conversionError(l, running)), "finish it, or turn it around, first")
 	}
 	if l.write().suite == None {
 		return fault.Hint(fmt.Errorf("blockstore: purge a volume under suite none: %w", fault.State), "encrypt it first")

@@ -12,21 +12,23 @@ import (
 )
 
 // heldSnapshot keeps a View open until the function it returns is called, which
-// reads a block in it first.
+// reads a block in it first and returns when the View has ended.
 func heldSnapshot(t *testing.T, s *Store, block uint64) (end func() []byte) {
 	t.Helper()
 	begun, ask, got := make(chan struct{}), make(chan struct{}), make(chan []byte, 1)
 	go func() {
-		_ = s.View(func(tx *Tx) error {
+		var seen []byte
+		err := s.View(func(tx *Tx) error {
 			close(begun)
 			<-ask
 			p, err := tx.Read(block)
-			if err != nil {
-				p = []byte(err.Error())
-			}
-			got <- append([]byte(nil), p...)
+			seen = append(seen, p...)
 			return err
 		})
+		if err != nil {
+			seen = []byte(err.Error())
+		}
+		got <- seen
 	}()
 	<-begun
 	return func() []byte { close(ask); return <-got }

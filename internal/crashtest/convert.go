@@ -52,6 +52,9 @@ func (p *program) convert() error {
 	if errors.Is(err, fault.State) && info.Suite == c.Suite.String() && (c.Suite == blockstore.None || info.WriteKey == c.Key) {
 		p.conv, err = nil, nil // it is under that key and suite already
 	}
+	if errors.Is(err, fault.State) && info.Suite == blockstore.None.String() && len(p.views) > 0 {
+		p.conv, err = nil, nil // a snapshot from before the decryption holds the journal
+	}
 	return err
 }
 
