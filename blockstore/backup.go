@@ -315,14 +315,18 @@ func (b *backup) frames(ctx context.Context) error {
 	}
 	raw := l.encode()
 	key := s.ciphers.key(l.macSlot)
-	if err := signLabel(raw, key, s.volume); err != nil {
+	err := signLabel(raw, key, s.volume)
+	if err != nil {
 		return err
 	}
 	if err := b.record(backupLabel, raw); err != nil {
 		return err
 	}
 	f := &b.finish
-	f.ended, f.end, f.keys = seconds(s.opts.Tune.Now()), end, neededKeys(l, b.segKey)
+	if f.keys, err = neededKeys(l, b.segKey); err != nil {
+		return err
+	}
+	f.ended, f.end = seconds(s.opts.Tune.Now()), end
 	f.hash = [32]byte(b.hash.Sum(nil))
 	return b.end(key)
 }

@@ -8,8 +8,10 @@ import (
 	"github.com/cofferdb/coffer/internal/fault"
 )
 
-// neededKeys are those of a label's slots, of its journal, and of the segments copied.
-func neededKeys(l *label, segments []dek.ID) []dek.ID {
+// neededKeys are those of a label's slots, of its journal, and of the segments
+// copied. A backup has room for 64: with more it would not name all that it cannot
+// be restored without, and is refused.
+func neededKeys(l *label, segments []dek.ID) ([]dek.ID, error) {
 	keys := []dek.ID{}
 	add := func(id dek.ID) {
 		if !id.IsZero() && !slices.Contains(keys, id) {
@@ -23,7 +25,11 @@ func neededKeys(l *label, segments []dek.ID) []dek.ID {
 	for _, id := range segments {
 		add(id)
 	}
-	return keys[:min(len(keys), maxBackupKeys)]
+	if len(keys) > maxBackupKeys {
+		return nil, fault.Hint(fmt.Errorf("the journal was under too many keys while the backup ran: it would need %d keys, and has room to name %d: %w",
+			len(keys), maxBackupKeys, fault.State), "back up again; while a backup runs do not change the journal's key again and again")
+	}
+	return keys, nil
 }
 
 // stillListed checks that what was copied first can be read with the label of the end.

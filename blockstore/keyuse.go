@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/cofferdb/coffer/dek"
+	"github.com/cofferdb/coffer/internal/fault"
 	"github.com/cofferdb/coffer/internal/fsx"
 )
 
@@ -26,7 +27,8 @@ type KeyCensus struct {
 	Keys []KeyUse `json:"keys"`
 	// PlainBlocks are under suite none.
 	PlainBlocks uint64 `json:"plain_blocks"`
-	// Unreadable groups of blocks have a damaged tag block: any key of the label may be needed there.
+	// Unreadable groups of blocks have a tag block, or a tree block over it, that is damaged or
+	// makes no sense: any key of the label may be needed there.
 	Unreadable uint64 `json:"unreadable_groups"`
 	// Problems are what else could not be counted.
 	Problems []string `json:"problems"`
@@ -137,30 +139,25 @@ func (c *KeyCensus) use(id dek.ID) *KeyUse {
 
 func (c *KeyCensus) blocks(ctx context.Context, tree *metaTree, l *label) error {
 	var bySlot [maxSlots]uint64
-	walk := &groupWalk{tree: tree, end: groupsFor(l.blocks())}
+	walk := &groupWalk{tree: tree, damaged: true, end: groupsFor(l.blocks())}
+	walk.skipped = func(first, n uint64) {
+		if _, err := tree.get(metaKey{0, first}); err != nil { // below a tree block that cannot be read
+			c.Unreadable += n
+		}
+	}
 	for g, ok := walk.take(); ok; g, ok = walk.take() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		m, err := tree.get(metaKey{0, g})
+		if err == nil && m != nil {
+			err = countRecords(m, l, &bySlot)
+		}
 		if err != nil && !isBad(err) {
 			return err
 		}
 		if err != nil {
 			c.Unreadable++
-			continue
-		}
-		if m == nil {
-			continue
-		}
-		for i := range perGroup {
-			r, err := m.record(i)
-			if err != nil {
-				return err
-			}
-			if r.kind == recordData {
-				bySlot[r.slot]++
-			}
 		}
 	}
 	for i, n := range bySlot {
@@ -171,4 +168,22 @@ func (c *KeyCensus) blocks(ctx context.Context, tree *metaTree, l *label) error 
 		}
 	}
 	return nil
+}
+
+// countRecords adds the data blocks of a tag block to those of their key slots.
+// A record that makes no sense, or names a slot that is not in use, is an error; the others count.
+func countRecords(m *metaBlock, l *label, bySlot *[maxSlots]uint64) (bad error) {
+	for i := range perGroup {
+		r, err := m.record(i)
+		switch {
+		case err != nil:
+			bad = err
+		case r.kind != recordData:
+		case l.slots[r.slot].state != slotLive:
+			bad = fmt.Errorf("blockstore: a record names key slot %d, which is not in use: %w", r.slot, fault.Tampered)
+		default:
+			bySlot[r.slot]++
+		}
+	}
+	return bad
 }

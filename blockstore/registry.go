@@ -230,7 +230,11 @@ func (s *Store) roomToRecord(destination string) error {
 		}
 		return err
 	}
-	keys := make([]dek.ID, len(neededKeys(s.label.Load(), nil))+4) // and some that the journal may be put under meanwhile
+	keys, err := neededKeys(s.label.Load(), nil)
+	if err != nil {
+		return err
+	}
+	keys = append(keys, make([]dek.ID, 4)...) // that the journal may be put under meanwhile
 	if len(encodeRegistry(append(list, BackupRecord{Destination: destination, Keys: keys}))) > registryBytes {
 		return noRoom(len(list))
 	}

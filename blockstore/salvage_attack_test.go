@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cofferdb/coffer/internal/fsx"
+	"github.com/cofferdb/coffer/internal/seal"
 )
 
 // salvageBlocks runs a salvage of v on a disk and returns what the new volume holds, and what is listed.
@@ -152,4 +153,68 @@ func TestSalvageHalfCheckpoint(t *testing.T) {
 	require.Positive(t, unproven)
 	require.Positive(t, lost)
 	t.Logf("unproven %d, lost %d", unproven, lost)
+}
+
+// TestSalvageTakesNoForgery: who can write to the disk but has no key gets
+// nothing of their own into the new volume, accepted stale or not: neither by
+// records of suite none in a volume that is on its way from there, nor from
+// another place or volume.
+func TestSalvageTakesNoForgery(t *testing.T) {
+	for _, stale := range []bool{false, true} {
+		disk := fsx.NewMem(1)
+		keys, ids := ring(t, 1)
+		s := create(t, disk, nil, None, attackBlocks*4096)
+		for b := range uint64(20) {
+			write1(t, s, b, pageOf(b+1))
+		}
+		require.NoError(t, s.Close())
+		a := &arena{scene: &scene{keys: keys, ids: ids}, t: t, disk: disk}
+		at := a.block(19)
+		a.edit("v", func(b []byte) { b[at] ^= 1 }) // a bad block keeps the conversion from its end
+		s = reopen(t, disk, keys)
+		c, err := s.Convert(context.Background(), Conversion{Key: ids[0], Suite: AESGCM, Workers: 1})
+		require.NoError(t, err)
+		res, err := c.Wait()
+		require.NoError(t, err)
+		require.False(t, res.Complete)
+		require.NoError(t, s.Close())
+		l := a.label()
+		require.Equal(t, opEncrypt, l.conv.op)
+		forged, lay := page(31337), l.layout()
+		now, other := a.tagOffset(0)
+		cipher := forgedCipher(t, l)
+		a.edit("v", func(b []byte) {
+			for _, at := range []int64{now, other} {
+				for blk := range uint64(20) {
+					copy(b[lay.block(blk):], forged)
+					r := record{kind: recordData, slot: l.conv.from, epoch: l.slots[l.conv.from].current().number, version: 1 << 40}
+					r.tag, r.crc = cipher(blk, forged)
+					r.encode(b[at+offMetaBody+int64(blk)*recordSize:])
+				}
+				mendMeta(b[at:])
+			}
+		})
+		o := SalvageOptions{Options: testOptions(disk), AcceptStale: stale}
+		r, err := Salvage(context.Background(), "v", keys, "new", o)
+		require.NoError(t, err)
+		require.Zero(t, r.Copied)
+		require.Zero(t, r.UnprovenBlocks)
+		require.Equal(t, uint64(perGroup), r.LostBlocks)
+		n := reopenAs(t, disk, keys, "new")
+		for b := range uint64(attackBlocks) {
+			require.Equal(t, make([]byte, 4096), read1(t, n, b))
+		}
+		verified(t, n)
+	}
+}
+
+// forgedCipher seals as suite none does, which needs no key.
+func forgedCipher(t *testing.T, l *label) func(block uint64, data []byte) ([seal.TagSize]byte, uint32) {
+	c, err := seal.New(None, nil, seal.Scope{Volume: l.volume, Domain: seal.DomainVolume, Epoch: l.slots[l.conv.from].current().number})
+	require.NoError(t, err)
+	return func(block uint64, data []byte) ([seal.TagSize]byte, uint32) {
+		b := []seal.Block{{Position: block, Src: data, Dst: make([]byte, len(data))}}
+		require.NoError(t, c.Seal(b))
+		return b[0].Tag, b[0].CRC
+	}
 }
