@@ -146,7 +146,7 @@ func TestNoServer(t *testing.T) {
 	cert, key := ca.Client("anna")
 	s := Server{Name: "s", Hosts: []string{"127.0.0.1"}, CA: ca.CA(), Cert: cert, Key: key, Timeout: Duration(20 * time.Second)}
 
-	s.Port = kmiptest.FreePort(t)
+	s.Port = kmiptest.DeadPort
 	_, err := Dial(t.Context(), s, nil)
 	requireError(t, err, ErrUnreachable, StepConnect, "refused")
 	require.NotEmpty(t, fault.HintOf(err))
@@ -204,8 +204,7 @@ func TestFailOver(t *testing.T) {
 	t.Parallel()
 	p := startPyKMIP(t)
 	s := p.as("anna")
-	dead := "127.0.0.1:" + strconv.Itoa(kmiptest.FreePort(t))
-	s.Hosts = []string{"no-such-host.invalid", dead, "localhost", "127.0.0.1"}
+	s.Hosts = []string{"no-such-host.invalid", deadAddr, "localhost", "127.0.0.1"}
 	s.Timeout = Duration(3 * time.Second)
 	c, err := Dial(t.Context(), s, nil)
 	require.NoError(t, err)
@@ -214,8 +213,28 @@ func TestFailOver(t *testing.T) {
 	_, err = Dial(t.Context(), s, nil)
 	require.ErrorIs(t, err, ErrUnreachable)
 	require.ErrorContains(t, err, "no-such-host.invalid")
-	require.ErrorContains(t, err, dead)
+	require.ErrorContains(t, err, deadAddr)
 }
+
+// TestAway: a server is away only if none of its addresses answered. One that
+// refuses, or is refused, has answered, whatever became of the others.
+func TestAway(t *testing.T) {
+	t.Parallel()
+	f := startFake(t, honest, func(net.Conn, []byte) {})
+	s := f.as("anna")
+	s.Hosts = []string{deadAddr, "127.0.0.1"}
+	s.CA = kmiptest.NewAuthority(t, "Another CA").CA()
+	_, err := Dial(t.Context(), s, nil)
+	require.ErrorIs(t, err, ErrUnreachable)
+	require.ErrorIs(t, err, ErrTLS)
+	require.False(t, Away(err))
+	s.Hosts = []string{deadAddr, deadAddr}
+	_, err = Dial(t.Context(), s, nil)
+	require.True(t, Away(err))
+}
+
+// deadAddr is an address at which nobody listens.
+var deadAddr = "127.0.0.1:" + strconv.Itoa(kmiptest.DeadPort)
 
 // TestBadAnswers: what a server, or somebody between, can send instead of an answer.
 func TestBadAnswers(t *testing.T) {
