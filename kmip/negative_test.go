@@ -152,11 +152,9 @@ func TestNoServer(t *testing.T) {
 	require.NotEmpty(t, fault.HintOf(err))
 
 	hole := listen(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
-	s.Port, s.Timeout = hole, Duration(300*time.Millisecond)
-	began := time.Now()
+	s.Port, s.Timeout = hole, Duration(time.Second) // the connection itself must be made in that time
 	_, err = Dial(t.Context(), s, nil)
-	requireError(t, err, ErrUnreachable, StepTLS, "no answer within 300ms")
-	require.Less(t, time.Since(began), 10*time.Second)
+	requireError(t, err, ErrUnreachable, StepTLS, "no answer within 1s")
 	s.Timeout = Duration(20 * time.Second)
 
 	s.Port = listen(t, func(c net.Conn) {
@@ -205,7 +203,6 @@ func TestFailOver(t *testing.T) {
 	p := startPyKMIP(t)
 	s := p.as("anna")
 	s.Hosts = []string{"no-such-host.invalid", deadAddr, "localhost", "127.0.0.1"}
-	s.Timeout = Duration(3 * time.Second)
 	c, err := Dial(t.Context(), s, nil)
 	require.NoError(t, err)
 	require.NoError(t, c.Close())
@@ -264,10 +261,15 @@ func TestBadAnswers(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			f := startFake(t, honest, func(conn net.Conn, _ []byte) { c.send(conn) })
 			s := f.as("anna")
-			if s.Timeout = Duration(20 * time.Second); c.text == "no answer within" {
-				s.Timeout = Duration(time.Second)
+			s.Version, s.Timeout = V10, Duration(30*time.Second) // 1.0 asks nothing while it connects
+			client, err := Dial(t.Context(), s, nil)
+			require.NoError(t, err)
+			defer client.Close()
+			client.version = V14
+			if c.text == "no answer within" { // the connection had its time
+				client.d.server.Timeout = Duration(300 * time.Millisecond)
 			}
-			_, err := Dial(t.Context(), s, nil)
+			_, err = client.discover(t.Context(), V14)
 			requireError(t, err, c.kind, c.step, c.text)
 			require.ErrorContains(t, err, "DiscoverVersions")
 		})
