@@ -131,6 +131,9 @@ func await(log string, ended <-chan struct{}) (bool, error) {
 	}
 }
 
+// Stop stops the server for good.
+func (p *PyKMIP) Stop() { p.stop() }
+
 // Restart stops the server and starts it again, with the keys that it had.
 func (p *PyKMIP) Restart(t testing.TB) {
 	p.stop()
