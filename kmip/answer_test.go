@@ -1,6 +1,7 @@
 package kmip
 
 import (
+	"bytes"
 	"net"
 	"strconv"
 	"sync"
@@ -44,7 +45,7 @@ type scripted struct {
 const theKey = "key-1"
 
 func newScripted(guid dek.ID) *scripted {
-	raw := make([]byte, 32)
+	raw := []byte("0123456789abcdef0123456789abcdef")
 	return &scripted{
 		attrs: []kmip.Attribute{
 			{AttributeName: kmip.AttributeNameObjectType, AttributeValue: kmip.ObjectTypeSymmetricKey},
@@ -129,7 +130,7 @@ func TestAnswersAboutKeys(t *testing.T) {
 		{"as it should be", func(*scripted) {}, nil, ""},
 		{"transparent", func(s *scripted) {
 			s.key.KeyFormatType = kmip.KeyFormatTypeTransparentSymmetricKey
-			s.key.KeyValue = &kmip.KeyValue{Plain: &kmip.PlainKeyValue{KeyMaterial: kmip.KeyMaterial{TransparentSymmetricKey: &kmip.TransparentSymmetricKey{Key: make([]byte, 32)}}}}
+			s.key.KeyValue = &kmip.KeyValue{Plain: &kmip.PlainKeyValue{KeyMaterial: kmip.KeyMaterial{TransparentSymmetricKey: &kmip.TransparentSymmetricKey{Key: bytes.Repeat([]byte("0123"), 8)}}}}
 		}, nil, ""},
 		{"state not said", func(s *scripted) { s.set(kmip.AttributeNameState, nil) }, nil, ""},
 		{"another key", func(s *scripted) { s.id = "key-2" }, ErrProtocol, "another key"},
@@ -143,6 +144,10 @@ func TestAnswersAboutKeys(t *testing.T) {
 			raw := []byte{1, 2, 3}
 			s.key.KeyValue.Plain.KeyMaterial.Bytes = &raw
 		}, ErrUnsupported, "24 bits"},
+		{"blanked out", func(s *scripted) {
+			raw := make([]byte, 32)
+			s.key.KeyValue.Plain.KeyMaterial.Bytes = &raw
+		}, ErrUnsupported, "the same byte"},
 		{"no key in it", func(s *scripted) { s.key.KeyValue = nil }, ErrUnsupported, "holds no key"},
 		{"wrapped", func(s *scripted) {
 			s.key.KeyValue = &kmip.KeyValue{Wrapped: &wrapped}

@@ -48,7 +48,7 @@ func (c *Client) Create(ctx context.Context, n NewKey) (KeyInfo, error) {
 		return KeyInfo{}, err
 	}
 	guid := dek.NewID()
-	return c.make(ctx, n, guid, kmip.OperationCreate, func(d dialect, a keyAttrs) any { return d.create(a) })
+	return c.make(ctx, n, guid, maker{op: kmip.OperationCreate, payload: func(d dialect, a keyAttrs) any { return d.create(a) }})
 }
 
 // Register puts a copy of an existing key on the server, under the key's GUID.
@@ -68,16 +68,27 @@ func (c *Client) Register(ctx context.Context, k *dek.Key, n NewKey) (KeyInfo, e
 	case !errors.Is(err, ErrNotFound):
 		return KeyInfo{}, err
 	}
-	return c.make(ctx, n, k.ID(), kmip.OperationRegister, func(d dialect, a keyAttrs) any { return d.register(a, raw) })
+	return c.make(ctx, n, k.ID(), maker{kmip.OperationRegister, func(d dialect, a keyAttrs) any { return d.register(a, raw) }, raw})
+}
+
+// maker is how a key comes to the server.
+type maker struct {
+	op      kmip.Operation
+	payload func(dialect, keyAttrs) any
+	secret  []byte // the key that is sent; nil for none
+}
+
+func (m maker) request(a keyAttrs) request {
+	return request{op: m.op, payload: func(d dialect) any { return m.payload(d, a) }, secret: m.secret}
 }
 
 // make creates or registers, sees to the GUID, and activates.
-func (c *Client) make(ctx context.Context, n NewKey, guid dek.ID, op kmip.Operation, payload func(dialect, keyAttrs) any) (KeyInfo, error) {
+func (c *Client) make(ctx context.Context, n NewKey, guid dek.ID, m maker) (KeyInfo, error) {
 	a := keyAttrs{name: n.Name, bits: n.Bits, guid: &guid}
-	id, err := c.identified(ctx, op, func(d dialect) any { return payload(d, a) })
+	id, err := c.identified(ctx, m.request(a))
 	if refusesAttribute(err) {
 		a.guid = nil
-		id, err = c.identified(ctx, op, func(d dialect) any { return payload(d, a) })
+		id, err = c.identified(ctx, m.request(a))
 	}
 	if err != nil {
 		return KeyInfo{}, err
@@ -151,7 +162,7 @@ func (c *Client) offers(ctx context.Context, op kmip.Operation) bool {
 }
 
 func (c *Client) addGUID(ctx context.Context, id string, guid dek.ID, custom bool) error {
-	_, err := c.identified(ctx, kmip.OperationAddAttribute, func(d dialect) any { return d.addGUID(id, guid, custom) })
+	_, err := c.identified(ctx, request{op: kmip.OperationAddAttribute, payload: func(d dialect) any { return d.addGUID(id, guid, custom) }})
 	return err
 }
 
@@ -226,7 +237,7 @@ func (c *Client) Revoke(ctx context.Context, id string, reason Reason) error {
 
 // change does an operation on one key whose answer names the key.
 func (c *Client) change(ctx context.Context, op kmip.Operation, id string, payload func(dialect) any) error {
-	got, err := c.identified(ctx, op, payload)
+	got, err := c.identified(ctx, request{op: op, payload: payload})
 	if err == nil && got != id {
 		err = c.improper(op, errors.New("it is about another key"))
 	}
@@ -235,14 +246,18 @@ func (c *Client) change(ctx context.Context, op kmip.Operation, id string, paylo
 
 // identified does an operation that changes something and returns the
 // identifier in its answer.
-func (c *Client) identified(ctx context.Context, op kmip.Operation, payload func(dialect) any) (string, error) {
-	answer, err := c.do(ctx, request{op: op, payload: payload, changes: true})
+func (c *Client) identified(ctx context.Context, r request) (string, error) {
+	r.changes = true
+	answer, err := c.do(ctx, r)
 	if err != nil {
 		return "", err
 	}
 	id, ok := dialectOf(c.version).identifier(answer)
-	if !ok || id == "" {
-		return "", c.improper(op, errors.New("it names no key"))
+	if !ok {
+		id = ""
+	}
+	if err := checkServerID(id); err != nil {
+		return "", c.improper(r.op, err)
 	}
 	return id, nil
 }

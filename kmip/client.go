@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -82,7 +81,7 @@ func (c *Client) readCredential() error {
 	if s.User == "" {
 		return nil
 	}
-	password, err := os.ReadFile(s.PasswordFile)
+	password, err := readBounded(s.PasswordFile)
 	if err != nil {
 		return &Error{Server: s.Name, Step: StepConfig, Kind: ErrUsage, Err: err}
 	}
@@ -131,6 +130,7 @@ type request struct {
 	op      kmip.Operation
 	payload func(dialect) any
 	changes bool
+	secret  []byte // in the payload, besides the credential; nil for none
 }
 
 // do does an operation and returns the payload of its answer.
@@ -140,7 +140,7 @@ func (c *Client) do(ctx context.Context, r request) (any, error) {
 		return nil, err
 	}
 	if answer.status != kmip.ResultStatusSuccess {
-		return nil, c.refused(r.op, answer)
+		return nil, c.refused(r, answer)
 	}
 	switch {
 	case answer.version != c.version.wire():
@@ -154,12 +154,24 @@ func (c *Client) do(ctx context.Context, r request) (any, error) {
 }
 
 // refused is the error for an operation that the server did not do.
-func (c *Client) refused(op kmip.Operation, a *response) error {
+func (c *Client) refused(r request, a *response) error {
 	e := a.result
 	if a.status != kmip.ResultStatusOperationFailed {
-		return c.improper(op, fmt.Errorf("status %s", ttlv.EnumStr(a.status)))
+		return c.improper(r.op, fmt.Errorf("status %s", ttlv.EnumStr(a.status)))
 	}
-	return fault.Hint(c.error(opName(op), StepAnswer, e.kind(), &e), e.hint())
+	e.message = c.secrets(r).hide(e.message)
+	return fault.Hint(c.error(opName(r.op), StepAnswer, e.kind(), &e), e.hint())
+}
+
+// secrets are those of a request.
+func (c *Client) secrets(r request) (s secrets) {
+	if c.auth != nil {
+		s = s.with(c.auth.Credential.CredentialValue.UserPassword.Password)
+	}
+	if len(r.secret) > 0 {
+		s = s.with(string(r.secret))
+	}
+	return s
 }
 
 func (c *Client) improper(op kmip.Operation, err error) error {
@@ -193,7 +205,7 @@ func (c *Client) roundTrip(ctx context.Context, r request, v Version) (*response
 			return nil, err
 		}
 		frame := d.message(header{v, int32(c.d.opts.MaxMessage), c.auth, c.d.opts.now()}, r.op, r.payload(d))
-		answer, err := c.conn.exchange(ctx, frame)
+		answer, err := c.conn.exchange(ctx, frame, c.secrets(r))
 		secmem.Wipe(frame)
 		if err == nil {
 			parsed, err := d.parse(answer)

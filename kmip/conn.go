@@ -34,13 +34,13 @@ func (e *exchangeError) Unwrap() []error {
 }
 
 // exchange sends a message and returns the answer, both whole, within the
-// configuration's time-out. The error is an *exchangeError, or ctx's.
-func (c *conn) exchange(ctx context.Context, request []byte) ([]byte, error) {
+// configuration's time-out. No log holds the secrets. The error is an *exchangeError, or ctx's.
+func (c *conn) exchange(ctx context.Context, request []byte, hush secrets) ([]byte, error) {
 	timeout := c.d.server.timeout()
 	_ = c.tls.SetDeadline(time.Now().Add(timeout)) // a closed connection says so when it is used
 	stop := context.AfterFunc(ctx, func() { _ = c.tls.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	c.log("sends", request)
+	c.log("sends", request, hush)
 	if n, err := c.tls.Write(request); err != nil {
 		return nil, c.failed(ctx, n > 0, StepSend, err)
 	}
@@ -48,7 +48,7 @@ func (c *conn) exchange(ctx context.Context, request []byte) ([]byte, error) {
 	if err != nil {
 		return nil, c.failed(ctx, true, StepReceive, err)
 	}
-	c.log("answers", answer)
+	c.log("answers", answer, hush)
 	if err := wire.Check(answer); err != nil {
 		return nil, &exchangeError{true, StepDecode, ErrProtocol, err}
 	}
@@ -79,9 +79,9 @@ func (c *conn) failed(ctx context.Context, sent bool, step Step, err error) erro
 	return &exchangeError{sent, step, ErrUnreachable, err}
 }
 
-func (c *conn) log(what string, message []byte) {
+func (c *conn) log(what string, message []byte, hush secrets) {
 	if c.d.server.LogMessages {
-		c.d.opts.Log.Info("kmip: message", "server", c.d.server.Name, what, wire.Text(message))
+		c.d.opts.Log.Info("kmip: message", "server", c.d.server.Name, what, hush.hide(wire.Text(message)))
 	}
 }
 

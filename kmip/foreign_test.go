@@ -41,14 +41,14 @@ func withUsage(t *testing.T, payload any, mask kmip.CryptographicUsageMask) any 
 // foreign makes a key as another program would, in KMIP 1.x.
 func foreign(t *testing.T, c *Client, algorithm kmip.CryptographicAlgorithm, bits int32) string {
 	t.Helper()
-	id, err := c.identified(t.Context(), kmip.OperationCreate, func(dialect) any {
+	id, err := c.identified(t.Context(), request{op: kmip.OperationCreate, payload: func(dialect) any {
 		return &payloads.CreateRequestPayload{ObjectType: kmip.ObjectTypeSymmetricKey, TemplateAttribute: kmip.TemplateAttribute{
 			Attribute: []kmip.Attribute{
 				{AttributeName: kmip.AttributeNameCryptographicAlgorithm, AttributeValue: algorithm},
 				{AttributeName: kmip.AttributeNameCryptographicLength, AttributeValue: bits},
 				{AttributeName: kmip.AttributeNameCryptographicUsageMask, AttributeValue: usageMaskOfDEK},
 			}}}
-	})
+	}})
 	require.NoError(t, err)
 	return id
 }

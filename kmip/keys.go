@@ -1,6 +1,7 @@
 package kmip
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ func (c *Client) Info(ctx context.Context, id string) (KeyInfo, error) {
 	if !ok || k.ID != id {
 		return KeyInfo{}, c.improper(kmip.OperationGetAttributes, errors.New("it is about another key"))
 	}
+	k.Names = shownAll(k.Names, maxNames)
 	if k.GUID.IsZero() && c.version.major >= 2 {
 		c.customGUID(ctx, &k)
 	}
@@ -54,6 +56,11 @@ func (c *Client) locate(ctx context.Context, f filter, limit int) ([]string, err
 	if total > limit {
 		err := c.error("Locate", StepAnswer, ErrTooMany, fmt.Errorf("more than %d keys match", limit))
 		return nil, fault.Hint(err, "Name the key by its GUID or the server's identifier, or let the client see fewer keys.")
+	}
+	for _, id := range ids {
+		if err := checkServerID(id); err != nil {
+			return nil, c.improper(kmip.OperationLocate, err)
+		}
 	}
 	return ids, nil
 }
@@ -89,6 +96,9 @@ const maxSame = 16
 func (c *Client) Find(ctx context.Context, text string) (KeyInfo, error) {
 	guid, err := dek.ParseID(text)
 	if err != nil {
+		if err := checkServerID(text); err != nil {
+			return KeyInfo{}, usage("a key's identifier is text that prints, 1 to %d bytes", maxID)
+		}
 		return c.Info(ctx, text)
 	}
 	ids, err := c.locate(ctx, filter{guid: &guid}, c.d.opts.MaxKeys)
@@ -162,7 +172,7 @@ func (c *Client) get(ctx context.Context, id, wrapID string, kek *dek.Key) (*dek
 		return nil, info, c.error("Get", StepAnswer, ErrUnsupported, err)
 	}
 	defer release()
-	if err := o.check(&info, len(raw)*8); err != nil {
+	if err := o.check(&info, raw); err != nil {
 		return nil, info, c.error("Get", StepAnswer, ErrUnsupported, err)
 	}
 	k, err := dek.Import(info.GUID, raw)
@@ -203,14 +213,16 @@ func (o *keyObject) openable(wrapped bool) error {
 }
 
 // check compares what came with what the server says about the key.
-func (o *keyObject) check(info *KeyInfo, bits int) error {
-	switch {
+func (o *keyObject) check(info *KeyInfo, raw []byte) error {
+	switch bits := len(raw) * 8; {
 	case o.algorithm != kmip.CryptographicAlgorithmAES && o.algorithm != 0:
 		return errors.New("the key is not for AES")
 	case !dek.ValidBits(bits):
 		return fmt.Errorf("the key has %d bits; 128, 192 and 256 are possible", bits)
 	case info.Bits != 0 && info.Bits != bits:
 		return fmt.Errorf("the key has %d bits, and the server says %d", bits, info.Bits)
+	case bytes.Count(raw, raw[:1]) == len(raw):
+		return errors.New("what came is the same byte over and over, no random key; the server may keep the key from being read")
 	}
 	return nil
 }

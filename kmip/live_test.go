@@ -229,9 +229,9 @@ func TestLiveWrapped(t *testing.T) {
 func registerKEK(t *testing.T, c *Client, kek *dek.Key) string {
 	t.Helper()
 	mask := kmip.CryptographicUsageWrapKey | kmip.CryptographicUsageEncrypt
-	id, err := c.identified(t.Context(), kmip.OperationRegister, func(d dialect) any {
+	id, err := c.identified(t.Context(), request{op: kmip.OperationRegister, payload: func(d dialect) any {
 		return withUsage(t, d.register(keyAttrs{bits: kek.Bits()}, bytes.Clone(kek.ExposeSecret())), mask)
-	})
+	}})
 	require.NoError(t, err)
 	require.NoError(t, c.Activate(t.Context(), id))
 	return id
@@ -343,9 +343,9 @@ func TestLiveTwins(t *testing.T) {
 	k, err := c.Register(t.Context(), own, NewKey{})
 	require.NoError(t, err)
 	guid := own.ID()
-	_, err = c.identified(t.Context(), kmip.OperationRegister, func(d dialect) any {
-		return d.register(keyAttrs{bits: 128, guid: &guid}, make([]byte, 16))
-	})
+	_, err = c.identified(t.Context(), request{op: kmip.OperationRegister, payload: func(d dialect) any {
+		return d.register(keyAttrs{bits: 128, guid: &guid}, bytes.Repeat([]byte("0123"), 4))
+	}})
 	require.NoError(t, err)
 	_, err = c.Find(t.Context(), guid.String())
 	require.ErrorIs(t, err, ErrTooMany)

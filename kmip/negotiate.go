@@ -74,12 +74,13 @@ func (c *Client) discover(ctx context.Context, pinned Version) ([]Version, error
 	}
 	var last error
 	for _, v := range try {
-		answer, err := c.roundTrip(ctx, request{op: kmip.OperationDiscoverVersions, payload: dialect.discover}, v)
+		ask := request{op: kmip.OperationDiscoverVersions, payload: dialect.discover}
+		answer, err := c.roundTrip(ctx, ask, v)
 		if err != nil {
 			return nil, err
 		}
 		if answer.status != kmip.ResultStatusSuccess {
-			last = c.refused(kmip.OperationDiscoverVersions, answer)
+			last = c.refused(ask, answer)
 			if errors.Is(last, ErrDenied) || errors.Is(last, ErrProtocol) {
 				return nil, last
 			}

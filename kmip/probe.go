@@ -85,7 +85,7 @@ func (c *Client) probeOperations(ctx context.Context) (string, error) {
 			missing = append(missing, opName(op))
 		}
 	}
-	if vendor == "" {
+	if vendor = shown(vendor, shownName); vendor == "" {
 		vendor = "a server that does not say whose it is"
 	}
 	if len(missing) > 0 {

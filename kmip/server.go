@@ -112,6 +112,11 @@ func (s *Server) Check() error {
 			return usage("server %s: %q is no host", s.Name, h)
 		}
 	}
+	for _, k := range s.Keys {
+		if checkServerID(k) != nil {
+			return usage("server %s: %q is no identifier of a key", s.Name, k)
+		}
+	}
 	return nil
 }
 

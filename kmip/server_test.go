@@ -21,5 +21,5 @@ func startPyKMIP(t *testing.T, cert ...kmiptest.Leaf) pykmip {
 // as is the configuration of a client of that name.
 func (p pykmip) as(name string) Server {
 	cert, key := p.CA.Client(name)
-	return Server{Name: "py", Hosts: []string{"127.0.0.1"}, Port: p.Port, CA: p.CA.CA(), Cert: cert, Key: key, Timeout: Duration(10 * time.Second)}
+	return Server{Name: "py", Hosts: []string{"127.0.0.1"}, Port: p.Port, CA: p.CA.CA(), Cert: cert, Key: key, Timeout: Duration(time.Minute)}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -33,8 +34,15 @@ var _ dek.ModeSource = (*Source)(nil)
 
 // Away says whether an error means that the server could not be asked, as
 // opposed to one that answered, or that is not the right one: for callers that
-// have another copy of a key for outages.
-func Away(err error) bool { return errors.Is(err, ErrUnreachable) }
+// have another copy of a key for outages. Of several addresses not one may have
+// answered: the word of one that said no stands.
+func Away(err error) bool {
+	var several *severalError
+	if errors.As(err, &several) {
+		return !slices.ContainsFunc(several.all, func(err error) bool { return !Away(err) })
+	}
+	return errors.Is(err, ErrUnreachable)
+}
 
 // Keys fetches the keys, in the order of IDs. They belong to the caller, who
 // destroys them. With an error there are none.

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"reflect"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/cofferdb/coffer/fips"
 	"github.com/cofferdb/coffer/internal/fault"
+	"github.com/cofferdb/coffer/internal/secmem"
 )
 
 // tlsConfig reads the certificates of s and checks this side's own, so that
@@ -36,7 +38,7 @@ func tlsConfig(s *Server, now time.Time) (*tls.Config, error) {
 	if s.Cert == "" {
 		return c, nil
 	}
-	cert, err := tls.LoadX509KeyPair(s.Cert, s.Key)
+	cert, err := loadPair(s.Cert, s.Key)
 	if err != nil {
 		return nil, fault.Hint(fmt.Errorf("the client's certificate %s and private key %s: %w", s.Cert, s.Key, err),
 			"Both are PEM files; the key belongs to the certificate and has no password.")
@@ -48,8 +50,43 @@ func tlsConfig(s *Server, now time.Time) (*tls.Config, error) {
 	return c, nil
 }
 
+// maxPEM bounds a file of certificates, a private key or a password, in bytes.
+const maxPEM = 1 << 20
+
+// readBounded reads a file that may be a pipe, and no more of it than is allowed.
+func readBounded(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	data, err := io.ReadAll(io.LimitReader(f, maxPEM+1))
+	if err == nil && len(data) > maxPEM {
+		err = usage("%s has more than %d bytes", path, maxPEM)
+	}
+	if err != nil {
+		secmem.Wipe(data)
+		return nil, err
+	}
+	return data, nil
+}
+
+// loadPair is tls.LoadX509KeyPair with a bound.
+func loadPair(cert, key string) (tls.Certificate, error) {
+	certPEM, err := readBounded(cert)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	keyPEM, err := readBounded(key)
+	defer secmem.Wipe(keyPEM)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(certPEM, keyPEM)
+}
+
 func readCA(path string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(path)
+	pem, err := readBounded(path)
 	if err != nil {
 		return nil, fmt.Errorf("the CA's certificate: %w", err)
 	}
@@ -125,7 +162,10 @@ func namesOf(c *x509.Certificate) string {
 	if len(names) == 0 {
 		return "no name at all"
 	}
-	return strings.Join(names, ", ")
+	if n := len(names); n > maxShownHosts {
+		return strings.Join(shownAll(names, maxShownHosts), ", ") + fmt.Sprintf(" and %d more", n-maxShownHosts)
+	}
+	return strings.Join(shownAll(names, maxShownHosts), ", ")
 }
 
 func issuerOf(v *tls.CertificateVerificationError) string {

@@ -93,7 +93,7 @@ func (p *program) encryptFile(ctx context.Context, path string, o *encryptFlags,
 		return err
 	}
 	defer ks.close()
-	if err := needKey(ks, suite); err != nil {
+	if err := needKey(ks, suite, key); err != nil {
 		return err
 	}
 	m := p.meter(o.work.style)
@@ -199,7 +199,7 @@ func mayEncrypt(path string, info *blockstore.Info, suite blockstore.Suite, key 
 
 // encryption converts a volume under suite none.
 func (v *volume) encryption(suite blockstore.Suite, key dek.ID, w *workFlags) (starter, error) {
-	if err := needKey(v.keys, suite); err != nil {
+	if err := needKey(v.keys, suite, key); err != nil {
 		return nil, err
 	}
 	if key.IsZero() {

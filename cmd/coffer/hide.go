@@ -35,6 +35,9 @@ func (p *program) mayHide(path string, k *keyFlags) error {
 			}
 		}
 	}
+	if server, err := p.kmipNeeds(k, path); err != nil || server != "" {
+		return firstError(err, fault.Hint(statef("%s is needed to ask server %s for keys", path, server), "Encrypted, nothing could open it, nor what needs it."))
+	}
 	if isBackup(path) {
 		return fault.Hint(statef("%s is a backup of a volume, which is encrypted as that is", path), "coffer restore makes a volume of it.")
 	}

@@ -35,6 +35,7 @@ type keys struct {
 	files   []*keyfile.File
 	offline []*keyfile.File // those that had to stand in
 	sources int             // how many were given
+	guessed bool            // the default key is one of an offline key file, and nobody knows whether it was meant
 }
 
 // activate opens every key file, asks every service, and activates all their
@@ -103,6 +104,8 @@ func (p *program) standIn(ctx context.Context, ks *keys, r remote, away error, l
 		ks.offline = append(ks.offline, f)
 	}
 	if r.ids == nil {
+		_, had := ks.ring.Default()
+		ks.guessed = ks.guessed || !had
 		for _, f := range ks.offline {
 			p.warn("taking the keys of %s in its place", f.Path())
 			if err := p.activateFrom(ctx, ks, f.Path(), f.Source()); err != nil {
@@ -113,7 +116,11 @@ func (p *program) standIn(ctx context.Context, ks *keys, r remote, away error, l
 	}
 	for _, id := range r.ids {
 		if err := p.standInKey(ctx, ks, id); err != nil {
-			return errors.Join(away, err)
+			both := errors.Join(away, err)
+			if hint := fault.HintOf(err); hint != "" { // it is about what the operator asked for
+				return fault.Hint(both, hint)
+			}
+			return both
 		}
 	}
 	return nil
@@ -133,7 +140,8 @@ func (p *program) standInKey(ctx context.Context, ks *keys, id dek.ID) error {
 		return p.activateFrom(ctx, ks, f.Path(), one{k})
 	}
 	return fault.Hint(fmt.Errorf("no offline key file holds key %s: %w", id, fault.NotActivated),
-		"Copy keys while the service is there: coffer kms copy FILE KEYFILE, coffer kmip key copy SERVER ID KEYFILE.")
+		"Copy keys while the service is there: coffer kms copy FILE KEYFILE, coffer kmip key copy SERVER ID KEYFILE. "+
+			"A copy is under the key's GUID, which coffer keyfile show lists; many servers' own identifiers look like one and are another.")
 }
 
 // one is a source of a key that is there.

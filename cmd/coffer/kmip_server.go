@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,7 +36,7 @@ type serverFlags struct {
 func (o *serverFlags) register(c *cobra.Command) {
 	o.at.register(c)
 	f := c.Flags()
-	f.StringArrayVar(&o.hosts, "host", nil, "`HOST` name or address, with a port of its own if it has one; may be repeated: they are tried in order")
+	f.StringArrayVar(&o.hosts, "host", nil, "`HOST` name or address, with a port of its own if it has one; may be repeated: they are tried in order, and take the place of those before")
 	f.IntVar(&o.port, "port", kmip.DefaultPort, "`PORT` of hosts without one")
 	f.StringVar(&o.version, "version", "auto", "protocol `VERSION`: 1.0 to 1.4, 2.0, 2.1, or auto for the highest in common")
 	f.StringVar(&o.ca, "ca", "", "PEM `FILE` with the certificate of the CA that signed the server's")
@@ -52,7 +53,7 @@ func (o *serverFlags) register(c *cobra.Command) {
 	f.BoolVar(&o.logMessages, "log-messages", false, "log every message, without keys and passwords")
 	f.BoolVar(&o.debugTLS, "debug-tls", false, "log what TLS agreed on, and both certificates")
 	f.StringVar(&o.description, "description", "", "what the server is for")
-	f.StringArrayVar(&o.keys, "save-key", nil, "`ID` of a key to fetch where none is named (unattended start); may be repeated")
+	f.StringArrayVar(&o.keys, "save-key", nil, "`ID` of a key to fetch where none is named (unattended start); may be repeated; these take the place of all saved before, and '' saves none")
 }
 
 // apply changes s by the flags that were given; for a new one, by all.
@@ -96,6 +97,9 @@ func (o *serverFlags) apply(c *cobra.Command, s *kmip.Server, all bool) error {
 	set(given("log-messages"), &s.LogMessages, o.logMessages)
 	set(given("debug-tls"), &s.DebugTLS, o.debugTLS)
 	set(given("description"), &s.Description, o.description)
+	if slices.Equal(o.keys, []string{""}) {
+		o.keys = nil
+	}
 	set(given("save-key"), &s.Keys, o.keys)
 	return s.Check()
 }

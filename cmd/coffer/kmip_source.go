@@ -93,6 +93,31 @@ func (p *program) kmipRemotes(k *kmipSources) ([]remote, error) {
 	return list, nil
 }
 
+// kmipNeeds returns the server of the flags that cannot be asked without the file
+// path: the configuration, a certificate, a private key, a password. "" is none.
+func (p *program) kmipNeeds(k *keyFlags, path string) (string, error) {
+	from := k.kmip
+	if len(k.files)+len(k.kms)+len(from.servers) == 0 {
+		from.fromEnvironment(p)
+	}
+	for _, n := range from.servers {
+		s, err := p.kmipServer(&from.at, n.name)
+		if err != nil {
+			return "", err
+		}
+		conf, err := p.kmipConfigPath(&from.at)
+		if err != nil {
+			return "", err
+		}
+		for _, file := range []string{conf, s.CA, s.Cert, s.Key, s.PasswordFile} {
+			if file != "" && sameFile(path, file) {
+				return n.name, nil
+			}
+		}
+	}
+	return "", nil
+}
+
 // guidsOf returns the GUIDs, or nil where some of the IDs are the server's own:
 // which keys those mean only the server knows.
 func guidsOf(texts []string) []dek.ID {

@@ -24,7 +24,7 @@ func TestKMIPScripts(t *testing.T) {
 				env.Setenv(name, "")
 			}
 			for name, value := range map[string]string{"PORT": strconv.Itoa(p.Port), "CA": p.CA.CA(), "CERT": cert, "KEY": key,
-				"WRONGCERT": oldCert, "WRONGKEY": oldKey, "DEADPORT": strconv.Itoa(kmiptest.FreePort(t))} {
+				"WRONGCERT": oldCert, "WRONGKEY": oldKey, "DEADPORT": strconv.Itoa(kmiptest.DeadPort)} {
 				env.Setenv(name, value)
 			}
 			return nil

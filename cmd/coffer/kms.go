@@ -20,7 +20,7 @@ import (
 
 func (p *program) kmsCmd() *cobra.Command {
 	return p.group("kms", "Keys under keys of AWS KMS and Azure Key Vault",
-		p.kmsCreateCmd(), p.kmsShowCmd(), p.kmsRewrapCmd(), p.kmsTestCmd(), p.kmsCopyCmd())
+		p.kmsCreateCmd(), p.kmsImportCmd(), p.kmsShowCmd(), p.kmsRewrapCmd(), p.kmsTestCmd(), p.kmsCopyCmd())
 }
 
 // serviceFlags are how to talk to a key service. Nothing of it is in the file.

@@ -75,7 +75,7 @@ func (p *program) create(ctx context.Context, path string, size int64, n *newVol
 		return err
 	}
 	defer ks.close()
-	if err := needKey(ks, suite); err != nil {
+	if err := needKey(ks, suite, key); err != nil {
 		return err
 	}
 	s, err := blockstore.Create(path, ks.ring, blockstore.CreateOptions{
@@ -95,9 +95,17 @@ func (p *program) create(ctx context.Context, path string, size int64, n *newVol
 	return p.print("%s", uuid)
 }
 
-// needKey refuses to make something encrypted without any key.
-func needKey(ks *keys, suite blockstore.Suite) error {
-	if _, ok := ks.ring.Default(); ok || suite == blockstore.None {
+// needKey refuses to make something encrypted without any key, or under one that
+// nobody named; a zero key is the default one.
+func needKey(ks *keys, suite blockstore.Suite, key dek.ID) error {
+	def, ok := ks.ring.Default()
+	switch {
+	case suite == blockstore.None, ok && !key.IsZero():
+		return nil
+	case ok && ks.guessed:
+		return fault.Hint(statef("the server is away, so nobody knows which key of the offline key file is meant; it would be %s", def),
+			"Name the key by its GUID: --key ID. coffer keyfile show lists those that a key file holds.")
+	case ok:
 		return nil
 	}
 	if ids := ks.ring.ListEncryptionKeys(dek.Database); len(ids) > 0 { // without a default key they may only decrypt
