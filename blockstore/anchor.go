@@ -48,6 +48,15 @@ func ParseAnchor(token string) (Anchor, error) {
 // MarshalText returns the token.
 func (a Anchor) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
+// UnmarshalText reads a token.
+func (a *Anchor) UnmarshalText(text []byte) error {
+	v, err := ParseAnchor(string(text))
+	if err == nil {
+		*a = v
+	}
+	return err
+}
+
 // Anchor returns the anchor of the durable head.
 func (s *Store) Anchor() Anchor {
 	pos := s.ended

@@ -195,7 +195,7 @@ func BenchmarkBatchWrite(b *testing.B) {
 	eachSuite(b, func(b *testing.B, suite Suite) {
 		s, _, _ := benchStore(b, suite, size, nil)
 		benchBatches(b, size, batch, func(off int64, data []byte) error {
-			return s.Update(func(tx *Tx) error { return tx.writeBytes(data, off) })
+			return s.Update(func(tx *Tx) error { _, err := tx.WriteAt(data, off); return err })
 		})
 	})
 }

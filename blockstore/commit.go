@@ -80,6 +80,7 @@ func (s *Store) UpdateLazy(fn func(*Tx) error) error {
 		return err
 	}
 	defer s.gate.leave()
+	s.pacing.Load().note() // a conversion makes room
 	_, err := s.update(fn, false)
 	return err
 }

@@ -22,6 +22,15 @@ func (u UUID) IsZero() bool { return u == UUID{} }
 // MarshalText returns the text form.
 func (u UUID) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
 
+// UnmarshalText reads the text form.
+func (u *UUID) UnmarshalText(text []byte) error {
+	v, err := ParseUUID(string(text))
+	if err == nil {
+		*u = v
+	}
+	return err
+}
+
 // ParseUUID reads the text form in either case.
 func ParseUUID(s string) (UUID, error) {
 	g, err := guid.Parse(s)

@@ -120,6 +120,12 @@ func (s *Store) usable() error {
 	return nil
 }
 
+// Path returns where the volume is, symbolic links resolved.
+func (s *Store) Path() string { return s.path }
+
+// ReadOnly reports whether the store was opened without the right to change anything.
+func (s *Store) ReadOnly() bool { return s.opts.ReadOnly }
+
 // UUID returns the volume's UUID.
 func (s *Store) UUID() UUID { return s.volume }
 

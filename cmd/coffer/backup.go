@@ -38,8 +38,9 @@ the last 64 times that the volume was opened for writing: then make a full one.
 A run that was killed leaves nothing at DEST, or the whole backup, which the
 volume may not list: coffer backup record VOLUME DEST records it.
 
-A program that has the volume open makes backups while it works: in Go,
-Store.BackupTo.`
+A volume that is open in a process which answers on VOLUME.ctl, such as coffer
+serve, is backed up by that process, with its rights, while it works; no key is
+needed here then. In Go: Store.BackupTo.`
 	v.register(c)
 	style.register(c)
 	jsonFlag(c, &asJSON)
@@ -87,24 +88,41 @@ func (p *program) backup(ctx context.Context, path, dest, since string, v *volum
 		}
 		return nil
 	}
+	defer m.finish()
+	c, err := p.ownerFor(ctx, path, v)
+	if err != nil {
+		return err
+	}
+	if c != nil {
+		defer c.Close()
+		info, err := p.backupOwned(ctx, c, path, dest, since, v, m)
+		if err != nil {
+			return err
+		}
+		return p.printMade(dest, info, asJSON, m)
+	}
 	return p.withVolume(ctx, path, v, false, func(s *volume) error {
-		defer m.finish()
 		info, err := s.BackupTo(ctx, dest, blockstore.BackupOptions{Base: since,
 			Progress: func(done, total uint64) { m.set("back up", int64(done), int64(total), "blocks") }})
 		if err != nil {
 			return err
 		}
-		m.finish()
-		if asJSON {
-			return p.printJSON(madeBackup{dest, info})
-		}
-		what := "a full backup"
-		if !info.Base.IsZero() {
-			what = "what changed since backup " + info.Base.String()
-		}
-		p.note("%s holds %s: %s, %s of the journal, %s", dest, what, count(info.Blocks, "block"), count(info.Frames, "frame"), humanBytes(info.Bytes))
-		return p.print("%s", info.ID)
+		return p.printMade(dest, info, asJSON, m)
 	})
+}
+
+// printMade says what a backup holds, and its ID.
+func (p *program) printMade(dest string, info *blockstore.BackupInfo, asJSON bool, m *meter) error {
+	m.finish()
+	if asJSON {
+		return p.printJSON(madeBackup{dest, info})
+	}
+	what := "a full backup"
+	if !info.Base.IsZero() {
+		what = "what changed since backup " + info.Base.String()
+	}
+	p.note("%s holds %s: %s, %s of the journal, %s", dest, what, count(info.Blocks, "block"), count(info.Frames, "frame"), humanBytes(info.Bytes))
+	return p.print("%s", info.ID)
 }
 
 func (p *program) backupForgetCmd() *cobra.Command {

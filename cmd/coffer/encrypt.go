@@ -261,6 +261,11 @@ func (p *program) printConversion(path, done string, s *volume, res blockstore.R
 	if err != nil {
 		return err
 	}
+	return p.printWork(path, done, info, res, resumed)
+}
+
+// printWork prints the result of a conversion as JSON.
+func (p *program) printWork(path, done string, info *blockstore.Info, res blockstore.Result, resumed bool) error {
 	w := workResult{Path: path, Done: done, Volume: info.UUID, Suite: info.Suite, BlockSize: info.BlockSize,
 		Bytes: info.Size, Resumed: resumed, Converted: res.Converted, Lost: res.Lost}
 	if info.Encrypted {

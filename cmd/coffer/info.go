@@ -32,6 +32,9 @@ func (p *program) infoCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if now := p.ownedInfo(ctx, args[0]); now != nil {
+				info = now
+			}
 			p.warnOfPlainText(args[0])
 			if asJSON {
 				return p.printJSON(info)
@@ -47,7 +50,8 @@ With --keys, count what needs each key: blocks, from the records of every tag
 block under the tree's root; segments in the journal folder; and backups, as
 recorded in the volume; and whether its label names the key, without which it
 does not open. A key with three zeros that the label does not name is needed by
-nothing here. A volume that is in use is refused.`
+nothing here. Of a volume that is open in a process that answers on VOLUME.ctl,
+that one is asked; any other that is in use is refused with --keys.`
 	c.Flags().BoolVar(&keys, "keys", false, "count what needs each key")
 	jsonFlag(c, &asJSON)
 	return c

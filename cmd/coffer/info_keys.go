@@ -11,7 +11,10 @@ import (
 
 // infoKeys prints what needs each key of a volume.
 func (p *program) infoKeys(ctx context.Context, path string, asJSON bool) error {
-	c, err := blockstore.CountKeys(ctx, path, nil)
+	c, err := p.ownedCensus(ctx, path)
+	if c == nil && err == nil {
+		c, err = blockstore.CountKeys(ctx, path, nil)
+	}
 	if err != nil {
 		return err
 	}

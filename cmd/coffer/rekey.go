@@ -40,7 +40,12 @@ instead. The new key's description ends with the volume it was made for.
 --purge overwrites what the old key still protects in places that nobody reads:
 blocks that are free, the older copy of every tag block, and journal files before
 they are removed. With the key that the volume is under already it does that alone. Older copies and backups of the volume stay under the
-old key.`
+old key.
+
+A volume that is open in a process which answers on VOLUME.ctl, such as coffer
+serve, is re-keyed by that process, while it works. It takes the new key from its
+own key files and services, which it reads again; a new key is put into a key
+file that it reads.`
 	o.keys.register(c, true)
 	o.work.register(c)
 	f := c.Flags()
@@ -111,6 +116,14 @@ func (p *program) rekey(ctx context.Context, path string, o *rekeyFlags) error {
 		return err
 	}
 	v := volumeFlags{keys: o.keys, anchor: o.anchor}
+	c, err := p.ownerFor(ctx, path, &v)
+	if err != nil {
+		return err
+	}
+	if c != nil {
+		defer c.Close()
+		return p.rekeyOwned(ctx, c, path, target, o)
+	}
 	v.before = func(info *blockstore.Info, ks *keys) error {
 		t, err := target.against(path, info)
 		if err != nil {
@@ -231,18 +244,23 @@ func (p *program) purge(ctx context.Context, s *volume) error {
 	if err := s.Purge(ctx); err != nil {
 		return err
 	}
-	p.note("free blocks, older tag blocks, both label copies and journal files were overwritten")
-	p.warn("what a flash disk, a file system that copies on write, snapshots and backups keep is out of reach")
 	c, err := s.CountKeys(ctx)
 	if err != nil {
 		return err
 	}
+	p.purged(c)
+	return nil
+}
+
+// purged says what a purge reached, and what it did not.
+func (p *program) purged(c *blockstore.KeyCensus) {
+	p.note("free blocks, older tag blocks, both label copies and journal files were overwritten")
+	p.warn("what a flash disk, a file system that copies on write, snapshots and backups keep is out of reach")
 	for _, k := range c.Keys[1:] {
 		if k.Segments > 0 || k.Backups > 0 {
 			p.warn("key %s is still needed by %s and %s", k.ID, count(k.Segments, "journal segment"), count(k.Backups, "recorded backup"))
 		}
 	}
-	return nil
 }
 
 // oldKey is the key that the volume no longer needs.

@@ -29,7 +29,10 @@ replayed in memory and that state is checked.
 The exit code is 4 if anything is damaged or altered. Blocks whose loss was
 accepted (--accept-loss) are counted and are no failure. That an older state of
 the whole volume was put back shows only with --expect-anchor. Of an incremental
-backup only what that one holds is checked.`
+backup only what that one holds is checked.
+
+A volume that is open in a process which answers on VOLUME.ctl, such as coffer
+serve, is checked by that process, with its keys, while it works.`
 	v.register(c)
 	style.register(c)
 	workersFlag(c, &workers)
@@ -74,6 +77,12 @@ func (p *program) verifyReport(ctx context.Context, path string, v *volumeFlags,
 		return nil, fault.Hint(usagef("an anchor cannot be checked without keys"), "Give --keyfile FILE --admin NAME.")
 	}
 	defer m.finish()
+	if !isBackup(path) {
+		r, err := p.verifyOwned(ctx, path, v, workers, m)
+		if r != nil || err != nil {
+			return r, err
+		}
+	}
 	vo := blockstore.VerifyOptions{
 		Workers: workers, Progress: func(done, total uint64) { m.set("verify", int64(done), int64(total), "blocks") },
 	}
@@ -121,6 +130,29 @@ func (p *program) verifyBackup(ctx context.Context, path string, v *volumeFlags,
 type verified struct {
 	*blockstore.Report
 	plain bool
+	err   error // of the process that verified, if it was another one
+}
+
+// Err is the error of what was found.
+func (r *verified) Err() error {
+	if r.err != nil || r.Report.OK {
+		return r.err
+	}
+	return r.Report.Err()
+}
+
+// verifyOwned has the process that has the volume open verify it; nil where none answers.
+func (p *program) verifyOwned(ctx context.Context, path string, v *volumeFlags, workers int, m *meter) (*verified, error) {
+	c, err := p.ownerFor(ctx, path, v)
+	if c == nil || err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	r, err := c.Verify(ctx, workers, m.show)
+	if r == nil {
+		return nil, err
+	}
+	return &verified{Report: r, plain: c.Owner.Suite == blockstore.None.String(), err: err}, nil
 }
 
 func (p *program) printReport(path string, r *verified) error {

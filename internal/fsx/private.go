@@ -59,3 +59,7 @@ func Alone(fsys FS, name string) (bool, error) {
 func PromoteNew(fsys FS, prepared, name string) error {
 	return promote(fsys, prepared, name, fsys.RenameNoReplace)
 }
+
+// MakePrivate takes all rights to a name from everybody but its owner: mode 0600.
+// It is for sockets, which nothing else here makes.
+func MakePrivate(name string) error { return os.Chmod(name, 0o600) }

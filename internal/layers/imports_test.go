@@ -16,7 +16,8 @@ import (
 var layers = [][]string{
 	{"cmd/coffer", "internal/crashtest/cmd", "internal/killtest/cmd", "internal/layers"},
 	{"bench", "internal/crashtest", "internal/killtest", "internal/formattest", "internal/kmiptest"},
-	{"sqlitevfs", "pebblefs", "nbd", "internal/plainfile"},
+	{"sqlitevfs", "pebblefs", "nbd", "control", "internal/plainfile", "internal/nbdclient"},
+	{"internal/localsock"},
 	{"kmip", "kms"},
 	{"element"},
 	{"blockstore"},
@@ -98,7 +99,7 @@ type ban struct {
 var engine = []string{"blockstore", "journal", "element", "dek", "keyfile", "internal/seal", "fips", "internal/crc32c", "internal/aes",
 	"internal/fsx", "internal/secmem", "internal/guid", "internal/fault", "internal/tune"}
 
-var library = append([]string{"kmip", "kms", "sqlitevfs", "pebblefs", "nbd", "bench", "internal/plainfile"}, engine...)
+var library = append([]string{"kmip", "kms", "sqlitevfs", "pebblefs", "nbd", "control", "bench", "internal/plainfile", "internal/localsock"}, engine...)
 
 var bans = []ban{
 	{from: engine, to: []string{"net$", "net/http", "net/rpc", "net/smtp", "net/textproto", "net/mail"},
