@@ -57,6 +57,7 @@ type Store struct {
 	// readers are the goroutines inside View, with how many times.
 	readers map[uint64]int
 	spans   []txSpan // transactions of several frames, some of which may not be durable
+	changed uint64   // last commit that is no re-seal
 
 	ckptMu    sync.Mutex // one checkpoint or label change at a time; guards the fields below
 	sealsUsed uint64     // under the current epoch of the write slot
@@ -69,6 +70,7 @@ type Store struct {
 
 	backups backupGate
 
+	lazy       atomic.Uint64         // last lazy commit that its caller was told of
 	appended   atomic.Uint64         // last frame of the newest commit, which may not have been handed to the journal yet
 	failure    atomic.Pointer[error] // why writes are refused until the volume is opened again
 	gate       gate
