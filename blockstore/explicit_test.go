@@ -193,3 +193,35 @@ func TestBeginAfterFailedSync(t *testing.T) {
 	require.ErrorIs(t, err, fault.State)
 	has(t, begin(t, s, false), 1, 1)
 }
+
+// TestCheckpointAtLazySnapshot: the position of a snapshot that sees a lazy commit may lie
+// inside that commit, of which parts are durable and parts are not. A checkpoint does not stop there, ever.
+func TestCheckpointAtLazySnapshot(t *testing.T) {
+	keys, _ := ring(t, 1)
+	fs := fsx.NewMem(1)
+	o := testOptions(fs)
+	o.Tune.TxMemory, o.Tune.Inline = 4*4096, true
+	s, err := Create("v", keys, CreateOptions{Options: o, Size: 64 * 4096, BlockSize: 4096})
+	require.NoError(t, err)
+	w := begin(t, s, true)
+	for b := range uint64(20) {
+		require.NoError(t, w.Write(b, page(b)))
+		if b == 10 {
+			require.NoError(t, s.Sync(context.Background())) // parts of it are durable
+		}
+	}
+	require.NoError(t, w.CommitLazy())
+	reader := begin(t, s, false)
+	require.Less(t, reader.reader.pos.Seq, reader.snap)
+	require.NoError(t, s.Sync(context.Background()))
+	write1(t, s, 30, page(30))
+	for range 2 { // the first one forgets the transactions that it takes to be settled
+		require.NoError(t, s.Checkpoint(context.Background()))
+	}
+	has(t, reader, 3, 3)
+	s = reopen(t, fs.Crash(nil), keys)
+	for b := range uint64(20) {
+		require.Equal(t, page(b), read1(t, s, b))
+	}
+	verified(t, s)
+}

@@ -203,6 +203,17 @@ func (s *Store) oldest() uint64 {
 	return o
 }
 
+// oldestPosition returns the sequence of the oldest position that a checkpoint
+// could stop at for a snapshot; mu is held. A snapshot that sees lazy commits
+// sees beyond its position, which was durable when it was taken.
+func (s *Store) oldestPosition() uint64 {
+	o := ^uint64(0)
+	for n := range s.snaps {
+		o = min(o, n.pos.Seq)
+	}
+	return o
+}
+
 func (s *Store) freeVersion(v *version) {
 	if v.spill != nil {
 		s.spill.release(v.spill)
