@@ -42,12 +42,13 @@ type setting struct {
 	keys *dek.Keyring
 	ids  []dek.ID
 	dir  string
+	done map[*sql.DB]bool
 }
 
 func set(t testing.TB, o *Options) *setting {
 	t.Helper()
 	keys, ids := ring(t, 2)
-	s := &setting{t: t, keys: keys, ids: ids, dir: t.TempDir(), name: fmt.Sprintf("coffer-test-%d", names.Add(1))}
+	s := &setting{t: t, keys: keys, ids: ids, dir: t.TempDir(), done: map[*sql.DB]bool{}, name: fmt.Sprintf("coffer-test-%d", names.Add(1))}
 	require.NoError(t, Register(s.name, keys, o))
 	s.v = vfs.Find(s.name).(*VFS)
 	t.Cleanup(func() {
@@ -77,6 +78,10 @@ func (s *setting) open(name string, params ...string) *sql.DB {
 // close closes the pool and verifies the volume.
 func (s *setting) close(db *sql.DB, name string) {
 	s.t.Helper()
+	if s.done[db] {
+		return
+	}
+	s.done[db] = true
 	require.NoError(s.t, db.Close())
 	s.verify(name)
 }
