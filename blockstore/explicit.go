@@ -156,6 +156,15 @@ func (tx *Tx) Rollback() {
 	tx.s.gate.leave()
 }
 
+// Sequence is that of the newest commit that a snapshot of [Store.Begin] sees, or a
+// later one that changed nothing: two snapshots of one sequence are the same. A write transaction has none, 0.
+func (tx *Tx) Sequence() uint64 {
+	if tx.state != nil {
+		return 0
+	}
+	return tx.snap
+}
+
 // Changed reports whether a write transaction has written anything.
 func (tx *Tx) Changed() bool { return tx.state != nil && !tx.state.empty(tx.before) }
 

@@ -28,9 +28,11 @@ type file struct {
 	exclusive bool // PRAGMA locking_mode
 	synced    bool // SQLite asked for a sync since the transaction began
 	super     *super
-	failed    error // why the write transaction was given up; nothing of it may be committed
-	half      error // why what SQLite believes of this file is wrong until it lets go of it
-	renew     bool  // the next look at the change counter must make SQLite drop its cache
+	failed    error  // why the write transaction was given up; nothing of it may be committed
+	half      error  // why what SQLite believes of this file is wrong until it lets go of it
+	renew     bool   // the next look at the change counter must make SQLite drop its cache
+	seen      uint64 // sequence of the snapshot that SQLite's cache is of
+	moved     bool   // the present one is another
 
 	block []byte // one block, for what is not a whole one
 }
@@ -134,9 +136,9 @@ func (f *file) ReadAt(p []byte, off int64) (n int, err error) {
 			}
 		}
 	}
-	if f.renew && off == changeOff && len(p) == changeLen {
+	if (f.renew || f.moved) && off == changeOff && len(p) == changeLen {
 		p[0] ^= 0x80
-		f.renew = false
+		f.renew, f.moved = false, false
 	}
 	if n < len(p) {
 		return n, io.EOF

@@ -49,8 +49,20 @@ func (f *file) share() error {
 		f.leave()
 		return code(err, sqlite3.IOERR_LOCK)
 	}
+	f.moved = f.look()
 	f.lock = vfs.LOCK_SHARED
 	return nil
+}
+
+// look notes which state the snapshot is of and reports whether that is news. A
+// connection in locking_mode=EXCLUSIVE does not count its changes in the
+// database's header, where others would look; so they are told by the volume's sequence.
+func (f *file) look() bool {
+	was := f.seen
+	if f.seen = 0; f.tx != nil {
+		f.seen = f.tx.Sequence()
+	}
+	return f.seen != was
 }
 
 // take takes the writer's place and reports whether this connection has it.
@@ -117,7 +129,9 @@ func (f *file) Unlock(lock vfs.LockLevel) error {
 		f.drop()
 		f.half = nil
 	} else {
-		err = f.snapshot() // while nobody else can commit
+		if err = f.snapshot(); f.owner { // nobody else can have committed
+			f.look()
+		}
 	}
 	if lock == vfs.LOCK_NONE || !f.exclusive {
 		f.leave()
