@@ -217,7 +217,7 @@ func (s *Store) whole(pos journal.Position) bool {
 		if sp.first <= pos.Seq && (sp.last == 0 || pos.Seq < sp.last) {
 			ok = false
 		}
-		if sp.last == 0 || sp.last > durable || sp.last > s.oldest() {
+		if sp.last == 0 || sp.last > durable || sp.last > s.oldestPosition() {
 			keep = append(keep, sp)
 		}
 	}

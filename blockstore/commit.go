@@ -81,7 +81,8 @@ func (s *Store) UpdateLazy(fn func(*Tx) error) error {
 	}
 	defer s.gate.leave()
 	s.pacing.Load().note() // a conversion makes room
-	_, err := s.update(fn, false)
+	seq, err := s.update(fn, false)
+	s.acknowledge(seq)
 	return err
 }
 
@@ -110,65 +111,100 @@ func (s *Store) Sync(ctx context.Context) error {
 
 // update appends fn's writes as one commit and returns its sequence, 0 if there was nothing to write.
 func (s *Store) update(fn func(*Tx) error, reseal bool) (uint64, error) {
-	if err := s.usable(); err != nil {
-		return 0, err
-	}
-	if err := s.sealable(); err != nil {
-		return 0, err
-	}
-	if err := s.throttle(); err != nil {
+	if err := s.mayWrite(); err != nil {
 		return 0, err
 	}
 	frames, seq, err := s.transact(fn, reseal)
 	if err != nil || seq == 0 {
 		return 0, err
 	}
+	return seq, s.deliver(frames, seq)
+}
+
+// mayWrite refuses a write transaction that could not end well, and makes room for it in the journal.
+func (s *Store) mayWrite() error {
+	if err := s.usable(); err != nil {
+		return err
+	}
+	if err := s.sealable(); err != nil {
+		return err
+	}
+	return s.throttle()
+}
+
+// deliver hands a commit that has its place over to the journal.
+func (s *Store) deliver(frames []frame, seq uint64) error {
 	if f := s.opts.Tune.Appended; f != nil {
 		f()
 	}
 	if err := s.handOver(frames); err != nil {
-		return 0, err
+		return err
 	}
 	s.nudge()
-	return seq, nil
+	return nil
 }
 
 // transact runs fn under the writer lock and takes the commit's place in the journal.
 func (s *Store) transact(fn func(*Tx) error, reseal bool) (frames []frame, seq uint64, err error) {
-	s.writer.Lock()
-	defer s.writer.Unlock()
-	if err := s.usable(); err != nil {
+	tx, err := s.lockWriter(reseal)
+	if err != nil {
 		return nil, 0, err
 	}
 	s.writerID.Store(goroutineID())
-	defer s.writerID.Store(0)
-	s.mu.RLock()
-	size := s.over.sizeAt(latest)
-	s.mu.RUnlock()
-	tx := &Tx{s: s, snap: latest, state: newTxState(size), before: size}
-	tx.state.reseal = reseal
-	committed := false
 	defer func() {
-		tx.finished = true
-		if !committed {
-			tx.abandon()
-		}
+		s.writerID.Store(0)
+		tx.unlockWriter()
 	}()
 	if err := fn(tx); err != nil {
 		return nil, 0, err
 	}
+	return tx.place()
+}
+
+// lockWriter takes the writer's place and returns a transaction in it.
+func (s *Store) lockWriter(reseal bool) (*Tx, error) {
+	s.writer.Lock()
+	if err := s.usable(); err != nil {
+		s.writer.Unlock()
+		return nil, err
+	}
+	tx := &Tx{s: s}
+	tx.becomeWriter()
+	tx.state.reseal = reseal
+	return tx, nil
+}
+
+// becomeWriter makes tx a transaction that writes on top of the appended head. The writer lock is held.
+func (tx *Tx) becomeWriter() {
+	tx.s.mu.RLock()
+	size := tx.s.over.sizeAt(latest)
+	tx.s.mu.RUnlock()
+	tx.snap, tx.state, tx.before = latest, newTxState(size), size
+}
+
+// unlockWriter ends a write transaction, and gives up what it holds where it has no place in the journal.
+func (tx *Tx) unlockWriter() {
+	tx.finished = true
+	if !tx.placed {
+		tx.abandon()
+	}
+	tx.s.writer.Unlock()
+}
+
+// place takes the commit's place in the journal and makes it part of the
+// appended head. The sequence is 0 where nothing was written.
+func (tx *Tx) place() (frames []frame, seq uint64, err error) {
 	if tx.err != nil {
 		return nil, 0, tx.err
 	}
-	if tx.state.empty(size) {
+	if tx.state.empty(tx.before) {
 		return nil, 0, nil
 	}
 	if frames, err = tx.records(); err != nil {
 		return nil, 0, err
 	}
-	committed = true
-	seq = tx.install(frames)
-	return frames, seq, nil
+	tx.placed = true
+	return frames, tx.install(frames), nil
 }
 
 // frame is a record with its place in the journal.
@@ -287,6 +323,9 @@ func (tx *Tx) install(frames []frame) uint64 {
 	defer s.mu.Unlock()
 	s.over.install(seq, tx.state)
 	s.appended.Store(seq)
+	if !tx.state.reseal {
+		s.changed = seq
+	}
 	if tx.span != nil {
 		s.endSpan(tx.span.first, seq)
 	} else if len(frames) > 1 {

@@ -40,6 +40,8 @@ var (
 var (
 	// ErrClosed: the store is closed.
 	ErrClosed = errors.New("blockstore: the store is closed")
+	// ErrStale: a transaction cannot become a write transaction, because something was committed since its snapshot. Begin anew.
+	ErrStale = fmt.Errorf("blockstore: committed to since the transaction began: %w", fault.State)
 	// ErrReadOnly: a write on a store or transaction that is read-only.
 	ErrReadOnly = fmt.Errorf("blockstore: read-only: %w", fault.State)
 	// ErrNested: a transaction was begun inside another one.

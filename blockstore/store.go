@@ -57,6 +57,7 @@ type Store struct {
 	// readers are the goroutines inside View, with how many times.
 	readers map[uint64]int
 	spans   []txSpan // transactions of several frames, some of which may not be durable
+	changed uint64   // last commit that is no re-seal
 
 	ckptMu    sync.Mutex // one checkpoint or label change at a time; guards the fields below
 	sealsUsed uint64     // under the current epoch of the write slot
@@ -69,6 +70,7 @@ type Store struct {
 
 	backups backupGate
 
+	lazy       atomic.Uint64         // last lazy commit that its caller was told of
 	appended   atomic.Uint64         // last frame of the newest commit, which may not have been handed to the journal yet
 	failure    atomic.Pointer[error] // why writes are refused until the volume is opened again
 	gate       gate
@@ -123,7 +125,8 @@ func (s *Store) usable() error {
 // Path returns where the volume is, symbolic links resolved.
 func (s *Store) Path() string { return s.path }
 
-// ReadOnly reports whether the store was opened without the right to change anything.
+// ReadOnly reports whether nothing can be written: because the store was opened
+// so, or because its write key may only decrypt.
 func (s *Store) ReadOnly() bool { return s.opts.ReadOnly }
 
 // UUID returns the volume's UUID.
@@ -203,6 +206,17 @@ func (s *Store) oldest() uint64 {
 	o := ^uint64(0)
 	for n := range s.snaps {
 		o = min(o, n.seq)
+	}
+	return o
+}
+
+// oldestPosition returns the sequence of the oldest position that a checkpoint
+// could stop at for a snapshot; mu is held. A snapshot that sees lazy commits
+// sees beyond its position, which was durable when it was taken.
+func (s *Store) oldestPosition() uint64 {
+	o := ^uint64(0)
+	for n := range s.snaps {
+		o = min(o, n.pos.Seq)
 	}
 	return o
 }

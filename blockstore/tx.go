@@ -6,8 +6,9 @@ import (
 	"github.com/cofferdb/coffer/internal/fault"
 )
 
-// Tx is a transaction. It is used by the goroutine that runs the function it
-// was given to, and only until that function returns.
+// Tx is a transaction. One that is given to a function is used by the goroutine
+// that runs it, and only until the function returns; one of [Store.Begin] by one
+// goroutine at a time, until it is ended.
 type Tx struct {
 	s        *Store
 	snap     uint64   // versions up to here are seen; all of them by a writer
@@ -17,6 +18,9 @@ type Tx struct {
 	span     *txSpan  // set once part records went out
 	err      error    // of a write that went out in part: there is nothing whole to commit any more
 	finished bool
+	placed   bool      // the commit has its place in the journal
+	reader   *snapshot // of a transaction of [Store.Begin] that does not write
+	explicit bool      // it is one of [Store.Begin]
 }
 
 const latest = ^uint64(0)
@@ -118,6 +122,10 @@ func (tx *Tx) Write(block uint64, data []byte) error {
 	}
 	if len(data) != int(tx.s.lay.blockSize) {
 		return fmt.Errorf("blockstore: write of %d bytes, a block has %d: %w", len(data), tx.s.lay.blockSize, fault.Usage)
+	}
+	if w, ok := tx.state.writes[block]; ok && w.page != nil { // nobody else has seen that page
+		copy(w.page, data)
+		return nil
 	}
 	tx.state.set(block, write{kind: verPage, page: append([]byte(nil), data...)}, tx.s.spill.release)
 	if tx.state.memory > tx.s.opts.Tune.TxMemory {
