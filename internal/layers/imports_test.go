@@ -15,9 +15,10 @@ import (
 // that raw key bytes never cross a package border (DESIGN.md, "seal takes keys, not bytes").
 var layers = [][]string{
 	{"cmd/coffer", "internal/crashtest/cmd", "internal/killtest/cmd", "internal/layers"},
-	{"bench", "internal/crashtest", "internal/killtest", "internal/formattest", "internal/kmiptest"},
+	{"bench", "internal/crashtest", "internal/killtest", "internal/formattest", "internal/kmiptest", "internal/pgtest"},
 	{"sqlitevfs", "pebblefs", "nbd", "internal/plainfile"},
 	{"kmip", "kms"},
+	{"element/retable"},
 	{"element"},
 	{"blockstore"},
 	{"journal"},
