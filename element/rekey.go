@@ -1,6 +1,8 @@
 package element
 
 import (
+	"io"
+
 	"github.com/cofferdb/coffer/dek"
 	"github.com/cofferdb/coffer/internal/secmem"
 )
@@ -29,4 +31,26 @@ func (c *Cipher) RekeyWith(suite Suite, ciphertext []byte, to dek.ID, context []
 		return nil, err
 	}
 	return c.EncryptWith(suite, plaintext, to, context)
+}
+
+// RekeyStream reads a stream from src and writes it to dst under the key to, with the same
+// size of segments and bound to the same context. Plaintext is only in memory, a batch of
+// segments at a time, and wiped. What was written before an error is no stream: its end is missing.
+// It returns how many bytes of plaintext there were.
+func RekeyStream(dst io.Writer, src io.Reader, c *Cipher, to dek.ID, context []byte) (int64, error) {
+	r, err := NewReader(src, c, context)
+	if err != nil {
+		return 0, err
+	}
+	defer r.Close()
+	w, err := NewWriterWith(dst, c, to, context, StreamOptions{Segment: r.Segment()})
+	if err != nil {
+		return 0, err
+	}
+	defer w.Abort()
+	n, err := r.WriteTo(w)
+	if err != nil {
+		return n, err
+	}
+	return n, w.Close()
 }
