@@ -30,7 +30,7 @@ var layers = [][]string{
 	{"internal/aes"},
 	{"internal/fsx"},
 	{"internal/secmem"},
-	{"internal/guid"},
+	{"internal/guid", "internal/splice"},
 	{"internal/fault"},
 	{"internal/tune"},
 }
