@@ -26,7 +26,7 @@ var layers = [][]string{
 	{"internal/seal"},
 	{"dek"},
 	{"fips"},
-	{"internal/crc32c"},
+	{"internal/crc32c", "internal/ff1"},
 	{"internal/aes"},
 	{"internal/fsx"},
 	{"internal/secmem"},
@@ -96,7 +96,7 @@ type ban struct {
 }
 
 // engine is what an embedding program links: it must stay small and silent.
-var engine = []string{"blockstore", "journal", "element", "dek", "keyfile", "internal/seal", "fips", "internal/crc32c", "internal/aes",
+var engine = []string{"blockstore", "journal", "element", "dek", "keyfile", "internal/seal", "fips", "internal/crc32c", "internal/ff1", "internal/aes",
 	"internal/fsx", "internal/secmem", "internal/guid", "internal/fault", "internal/tune"}
 
 var library = append([]string{"kmip", "kms", "sqlitevfs", "pebblefs", "nbd", "bench", "internal/plainfile"}, engine...)
