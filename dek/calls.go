@@ -30,7 +30,7 @@ func (r *Keyring) ListEncryptionKeys(use Use) []ID {
 	defer r.mu.Unlock()
 	var ids []ID
 	for _, id := range r.sortedIDs() {
-		if use.Valid() && r.entries[id].uses[use].mode != 0 {
+		if use.Valid() && r.entries[id].uses[use].mode != nil {
 			ids = append(ids, id)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cofferdb/coffer/internal/fault"
 )
@@ -29,9 +30,29 @@ type entry struct {
 }
 
 type useState struct {
-	mode   Mode // 0: not activated for this use
+	mode   *modeCell // nil: not activated for this use
 	leases map[*Lease]struct{}
 }
+
+// A modeCell holds the mode of one activation. Writers hold the keyring's mu;
+// leases, for which it outlives a deactivation, read it without.
+type modeCell struct{ v atomic.Uint32 }
+
+func newModeCell(m Mode) *modeCell {
+	c := &modeCell{}
+	c.set(m)
+	return c
+}
+
+// get returns the mode, and 0 where there is no cell.
+func (c *modeCell) get() Mode {
+	if c == nil {
+		return 0
+	}
+	return Mode(c.v.Load())
+}
+
+func (c *modeCell) set(m Mode) { c.v.Store(uint32(m)) }
 
 // NewKeyring returns an empty keyring.
 func NewKeyring() *Keyring { return &Keyring{entries: make(map[ID]*entry)} }
@@ -139,7 +160,7 @@ func otherBytes(id ID) error {
 func (r *Keyring) activate(k *Key, use Use, mode Mode) error {
 	e := r.entries[k.id]
 	switch {
-	case e != nil && e.uses[use].mode != 0:
+	case e != nil && e.uses[use].mode != nil:
 		return nil
 	case r.used[use] >= use.Capacity():
 		return fullError(use)
@@ -152,7 +173,7 @@ func (r *Keyring) activate(k *Key, use Use, mode Mode) error {
 		e = &entry{key: own}
 		r.entries[k.id] = e
 	}
-	e.uses[use].mode = mode
+	e.uses[use].mode = newModeCell(mode)
 	r.used[use]++
 	r.markFirst(k.id, use, mode)
 	return nil
@@ -185,7 +206,7 @@ func (r *Keyring) Deactivate(id ID, use Use) error {
 	}
 	e.uses[use] = useState{}
 	r.used[use]--
-	if e.uses[Database].mode == 0 && e.uses[Element].mode == 0 {
+	if e.uses[Database].mode == nil && e.uses[Element].mode == nil {
 		e.key.wipe()
 		delete(r.entries, id)
 	}
@@ -197,7 +218,7 @@ func (r *Keyring) find(id ID, use Use) (*entry, error) {
 	if r.closed {
 		return nil, ErrClosed
 	}
-	if e := r.entries[id]; e != nil && e.uses[use].mode != 0 {
+	if e := r.entries[id]; e != nil && e.uses[use].mode != nil {
 		return e, nil
 	}
 	return nil, notActivated(id, use)

@@ -15,6 +15,7 @@ type Lease struct {
 	key      *Key
 	use      Use
 	holder   string
+	mode     *modeCell
 	released atomic.Bool
 }
 
@@ -34,7 +35,7 @@ func (r *Keyring) Lease(id ID, use Use, holder string) (*Lease, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Lease{ring: r, key: e.key, use: use, holder: holder}
+	l := &Lease{ring: r, key: e.key, use: use, holder: holder, mode: e.uses[use].mode}
 	if e.uses[use].leases == nil {
 		e.uses[use].leases = make(map[*Lease]struct{})
 	}
@@ -55,14 +56,13 @@ func (l *Lease) Key() *Key {
 func (l *Lease) ID() ID { return l.key.id }
 
 // Mode returns what the key may do at this moment ([Keyring.SetMode] changes it
-// under a lease), and 0 after release.
+// under a lease), and 0 after release. It takes no lock, so that it can be asked
+// before each use.
 func (l *Lease) Mode() Mode {
-	l.ring.mu.Lock()
-	defer l.ring.mu.Unlock()
 	if l.released.Load() {
 		return 0
 	}
-	return l.ring.entries[l.key.id].uses[l.use].mode
+	return l.mode.get()
 }
 
 // Release ends the use. Nothing derived from the key may be kept. It may be

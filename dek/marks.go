@@ -36,7 +36,7 @@ func (r *Keyring) setMark(mark *ID, id ID) error {
 	if err != nil {
 		return err
 	}
-	if e.uses[Database].mode != Active {
+	if e.uses[Database].mode.get() != Active {
 		return fmt.Errorf("%w: %s cannot be the default or the journal key", ErrDecryptOnly, id)
 	}
 	*mark = id
@@ -59,7 +59,7 @@ func (r *Keyring) SetMode(id ID, use Use, mode Mode) error {
 	if mode == DecryptOnly && use == Database && (id == r.def || id == r.journal) {
 		return &HeldError{ID: id, Reasons: r.markReasons(id)}
 	}
-	e.uses[use].mode = mode
+	e.uses[use].mode.set(mode)
 	r.markFirst(id, use, mode)
 	return nil
 }
@@ -100,9 +100,9 @@ func (r *Keyring) Holders(id ID) []string {
 
 // describe makes the entry of one key. Callers hold mu.
 func (r *Keyring) describe(id ID, e *entry) Entry {
-	d := Entry{ID: id, Bits: e.key.Bits(), ElementMode: e.uses[Element].mode, Default: id == r.def, Journal: id == r.journal}
+	d := Entry{ID: id, Bits: e.key.Bits(), ElementMode: e.uses[Element].mode.get(), Default: id == r.def, Journal: id == r.journal}
 	for _, use := range []Use{Database, Element} {
-		if m := e.uses[use].mode; m != 0 {
+		if m := e.uses[use].mode.get(); m != 0 {
 			d.Uses = append(d.Uses, use)
 			if d.Mode == 0 {
 				d.Mode = m

@@ -201,7 +201,7 @@ func logged(s Status) string {
 
 func TestSelfTest(t *testing.T) {
 	require.NoError(t, SelfTest())
-	require.Len(t, selfTests, 8)
+	require.Len(t, selfTests, 9)
 	was := selfTests[1].want
 	defer func() { selfTests[1].want = was }()
 	selfTests[1].want = "00"

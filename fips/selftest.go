@@ -51,6 +51,7 @@ var selfTests = []struct {
 	}, "b12ce603c55533aac56b37b65c032703cf813110940962086cff8383623b76a9"},
 	{GCMSeal, testGCMSeal, hex.EncodeToString(testText())},
 	{GCMOpen, testGCMOpen, hex.EncodeToString(testText())},
+	{CBCHMAC, testCBCSeal, "8aafff29f2b9ba6529eac30f34bd576c9f41d7b7e57a6512a42319cd954be4ee"},
 	{CBCOpen, testCBC, hex.EncodeToString(testText())},
 }
 
@@ -129,5 +130,15 @@ func testCBC() ([]byte, error) {
 		return nil, err
 	}
 	cipher.NewCBCDecrypter(b, testKey()[:16]).CryptBlocks(out, out)
+	return out, nil
+}
+
+func testCBCSeal() ([]byte, error) {
+	b, err := aes.NewCipher(testKey())
+	if err != nil {
+		return nil, err
+	}
+	out := testText()
+	cipher.NewCBCEncrypter(b, testKey()[:16]).CryptBlocks(out, out)
 	return out, nil
 }

@@ -23,6 +23,10 @@ const (
 	CBCSeal                    // AES-CBC with GMAC (suite aes-cbc), sealing
 	CBCOpen                    // AES-CBC with GMAC (suite aes-cbc), opening
 	XTS                        // XTS-AES with GMAC (suite aes-xts), both ways
+	CBCHMAC                    // AES-CBC with HMAC (data elements, suite aes-cbc-hmac), both ways
+	CBCAlone                   // AES-CBC without authentication (data elements), both ways
+	SIV                        // AES-SIV (data elements), both ways
+	FF1                        // format-preserving encryption (data elements), both ways
 	OtherKDF                   // keys from passwords by scrypt, Argon2 and the like
 	OtherCipher                // any other cipher
 )
@@ -51,6 +55,12 @@ var rules = [...]rule{
 	CBCOpen: {name: "AES-CBC with GMAC, opening", source: "SP 800-38A, SP 800-38D"},
 	XTS: {name: "XTS-AES with GMAC", source: "SP 800-38E",
 		reason: "the module has no XTS", hint: gcmInstead},
+	CBCHMAC:  {name: "AES-CBC with HMAC-SHA256, both ways", source: "SP 800-38A, FIPS 198-1"},
+	CBCAlone: {name: "AES-CBC without authentication, both ways", source: "SP 800-38A"},
+	SIV: {name: "AES-SIV", source: "RFC 5297",
+		reason: "no NIST standard has it, and the module does not offer its CMAC", hint: "Use suite aes-gcm, with a blind index to look values up."},
+	FF1: {name: "FF1", source: "SP 800-38G",
+		reason: "the module has no FF1", hint: "Use suite aes-gcm in a column that is wide enough."},
 	OtherKDF: {name: "scrypt, Argon2", source: "RFC 7914, RFC 9106",
 		reason: "no NIST standard has them", hint: "Use PBKDF2."},
 	OtherCipher: {name: "other ciphers", source: "–",

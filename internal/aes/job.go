@@ -45,3 +45,9 @@ func sameOrApart(a, b []byte) bool {
 	n := uintptr(len(a))
 	return x == y || x+n <= y || y+n <= x
 }
+
+// Overlap reports whether two slices share memory.
+func Overlap(a, b []byte) bool {
+	x, y := uintptr(unsafe.Pointer(unsafe.SliceData(a))), uintptr(unsafe.Pointer(unsafe.SliceData(b)))
+	return len(a) > 0 && len(b) > 0 && x < y+uintptr(len(b)) && y < x+uintptr(len(a))
+}

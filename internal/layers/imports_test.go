@@ -15,10 +15,11 @@ import (
 // that raw key bytes never cross a package border (DESIGN.md, "seal takes keys, not bytes").
 var layers = [][]string{
 	{"cmd/coffer", "internal/crashtest/cmd", "internal/killtest/cmd", "internal/sqlitetest/cmd", "internal/layers"},
-	{"bench", "internal/crashtest", "internal/killtest", "internal/sqlitetest", "internal/formattest", "internal/kmiptest"},
+	{"bench", "internal/crashtest", "internal/killtest", "internal/sqlitetest", "internal/formattest", "internal/kmiptest", "internal/pgtest"},
 	{"sqlitevfs", "pebblefs", "nbd", "control", "internal/plainfile", "internal/nbdclient"},
 	{"internal/localsock"},
 	{"kmip", "kms"},
+	{"element/retable"},
 	{"element"},
 	{"blockstore"},
 	{"journal"},
@@ -26,11 +27,11 @@ var layers = [][]string{
 	{"internal/seal"},
 	{"dek"},
 	{"fips"},
-	{"internal/crc32c"},
+	{"internal/crc32c", "internal/ff1"},
 	{"internal/aes"},
 	{"internal/fsx"},
 	{"internal/secmem"},
-	{"internal/guid"},
+	{"internal/guid", "internal/splice"},
 	{"internal/fault"},
 	{"internal/tune"},
 }
@@ -96,7 +97,7 @@ type ban struct {
 }
 
 // engine is what an embedding program links: it must stay small and silent.
-var engine = []string{"blockstore", "journal", "element", "dek", "keyfile", "internal/seal", "fips", "internal/crc32c", "internal/aes",
+var engine = []string{"blockstore", "journal", "element", "dek", "keyfile", "internal/seal", "fips", "internal/crc32c", "internal/ff1", "internal/aes",
 	"internal/fsx", "internal/secmem", "internal/guid", "internal/fault", "internal/tune"}
 
 var library = append([]string{"kmip", "kms", "sqlitevfs", "pebblefs", "nbd", "control", "bench", "internal/plainfile", "internal/localsock"}, engine...)
