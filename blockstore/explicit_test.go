@@ -180,7 +180,10 @@ func TestBeginManyWriters(t *testing.T) {
 func TestBeginAfterFailedSync(t *testing.T) {
 	keys, _ := ring(t, 1)
 	fs := fsx.NewMem(1)
-	s := create(t, fs, keys, AESGCM, 16*4096)
+	o := testOptions(fs)
+	o.Tune.Inline, o.SegmentBytes = true, 1<<20 // the sync that fails is the commit's
+	s, err := Create("v", keys, CreateOptions{Options: o, Size: 16 * 4096, BlockSize: 4096})
+	require.NoError(t, err)
 	write1(t, s, 1, page(1))
 	tx := begin(t, s, true)
 	require.NoError(t, tx.Write(1, page(2)))
@@ -189,7 +192,7 @@ func TestBeginAfterFailedSync(t *testing.T) {
 	require.NoError(t, tx.Write(1, page(3)))
 	fs.Inject(fsx.Fault{Kind: fsx.OpSync, Name: "segment-*", Once: true})
 	require.ErrorIs(t, tx.Commit(), fault.OutcomeUnknown)
-	_, err := s.Begin(true)
+	_, err = s.Begin(true)
 	require.ErrorIs(t, err, fault.State)
 	has(t, begin(t, s, false), 1, 1)
 }
