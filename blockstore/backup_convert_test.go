@@ -163,14 +163,14 @@ func copyKey(t testing.TB, from, to *dek.Keyring, id dek.ID) {
 // contentOf is everything that a volume holds.
 func contentOf(t testing.TB, s *Store) []byte {
 	t.Helper()
-	out := []byte(fmt.Sprint(s.Size(), ";"))
+	out, zero := []byte(fmt.Sprint(s.Size(), ";")), make([]byte, s.BlockSize())
 	require.NoError(t, s.View(func(tx *Tx) error {
 		for b := range tx.Blocks() {
 			p, err := tx.Read(b)
 			if err != nil {
 				return err
 			}
-			if allZero(p) != nil {
+			if !bytes.Equal(p, zero) { // byte by byte the race detector takes its time
 				out = append(append(out, fmt.Sprint(b)...), p...)
 			}
 		}

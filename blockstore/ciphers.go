@@ -1,7 +1,9 @@
 package blockstore
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/cofferdb/coffer/dek"
@@ -15,6 +17,7 @@ type cipherSet struct {
 	keys   *dek.Keyring
 	volume UUID
 	holder string
+	lacks  []dek.ID // keys that a salvage does without where it has to; nil otherwise
 
 	mu      sync.RWMutex // guards the maps
 	leases  map[uint8]*dek.Lease
@@ -52,6 +55,27 @@ func (c *cipherSet) lease(i uint8, slot *keySlot) error {
 	c.leases[i] = l
 	return nil
 }
+
+// take leases the key of a slot and checks that it is the one the volume was
+// written under. One that may be lacking is left out where that fails: then
+// nothing under it can be opened.
+func (c *cipherSet) take(i uint8, slot *keySlot, volume UUID) error {
+	err := c.lease(i, slot)
+	if key := c.key(i); err == nil && key != nil && key.CheckValue(volume[:]) != slot.check {
+		err = fmt.Errorf("blockstore: the key activated as %v is not the one the volume was written under: %w", slot.key, fault.WrongKey)
+	}
+	if err != nil && slices.Contains(c.lacks, slot.key) && (errors.Is(err, fault.NotActivated) || errors.Is(err, fault.WrongKey)) {
+		c.drop(i)
+		return nil
+	}
+	return err
+}
+
+// errLeftOut: the key of a block is one that a salvage does without.
+type errLeftOut struct{ id dek.ID }
+
+func (e errLeftOut) Error() string { return fmt.Sprintf("key %v is left out", e.id) }
+func (e errLeftOut) Unwrap() error { return fault.NotActivated }
 
 // key returns the leased key of a slot, nil under suite none.
 func (c *cipherSet) key(i uint8) *dek.Key {
@@ -97,6 +121,8 @@ func (c *cipherSet) get(l *label, slot uint8, number uint32) (seal.Cipher, error
 	var key *dek.Key
 	if lease := c.leases[slot]; lease != nil {
 		key = lease.Key()
+	} else if ks.suite != seal.SuiteNone {
+		return nil, fmt.Errorf("blockstore: cipher of key slot %d: %w", slot, errLeftOut{ks.key})
 	}
 	cipher, err := seal.New(ks.suite, key, scope)
 	if err != nil {

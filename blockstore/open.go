@@ -168,11 +168,8 @@ func (s *Store) authenticate(raw []byte, l *label) error {
 		if ks.state != slotLive {
 			continue
 		}
-		if err := s.ciphers.lease(uint8(i), ks); err != nil {
+		if err := s.ciphers.take(uint8(i), ks, l.volume); err != nil {
 			return err
-		}
-		if key := s.ciphers.key(uint8(i)); key != nil && key.CheckValue(l.volume[:]) != ks.check {
-			return fmt.Errorf("blockstore: the key activated as %v is not the one the volume was written under: %w", ks.key, fault.WrongKey)
 		}
 	}
 	w := l.clone()

@@ -170,7 +170,7 @@ func TestRollForwardToTime(t *testing.T) {
 	require.Less(t, info.Sequence, c.seqs[1])
 }
 
-// Gaps, altered and planted segments are refused by name.
+// Gaps and damaged segments are refused by name; what an attacker does is in TestRollForwardAttacks.
 func TestRollForwardRefuses(t *testing.T) {
 	c := newForwardScene(t)
 	names, err := c.fs.ReadDir("v.journal")

@@ -21,6 +21,10 @@ type SalvageOptions struct {
 	// are older, or newer, than the state that is salvaged. Without it they read
 	// as zeros.
 	AcceptStale bool
+	// WithoutKeys are keys that are gone for good: where one of them is not activated, or
+	// is not the one the volume was written under, what is under it counts as lost. The key of the label's MAC, which is the
+	// one new blocks are under, or that a conversion goes to, cannot be left out. For that of the journal there is DiscardJournal.
+	WithoutKeys []dek.ID
 	// Progress, where set, is told now and then how many of how many blocks were
 	// copied (stage "copy") and read back (stage "check"), by several goroutines.
 	Progress func(stage string, done, total uint64)
@@ -51,8 +55,8 @@ type SalvageOptions struct {
 //
 // Errors: [ErrDamaged] or [ErrTampered] where no copy of the label
 // authenticates, then there is nothing to authenticate the rest by;
-// [ErrNotActivated] and [ErrWrongKey], for the keys of all slots and of the
-// journal; [ErrUnsupported] in FIPS mode, for a suite that it does not seal
+// [ErrNotActivated] and [ErrWrongKey], for the keys of all slots, but those of
+// WithoutKeys, and of the journal; [ErrUnsupported] in FIPS mode, for a suite that it does not seal
 // under; [ErrState] where dest exists; [ErrInUse]; those of reading the folder
 // and of writing. Losses are no error, but see [SalvageReport.Err].
 func Salvage(ctx context.Context, path string, keys *dek.Keyring, dest string, o SalvageOptions) (*SalvageReport, error) {
@@ -69,7 +73,7 @@ func Salvage(ctx context.Context, path string, keys *dek.Keyring, dest string, o
 	if err != nil {
 		return nil, err
 	}
-	v := &salvage{path: path, file: file, keys: keys, opts: opts, stale: o.AcceptStale, progress: o.Progress, reportFile: o.ReportFile}
+	v := &salvage{path: path, file: file, keys: keys, opts: opts, stale: o.AcceptStale, without: o.WithoutKeys, progress: o.Progress, reportFile: o.ReportFile}
 	err = v.run(ctx, dest)
 	if err = errors.Join(err, v.close()); err != nil {
 		return nil, err
@@ -84,6 +88,7 @@ type salvage struct {
 	keys     *dek.Keyring
 	opts     Options
 	stale    bool
+	without  []dek.ID
 	progress func(stage string, done, total uint64)
 
 	reportFile string

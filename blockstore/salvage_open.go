@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cofferdb/coffer/internal/fault"
 	"github.com/cofferdb/coffer/journal"
@@ -84,10 +85,27 @@ func (v *salvage) try(l *label, raw []byte) (*Store, error) {
 	}
 	s := new(Store)
 	s.init(v.path, v.file, v.keys, v.opts, l)
+	s.ciphers.lacks = v.without
 	if err := s.authenticate(raw, l); err != nil {
-		return nil, errors.Join(err, v.drop(s))
+		return nil, errors.Join(v.keyHint(s, l, err), v.drop(s))
 	}
 	return s, nil
+}
+
+// keyHint says what can be done about a key that is missing: without that of the
+// MAC nothing is authentic, without another one what is under the rest.
+func (v *salvage) keyHint(s *Store, l *label, err error) error {
+	if !errors.Is(err, fault.NotActivated) && !errors.Is(err, fault.WrongKey) {
+		return err
+	}
+	mac := &l.slots[l.macSlot]
+	if key := s.ciphers.key(l.macSlot); key != nil && key.CheckValue(l.volume[:]) == mac.check {
+		return fault.Hint(err, "activate this key too; if it is gone for good, --without-key ID (in Go SalvageOptions.WithoutKeys) counts what is under it as lost, and takes the rest")
+	}
+	if slices.Contains(v.without, mac.key) {
+		return fault.Hint(err, "the label is under this key, and without the label nothing can be authenticated: it cannot be left out")
+	}
+	return err
 }
 
 // drop gives back what a store that was only set up holds.

@@ -143,6 +143,7 @@ func (v *salvage) tryRecords(d doubt, slots [2]*metaBlock) bool {
 // reason puts into a few words why a block is lost, so that neighbours can be listed as one.
 func reason(err error) string {
 	var b *BlockError
+	var out errLeftOut
 	what := "the block"
 	if !errors.As(err, &b) && !errors.Is(err, ErrLost) {
 		what = "the tag block, or a tree block over it,"
@@ -156,8 +157,8 @@ func reason(err error) string {
 		return what + " is damaged"
 	case errors.Is(err, fault.Tampered):
 		return what + " is altered, or another one's"
-	case errors.Is(err, fault.NotActivated):
-		return "its key is not activated"
+	case errors.As(err, &out):
+		return "its " + out.Error()
 	}
 	return fmt.Sprintf("%s cannot be read: %v", what, cause(err))
 }

@@ -3,6 +3,9 @@ package blockstore
 import (
 	"context"
 	"fmt"
+	"sort"
+
+	"github.com/cofferdb/coffer/internal/fsx"
 )
 
 // wipeFree overwrites with zeros what lies in the file where no record says
@@ -18,7 +21,7 @@ func (s *Store) wipeFree(ctx context.Context) error {
 		return fmt.Errorf("blockstore: size of the volume file: %w", err)
 	}
 	wiped := false
-	for g := uint64(0); s.lay.tagPair(g) < size; g++ {
+	for g, ok := s.groupWithData(0); ok && s.lay.tagPair(g) < size; g, ok = s.groupWithData(g + 1) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -35,6 +38,18 @@ func (s *Store) wipeFree(ctx context.Context) error {
 		return s.fail(fmt.Errorf("blockstore: sync overwritten blocks: %w", err))
 	}
 	return nil
+}
+
+// groupWithData returns the first group from g on in whose place the file may hold
+// anything but zeros; ok is false where none does. It passes over holes of the file, so that the work goes by what
+// was written and not by the length.
+func (s *Store) groupWithData(g uint64) (_ uint64, ok bool) {
+	off, ok := fsx.NextData(s.file, s.lay.tagPair(g))
+	if !ok {
+		return 0, false
+	}
+	behind := sort.Search(maxGroups, func(i int) bool { return s.lay.tagPair(uint64(i)) > off })
+	return max(g, uint64(behind)-1), true
 }
 
 // cutToSize cuts the file where the volume ends, as of the last checkpoint.

@@ -26,7 +26,7 @@ func (p *program) convert(ctx context.Context, s *volume, stage string, m *meter
 	}
 	show := func() {
 		g := c.Progress()
-		m.pace(g.BytesPerSecond)
+		m.pace(g.BytesPerSecond, g.Remaining)
 		m.set(stage, int64(g.Done), int64(g.Total), "blocks")
 	}
 	show()

@@ -98,6 +98,12 @@ func TestHintsAreTrue(t *testing.T) {
 	p.explain(context.Background(), fault.Hint(fmt.Errorf("reserve: %w", syscall.EFBIG), "free space on the disk"), 1)
 	require.NotContains(t, errs.String(), "free space")
 	require.Contains(t, errs.String(), "hint: A file would become larger")
+	errs.Reset()
+	p.explain(context.Background(), fmt.Errorf("fill segment: %w", syscall.ENOSPC), 1)
+	require.Contains(t, errs.String(), "hint: The disk, or a quota on it, is full: free space")
+	errs.Reset()
+	p.explain(context.Background(), fault.Hint(fmt.Errorf("reserve: %w", syscall.ENOSPC), "nothing was committed"), 1)
+	require.Contains(t, errs.String(), "hint: nothing was committed\n", "who knows more says it")
 
 	d := newDesk(t, "256")
 	err := aboutExport(context.Background(), fs.ErrPermission, d.path("plain"))

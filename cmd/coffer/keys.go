@@ -231,3 +231,14 @@ func parseID(text string) (dek.ID, error) {
 	}
 	return id, nil
 }
+
+func parseIDs(texts []string) (ids []dek.ID, err error) {
+	for _, text := range texts {
+		id, err := parseID(text)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
+}

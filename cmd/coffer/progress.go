@@ -55,6 +55,7 @@ type meter struct {
 	start time.Time // of the stage
 	last  time.Time // report
 	speed float64   // bytes per second, where it is known
+	left  float64   // seconds, where the work itself has an estimate
 }
 
 func (p *program) meter(s progressStyle) *meter {
@@ -69,7 +70,7 @@ type progressLine struct {
 	Done      int64   `json:"done"`
 	Total     int64   `json:"total"`
 	Seconds   float64 `json:"seconds"`             // since the stage began
-	Remaining float64 `json:"remaining,omitempty"` // seconds, at the rate so far
+	Remaining float64 `json:"remaining,omitempty"` // seconds, at the rate of late, or so far
 	Speed     float64 `json:"bytes_per_second,omitempty"`
 }
 
@@ -92,17 +93,23 @@ func (m *meter) set(stage string, done, total int64, unit string) {
 		return
 	}
 	l := progressLine{Stage: stage, Unit: unit, Done: done, Total: total, Seconds: now.Sub(m.start).Seconds(), Speed: m.speed}
-	if done > 0 {
+	switch {
+	case done >= total:
+	case m.left > 0:
+		l.Remaining = m.left
+	case done > 0:
 		l.Remaining = l.Seconds / float64(done) * float64(total-done)
 	}
 	_ = json.NewEncoder(m.out).Encode(l) // likewise
 }
 
-// pace tells the meter how fast the work goes, in bytes per second.
-func (m *meter) pace(speed float64) {
+// pace tells the meter how fast the work goes of late, in bytes per second, and
+// how long it takes still at that; 0 where it cannot tell. What is skipped fast at
+// the start of a work that goes on, and a time in which it was halted, say nothing about that.
+func (m *meter) pace(speed float64, left time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.speed = speed
+	m.speed, m.left = speed, left.Seconds()
 }
 
 // begin starts another stage. Callers hold mu.

@@ -35,7 +35,8 @@ Both keys must be in the key files given.
 --new-key makes a key, puts it into the first key file before any block changes,
 and prints its ID. An interrupted re-key goes on when the command is run again,
 to the key it began with: no second key is made; --to-key OLD --back takes it back
-instead. The new key's description ends with the volume it was made for.
+instead. Ctrl-C stops it, and --rate and --share may be others the next time; Ctrl-Z, or
+kill -STOP, halts it, and fg, or kill -CONT, lets it go on. The new key's description ends with the volume it was made for.
 
 --purge overwrites what the old key still protects in places that nobody reads:
 blocks that are free, the older copy of every tag block, and journal files before
@@ -70,11 +71,20 @@ file that it reads.`
 
 // stoppedRekey is stoppedHint with the way back.
 func stoppedRekey(err error) error {
-	if errors.Is(err, context.Canceled) {
+	var purge stoppedPurge
+	switch {
+	case errors.As(err, &purge):
+		return fault.Hint(err, "Nothing in use is under the old key any more; what was to be overwritten is so in part: run the same command again.")
+	case errors.Is(err, context.Canceled):
 		return fault.Hint(err, again+" Meanwhile the volume works, with both keys. To go back: coffer rekey VOLUME --to-key OLD --back.")
 	}
 	return err
 }
+
+// stoppedPurge: a signal came when all blocks were converted, and old places were being overwritten.
+type stoppedPurge struct{ error }
+
+func (e stoppedPurge) Unwrap() error { return e.error }
 
 // rekeyTarget is what a re-key goes to.
 type rekeyTarget struct {
@@ -242,6 +252,9 @@ func journalUnder(ctx context.Context, s *volume, key dek.ID) error {
 // purge overwrites what the old key still protects in places nobody reads.
 func (p *program) purge(ctx context.Context, s *volume) error {
 	if err := s.Purge(ctx); err != nil {
+		if errors.Is(err, context.Canceled) {
+			return stoppedPurge{err}
+		}
 		return err
 	}
 	c, err := s.CountKeys(ctx)

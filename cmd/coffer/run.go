@@ -75,7 +75,11 @@ func hintOf(err error) string {
 	if errors.Is(err, syscall.EFBIG) { // no space that anybody frees helps
 		return "A file would become larger than this file system, or the limit of this process (ulimit -f), allows."
 	}
-	return fault.HintOf(err)
+	hint := fault.HintOf(err)
+	if hint == "" && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) {
+		return "The disk, or a quota on it, is full: free space and run the same command again. What was there is whole; what a conversion, an export or a salvage has done so far is kept."
+	}
+	return hint
 }
 
 // note tells people something that is no result.

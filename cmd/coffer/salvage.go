@@ -19,6 +19,7 @@ import (
 type salvageFlags struct {
 	volume volumeFlags
 	stale  bool
+	lacks  []string // IDs of keys that are gone
 	json   bool
 	style  progressStyle
 }
@@ -44,7 +45,9 @@ are missing, and the verb says so. --json lists what is lost, and what is
 unproven, as ranges: the first block, how many, and why.
 
 The exit code is 0 only if NEW has everything, and all of it proven; else it is 4,
-and NEW is there all the same. If both copies of the label are damaged, or gone,
+and NEW is there all the same. --without-key
+names a key that is gone for good, of a volume that is under two since a re-key
+did not end: what is under it is lost, and listed. If both copies of the label are damaged, or gone,
 nothing can be authenticated, and nothing is made (exit code 4): put a copy back
 with coffer label restore. A file without labels, whose length no volume has, is
 refused with 2. An interrupted run is begun again by the same command; to give it up,
@@ -55,12 +58,17 @@ printed: after a kill in between, NEW is whole and the list is in that file.`
 	o.style.register(c)
 	c.Flags().BoolVar(&o.stale, "accept-stale", false, "take blocks, too, that authenticate but are perhaps not the newest")
 	c.Flags().BoolVar(&o.volume.discard, "discard-journal", false, "leave the journal out: for one whose key is gone for good")
+	c.Flags().StringArrayVar(&o.lacks, "without-key", nil, "count what is under the key `ID` as lost: for one that is gone for good; may be repeated")
 	jsonFlag(c, &o.json)
 	return c
 }
 
 func (p *program) salvage(ctx context.Context, path, dest string, o *salvageFlags) error {
 	opts, err := o.volume.options()
+	if err != nil {
+		return err
+	}
+	without, err := parseIDs(o.lacks)
 	if err != nil {
 		return err
 	}
@@ -79,14 +87,14 @@ func (p *program) salvage(ctx context.Context, path, dest string, o *salvageFlag
 	opts.Logger = p.logger()
 	m := p.meter(o.style)
 	r, err := blockstore.Salvage(ctx, path, ks.ring, dest, blockstore.SalvageOptions{
-		Options: opts, AcceptStale: o.stale, ReportFile: lost,
+		Options: opts, AcceptStale: o.stale, WithoutKeys: without, ReportFile: lost,
 		Progress: func(stage string, done, total uint64) { m.set(stage, int64(done), int64(total), "blocks") },
 	})
 	m.finish()
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		return aboutLost(err, lost)
-	case err != nil && strings.Contains(fault.HintOf(err), "--discard-journal"):
+	case err != nil && saysWhatHelps(err):
 		return err
 	case err != nil:
 		return explainKeys(err, ks.sources)
@@ -102,6 +110,12 @@ func (p *program) salvage(ctx context.Context, path, dest string, o *salvageFlag
 		return err
 	}
 	return r.Err()
+}
+
+// saysWhatHelps reports whether an error about a key says more than where keys come from.
+func saysWhatHelps(err error) bool {
+	hint := fault.HintOf(err)
+	return strings.Contains(hint, "--discard-journal") || strings.Contains(hint, "--without-key") || strings.Contains(hint, "cannot be left out")
 }
 
 // aboutLost says where the list is that an interrupted run did not come to print.

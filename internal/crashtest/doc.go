@@ -8,7 +8,7 @@
 // lazy, by one writer or several at once; the same through the byte view, at
 // any offset; checkpoints, journal switches and key changes; conversions
 // between all suites, over blocks that have rotted too, paused, stopped and turned
-// around; purges; backups, full and incremental, of a volume in use; re-seals of old epochs;
+// around; purges; backups, full and incremental, and exports of a volume in use; salvages of what a kill would leave; re-seals of old epochs;
 // snapshots that stay open over many checkpoints; clean and unclean ends; disks
 // that fill up, and operations of the disk that fail, a sync that a later one
 // seems to make good among them.

@@ -81,6 +81,8 @@ func (p *program) special() error {
 		return p.purge()
 	case n >= 97:
 		return p.backup()
+	case n == 96:
+		return p.rescue()
 	case n >= 49 && n < 70 && c.epochs:
 		return p.burst(p.rng)
 	}

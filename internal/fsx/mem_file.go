@@ -88,6 +88,22 @@ func (f *memFile) Size() (int64, error) {
 	return f.n.size, nil
 }
 
+var _ holes = (*memFile)(nil)
+
+func (f *memFile) nextData(off int64) (next int64, ok bool) {
+	f.m.mu.Lock()
+	defer f.m.mu.Unlock()
+	if off < 0 || f.usable() != nil {
+		return off, true
+	}
+	for i := off / pageSize; i < int64(len(f.n.pages)) && i*pageSize < f.n.size; i++ {
+		if f.n.pages[i] != nil {
+			return max(off, i*pageSize), true
+		}
+	}
+	return off, false
+}
+
 func (f *memFile) Truncate(size int64) error {
 	f.m.mu.Lock()
 	defer f.m.mu.Unlock()
