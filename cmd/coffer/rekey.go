@@ -21,6 +21,7 @@ type rekeyFlags struct {
 	bits        int
 	description string
 	cipher      string
+	leave       bool
 	work        workFlags
 }
 
@@ -40,7 +41,11 @@ instead. The new key's description ends with the volume it was made for.
 --purge overwrites what the old key still protects in places that nobody reads:
 blocks that are free, the older copy of every tag block, and journal files before
 they are removed. With the key that the volume is under already it does that alone. Older copies and backups of the volume stay under the
-old key.`
+old key.
+
+A key that its KMIP server no longer calls active only decrypts, and the volume opens
+read-only. --leave-inactive opens it for writing all the same, to get away from that
+key: it is written with until the new one has its place, and never after.`
 	o.keys.register(c, true)
 	o.work.register(c)
 	f := c.Flags()
@@ -54,6 +59,7 @@ old key.`
 	f.Var(&o.work.share, "share", "re-seal during this percentage of the time at most; else all of it")
 	f.BoolVar(&o.work.purge, "purge", false, "at the end, overwrite what lies in free and superseded places of the files")
 	f.BoolVar(&o.work.back, "back", false, "with --to-key, turn an unfinished re-key around: back to the key it comes from")
+	f.BoolVar(&o.leave, "leave-inactive", false, "re-key away from a key that its server no longer calls active")
 	completeSuites(c)
 	c.MarkFlagsMutuallyExclusive("back", "new-key")
 	for _, other := range []string{"new-key", "bits", "description"} {
@@ -113,6 +119,9 @@ func (p *program) rekey(ctx context.Context, path string, o *rekeyFlags) error {
 	v := volumeFlags{keys: o.keys, anchor: o.anchor}
 	v.before = func(info *blockstore.Info, ks *keys) error {
 		t, err := target.against(path, info)
+		if err == nil {
+			err = p.leaveInactive(info, ks, t.key, o.leave)
+		}
 		if err != nil {
 			return err
 		}
