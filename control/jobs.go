@@ -110,7 +110,7 @@ func (c *session) convert(target blockstore.Conversion) (res blockstore.Result, 
 		case <-tick.C:
 		}
 		p := conv.Progress()
-		c.progress.Store(&Progress{"rekey", p.Done, p.Total, p.BytesPerSecond})
+		c.progress.Store(&Progress{"rekey", p.Done, p.Total, p.BytesPerSecond, p.Remaining})
 	}
 	res, err = conv.Wait()
 	if c.ctx.Err() != nil && !res.Complete {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/cofferdb/coffer/blockstore"
 	"github.com/cofferdb/coffer/dek"
@@ -124,6 +125,8 @@ type Progress struct {
 	Done           uint64  `json:"done"`  // blocks
 	Total          uint64  `json:"total"`
 	BytesPerSecond float64 `json:"bytes_per_second,omitempty"`
+	// Remaining is [blockstore.Progress]'s estimate for a re-key, in nanoseconds.
+	Remaining time.Duration `json:"remaining,omitempty"`
 }
 
 // reply is one line to a client.

@@ -9,13 +9,15 @@ import (
 
 	"github.com/ovh/kmip-go"
 
+	"github.com/cofferdb/coffer/dek"
 	"github.com/cofferdb/coffer/internal/fault"
 )
 
-// StepPermission and StepOperations are steps of [Probe] only.
+// Steps of [Probe] only.
 const (
 	StepOperations Step = "operations"
 	StepPermission Step = "permission to look for keys"
+	StepSavedKey   Step = "saved key"
 )
 
 // Probed is what one step of [Probe] found.
@@ -31,8 +33,8 @@ var needed = []kmip.Operation{kmip.OperationCreate, kmip.OperationLocate, kmip.O
 
 // Probe tries step by step what works with a server, without changing anything
 // there: the certificates here, the names, a connection, TLS, the versions, the
-// operations, and whether this client may look for keys. The error is that of
-// the first step that failed; where there are several addresses, steps of
+// operations, whether this client may look for keys, and whether it gets those
+// that the configuration saves. The error is that of the first step that failed; where there are several addresses, steps of
 // addresses that failed are listed and are no error.
 func Probe(ctx context.Context, s Server, o *Options) ([]Probed, error) {
 	opts, err := o.complete()
@@ -66,7 +68,25 @@ func Probe(ctx context.Context, s Server, o *Options) ([]Probed, error) {
 	}
 	ids, err := c.locate(ctx, filter{}, opts.MaxKeys)
 	opts.step(StepPermission, fmt.Sprintf("%d symmetric keys seen", len(ids)), err)
+	for _, id := range s.Keys {
+		if err == nil {
+			err = c.probeKey(ctx, id)
+		}
+	}
 	return steps, err
+}
+
+// probeKey fetches a key and lets go of it.
+func (c *Client) probeKey(ctx context.Context, id string) error {
+	info, err := c.Find(ctx, id)
+	if err == nil {
+		var k *dek.Key
+		if k, info, err = c.Get(ctx, info.ID); err == nil {
+			k.Destroy()
+		}
+	}
+	c.d.opts.step(StepSavedKey, fmt.Sprintf("%s, %s", id, info.State), err)
+	return err
 }
 
 // probeOperations asks which operations there are.

@@ -94,7 +94,7 @@ func (k *KeyInfo) Writable() error {
 	if k.State == Active {
 		return nil
 	}
-	hint := "It still decrypts. To re-key what it encrypts, copy it into a key file (coffer kmip key copy), then coffer rekey."
+	hint := "It still decrypts. To re-key what it encrypts: coffer rekey --leave-inactive."
 	if k.State == PreActive {
 		hint = "Activate it: coffer kmip key activate."
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"github.com/spf13/cobra"
 
@@ -60,6 +61,9 @@ func (p *program) kmipServer(k *kmipFlags, name string) (kmip.Server, error) {
 	c, err := kmip.LoadConfig(nil, path)
 	if err != nil {
 		return kmip.Server{}, err
+	}
+	if fi, err := os.Stat(path); err == nil && runtime.GOOS != "windows" && fi.Mode().Perm()&0o022 != 0 {
+		p.warn("%s can be written by others than its owner, who could name another server in it: chmod 600 %s", path, path)
 	}
 	return c.Server(name)
 }

@@ -40,6 +40,9 @@ func (p *program) kmipKeyCopy(ctx context.Context, o *copyFlags, server, id, pat
 			return err
 		}
 		defer k.Destroy()
+		if info.State != kmip.Active {
+			p.warn("key %s is %s on server %s, which its copy does not know: use it to read, and to re-key to another key, for nothing new", k.ID(), info.State, server)
+		}
 		if err := put(k); err != nil {
 			return aboutKeyfile(path, err)
 		}

@@ -273,7 +273,7 @@ func (p *program) kmipServerTestCmd() *cobra.Command {
 	c := p.verb("test NAME [--json]", "Try step by step what works with a server; changes nothing there", cobra.ExactArgs(1),
 		func(ctx context.Context, args []string) error { return p.kmipServerTest(ctx, &at, args[0], asJSON) })
 	c.Long = "Try step by step what works with a server: certificates, name resolution, connection, TLS with both certificates' " +
-		"subjects and expiry, protocol versions, operations, and permission to look for keys. Nothing is changed on the server."
+		"subjects and expiry, protocol versions, operations, permission to look for keys, and each saved key, which is fetched and let go of. Nothing is changed on the server."
 	at.register(c)
 	jsonFlag(c, &asJSON)
 	return c

@@ -206,7 +206,11 @@ func (p *program) withVolume(ctx context.Context, path string, v *volumeFlags, r
 	if err != nil {
 		return err
 	}
-	return errors.Join(do(s), s.close())
+	err = do(s)
+	if !readOnly && errors.Is(err, blockstore.ErrReadOnly) && fault.HintOf(err) == "" {
+		err = fault.Hint(err, "A volume whose key is not active on its server can be read, and re-keyed: coffer rekey --leave-inactive.")
+	}
+	return errors.Join(err, s.close())
 }
 
 // has refuses a key that no source has.

@@ -54,7 +54,7 @@ func (p *program) ownerFor(ctx context.Context, path string, v *volumeFlags) (*c
 
 // show turns progress from the other process into the meter's.
 func (m *meter) show(g control.Progress) {
-	m.pace(g.BytesPerSecond)
+	m.pace(g.BytesPerSecond, g.Remaining)
 	m.set(g.Stage, int64(g.Done), int64(g.Total), "blocks")
 }
 

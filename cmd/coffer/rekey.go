@@ -21,6 +21,7 @@ type rekeyFlags struct {
 	bits        int
 	description string
 	cipher      string
+	leave       bool
 	work        workFlags
 }
 
@@ -46,7 +47,11 @@ old key.
 A volume that is open in a process which answers on VOLUME.ctl, such as coffer
 serve, is re-keyed by that process, while it works. It takes the new key from its
 own key files and services, which it reads again; a new key is put into a key
-file that it reads.`
+file that it reads.
+
+A key that its KMIP server no longer calls active only decrypts, and the volume opens
+read-only. --leave-inactive opens it for writing all the same, to get away from that
+key: it is written with until the new one has its place, and never after.`
 	o.keys.register(c, true)
 	o.work.register(c)
 	f := c.Flags()
@@ -60,6 +65,7 @@ file that it reads.`
 	f.Var(&o.work.share, "share", "re-seal during this percentage of the time at most; else all of it")
 	f.BoolVar(&o.work.purge, "purge", false, "at the end, overwrite what lies in free and superseded places of the files")
 	f.BoolVar(&o.work.back, "back", false, "with --to-key, turn an unfinished re-key around: back to the key it comes from")
+	f.BoolVar(&o.leave, "leave-inactive", false, "re-key away from a key that its server no longer calls active")
 	completeSuites(c)
 	c.MarkFlagsMutuallyExclusive("back", "new-key")
 	for _, other := range []string{"new-key", "bits", "description"} {
@@ -136,6 +142,9 @@ func (p *program) rekey(ctx context.Context, path string, o *rekeyFlags) error {
 	}
 	v.before = func(info *blockstore.Info, ks *keys) error {
 		t, err := target.against(path, info)
+		if err == nil {
+			err = p.leaveInactive(info, ks, t.key, o.leave)
+		}
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cofferdb/coffer/blockstore"
 	"github.com/cofferdb/coffer/dek"
+	"github.com/cofferdb/coffer/internal/fault"
 	"github.com/cofferdb/coffer/keyfile"
 )
 
@@ -104,4 +105,30 @@ func unusedKey(f *keyfile.File, info *blockstore.Info, bits int) (dek.ID, bool) 
 		}
 	}
 	return dek.ID{}, false
+}
+
+// leaveInactive lets the volume's own keys encrypt that only decrypt by their
+// server's word, but for the one it is to go to. The keyring ends with this run.
+// Without leave it refuses what would open read-only.
+func (p *program) leaveInactive(info *blockstore.Info, ks *keys, to dek.ID, leave bool) error {
+	leaves := append([]dek.ID{info.WriteKey, info.JournalKey}, info.JournalKeys...)
+	if c := info.Conversion; c != nil {
+		leaves = append(leaves, c.From, c.To)
+	}
+	for _, e := range ks.ring.List() {
+		switch {
+		case e.Mode != dek.DecryptOnly:
+		case e.ID == to:
+			return statef("key %s is not active on its server, it may not encrypt", e.ID)
+		case !leave && e.ID == info.WriteKey:
+			return fault.Hint(statef("key %s is not active on its server: the volume can only be read with it", e.ID),
+				"--leave-inactive writes with it until the volume is under the new key.")
+		case leave && slices.Contains(leaves, e.ID):
+			p.warn("key %s is not active on its server; it is written with until the volume is under the new key", e.ID)
+			if err := ks.ring.SetMode(e.ID, dek.Database, dek.Active); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

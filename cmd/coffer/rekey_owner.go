@@ -23,6 +23,10 @@ func (p *program) rekeyOwned(ctx context.Context, c *control.Client, path string
 		return err
 	}
 	t, err := target.against(path, info)
+	if err == nil && o.leave {
+		err = fault.Hint(statef("%s is open in another process, which opened it for writing: --leave-inactive has nothing to do there", path),
+			"Leave it out.")
+	}
 	if err != nil {
 		return err
 	}
