@@ -14,11 +14,12 @@ BENCH        ?= .
 BENCHTIME    ?= 1s
 BENCHCOUNT   ?= 1
 COFFER_E2E_MB ?= 300
+NBD_SECONDS  ?= 60
 
-.PHONY: help demo test lint race fuzz bench kernels crash kill e2e vectors cross fips arm64 tools clean
+.PHONY: help demo test lint race fuzz bench kernels crash kill e2e nbd-long vectors cross fips arm64 tools clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)$$/  \1	\2/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)$$/  \1	\2/p' Makefile | expand -t 14
 
 demo: ## the guided demonstration: key file, encrypted volume, 1,000 records, a look into both files
 	@scripts/setup.sh go
@@ -58,6 +59,10 @@ kill: ## processes killed by SIGKILL on this file system for DURATION (2m); ends
 e2e: ## a real SQLite database of COFFER_E2E_MB (300) through encrypt, rekey with kills, decrypt
 	@scripts/setup.sh test
 	@COFFER_E2E_MB=$(COFFER_E2E_MB) go test ./cmd/coffer -run EndToEnd -count 1 -v -timeout 60m
+
+nbd-long: ## PostgreSQL on ext4 on a volume over NBD (nbdfuse, a loop device; needs root), re-keyed, then killed; NBD_SECONDS (60) of each load
+	@scripts/setup.sh test
+	@NBD_SECONDS=$(NBD_SECONDS) scripts/nbdlong.sh
 
 vectors: ## published test vectors that live in a nested module (a large download)
 	@scripts/setup.sh test

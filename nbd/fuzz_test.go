@@ -2,7 +2,6 @@ package nbd
 
 import (
 	"bytes"
-	"io"
 	"net"
 	"testing"
 	"time"
@@ -37,6 +36,16 @@ func optionBytes(code uint32, data string) string {
 func requestBytes(cmd, flags uint16, off uint64, n uint32, data string) string {
 	r := request{flags, cmd, 0x0102030405060708, off, n}
 	return string(r.append(nil)) + data
+}
+
+// append is the opposite of parseRequest.
+func (r *request) append(b []byte) []byte {
+	b = be.AppendUint32(b, magicRequest)
+	b = be.AppendUint16(b, r.flags)
+	b = be.AppendUint16(b, r.cmd)
+	b = be.AppendUint64(b, r.cookie)
+	b = be.AppendUint64(b, r.off)
+	return be.AppendUint32(b, r.n)
 }
 
 const goDefault = "\x00\x00\x00\x00\x00\x01\x00\x03"
@@ -144,5 +153,3 @@ func FuzzRequest(f *testing.F) {
 		require.Equal(t, b[:requestSize], r.append(nil))
 	})
 }
-
-var _ io.Reader = (*tape)(nil)

@@ -26,16 +26,6 @@ func parseRequest(b *[requestSize]byte) (request, error) {
 	return request{be.Uint16(b[4:]), be.Uint16(b[6:]), be.Uint64(b[8:]), be.Uint64(b[16:]), be.Uint32(b[24:])}, nil
 }
 
-// append is the opposite of parseRequest.
-func (r *request) append(b []byte) []byte {
-	b = be.AppendUint32(b, magicRequest)
-	b = be.AppendUint16(b, r.flags)
-	b = be.AppendUint16(b, r.cmd)
-	b = be.AppendUint64(b, r.cookie)
-	b = be.AppendUint64(b, r.off)
-	return be.AppendUint32(b, r.n)
-}
-
 // fields reads the data of an option from its beginning. What does not fit sets bad.
 type fields struct {
 	b   []byte

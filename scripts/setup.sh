@@ -21,6 +21,9 @@ missing() {
 	command -v sqlite3 >/dev/null || packages+=(sqlite3)            # judges databases that went through encrypt and decrypt
 	command -v openssl >/dev/null || packages+=(openssl)            # the independent implementation the suites are compared with
 	command -v pykmip-server >/dev/null || packages+=(python3-pykmip) # a real KMIP server to test against
+	command -v nbdcopy >/dev/null && command -v nbdinfo >/dev/null || packages+=(libnbd-bin) # clients that judge the NBD server
+	command -v qemu-io >/dev/null && command -v qemu-img >/dev/null || packages+=(qemu-utils) # the same
+	command -v fio >/dev/null || packages+=(fio) # writes with checksums over NBD, and checks them
 	command -v "${CC:-gcc}" >/dev/null || packages+=(gcc libc6-dev) # the race detector links with cgo
 	echo "${packages[*]}"
 }

@@ -163,6 +163,3 @@ func checkPeer(c *net.UnixConn, users ...int) error {
 	}
 	return nil
 }
-
-// longest is how long a path may be that goes into an address as it is.
-const longest = 100

@@ -19,3 +19,6 @@ func Owner(path string) (uid int, ok bool) {
 	}
 	return int(st.Uid), true
 }
+
+// longest is how long a path may be, in bytes, that goes into an address as it is.
+const longest = 100
