@@ -40,6 +40,12 @@ func (r *sqliteRun) commits(ctx context.Context) (note string, err error) {
 	}
 	defer func() { err = errors.Join(err, plain.close()) }()
 	n := max(10, 5*r.o.Size)
+	r.progress("commit/wal-full: until both logs have gone round")
+	for _, c := range []*committer{coffer, plain} {
+		if _, err := c.run(12 * n); err != nil {
+			return "", err
+		}
+	}
 	each := func(c *committer) func() (time.Duration, error) {
 		return func() (time.Duration, error) {
 			took, err := c.run(n)

@@ -34,6 +34,7 @@ type file struct {
 	seen      uint64 // sequence of the snapshot that SQLite's cache is of
 	moved     bool   // the present one is another
 
+	scan  scan
 	block []byte // one block, for what is not a whole one
 }
 
@@ -153,6 +154,7 @@ func (f *file) read(tx *blockstore.Tx, p []byte, off int64) error {
 		b, in := uint64(off/bs), off%bs
 		n := int64(len(p)) / bs * bs
 		if in == 0 && n > 0 {
+			f.scan.look(tx, b, uint64(n/bs))
 			if err := tx.ReadInto(b, p[:n]); err != nil {
 				return err
 			}
