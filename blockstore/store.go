@@ -75,6 +75,7 @@ type Store struct {
 	failure    atomic.Pointer[error] // why writes are refused until the volume is opened again
 	gate       gate
 	background chan struct{} // asks for a checkpoint
+	ahead      chan struct{} // one for each hint that is being followed
 	done       sync.WaitGroup
 	stop       context.CancelFunc
 	ctx        context.Context
@@ -263,6 +264,7 @@ func (s *Store) init(path string, file fsx.File, keys *dek.Keyring, o Options, l
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.ciphers.init(keys, l.volume, s.holder)
 	s.background = make(chan struct{}, 1)
+	s.ahead = make(chan struct{}, aheadAtOnce)
 	s.gate.idle = make(chan struct{})
 }
 

@@ -55,11 +55,8 @@ func (f *file) SyncSuper(name string) error {
 	return nil
 }
 
-// Sync asks for durability; the commit itself brings it.
+// Sync asks for durability; the commit itself brings it. A rollback syncs too.
 func (f *file) Sync(vfs.SyncFlag) error {
-	if f.failed != nil {
-		return code(f.failed, sqlite3.IOERR_FSYNC)
-	}
 	f.synced = true
 	return nil
 }
@@ -69,7 +66,7 @@ func (f *file) Sync(vfs.SyncFlag) error {
 // failures of the file are returned; it drops its cache then.
 func (f *file) CommitPhaseTwo() error {
 	f.super = nil // what its deletion has committed; SQLite may have cut the file since
-	return code(f.commit(), sqlite3.IOERR_FSYNC)
+	return f.fails(f.commit(), sqlite3.IOERR_FSYNC)
 }
 
 // commit makes what was written one commit of the volume, durable if SQLite asked for that.

@@ -19,6 +19,15 @@ var (
 	errHalf     = fmt.Errorf("sqlitevfs: a commit over several databases failed after this one was committed: %w", fault.State)
 )
 
+// remind is no error with the cause of an earlier one: go-sqlite3 tells people
+// what the last call said, and SQLite unlocks after everything that fails.
+func remind(cause error) error {
+	if cause == nil {
+		return nil
+	}
+	return vfs.SystemError(cause, sqlite3.ErrorCode(0))
+}
+
 // code maps an error of the engine to one that SQLite's pager acts on: it treats
 // SQLITE_FULL and the SQLITE_IOERR family as failures of the file, and nothing else.
 func code(err error, otherwise sqlite3.ExtendedErrorCode) error {

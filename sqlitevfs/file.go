@@ -29,11 +29,13 @@ type file struct {
 	synced    bool // SQLite asked for a sync since the transaction began
 	super     *super
 	failed    error  // why the write transaction was given up; nothing of it may be committed
+	cause     error  // of the last failure, for people
 	half      error  // why what SQLite believes of this file is wrong until it lets go of it
 	renew     bool   // the next look at the change counter must make SQLite drop its cache
 	seen      uint64 // sequence of the snapshot that SQLite's cache is of
 	moved     bool   // the present one is another
 
+	scan  scan
 	block []byte // one block, for what is not a whole one
 }
 
@@ -52,7 +54,10 @@ func (f *file) Close() error {
 	f.closed = true
 	_ = f.Unlock(vfs.LOCK_NONE)
 	f.drop()
-	return f.db.v.release(f.db)
+	if err := f.db.v.release(f.db); err != nil {
+		return err
+	}
+	return remind(f.cause)
 }
 
 // drop ends the transaction or snapshot.
@@ -94,11 +99,19 @@ func (f *file) view() (tx *blockstore.Tx, done func(), err error) {
 	return f.tx, f.drop, nil
 }
 
+// fails maps an error for SQLite and keeps it for people.
+func (f *file) fails(err error, otherwise sqlite3.ExtendedErrorCode) error {
+	if err != nil {
+		f.cause = err
+	}
+	return code(err, otherwise)
+}
+
 // Size returns the length of the database in bytes.
 func (f *file) Size() (int64, error) {
 	tx, done, err := f.view()
 	if err != nil {
-		return 0, code(err, sqlite3.IOERR_FSTAT)
+		return 0, f.fails(err, sqlite3.IOERR_FSTAT)
 	}
 	defer done()
 	if tx == nil {
@@ -119,7 +132,7 @@ const (
 func (f *file) ReadAt(p []byte, off int64) (n int, err error) {
 	tx, done, err := f.view()
 	if err != nil {
-		return 0, code(err, sqlite3.IOERR_READ)
+		return 0, f.fails(err, sqlite3.IOERR_READ)
 	}
 	defer done()
 	if tx == nil || off >= tx.Size() {
@@ -127,7 +140,7 @@ func (f *file) ReadAt(p []byte, off int64) (n int, err error) {
 	}
 	n = int(min(int64(len(p)), tx.Size()-off))
 	if err := f.read(tx, p[:n], off); err != nil {
-		return 0, code(err, sqlite3.IOERR_READ)
+		return 0, f.fails(err, sqlite3.IOERR_READ)
 	}
 	if off <= versionOff+1 {
 		for i := max(off, versionOff); i <= versionOff+1 && i-off < int64(n); i++ {
@@ -153,6 +166,7 @@ func (f *file) read(tx *blockstore.Tx, p []byte, off int64) error {
 		b, in := uint64(off/bs), off%bs
 		n := int64(len(p)) / bs * bs
 		if in == 0 && n > 0 {
+			f.scan.look(tx, b, uint64(n/bs))
 			if err := tx.ReadInto(b, p[:n]); err != nil {
 				return err
 			}
@@ -183,7 +197,7 @@ func (f *file) WriteAt(p []byte, off int64) (int, error) {
 		err = f.write(tx, p, off)
 	}
 	if err != nil {
-		return 0, code(f.giveUp(err), sqlite3.IOERR_WRITE)
+		return 0, f.fails(f.giveUp(err), sqlite3.IOERR_WRITE)
 	}
 	return len(p), nil
 }
@@ -243,7 +257,7 @@ func (f *file) Truncate(size int64) error {
 		err = tx.Resize(size)
 	}
 	if err != nil {
-		return code(f.giveUp(err), sqlite3.IOERR_TRUNCATE)
+		return f.fails(f.giveUp(err), sqlite3.IOERR_TRUNCATE)
 	}
 	return nil
 }

@@ -25,6 +25,7 @@ func (f *file) Lock(lock vfs.LockLevel) error {
 		return sqlite3.IOERR_LOCK
 	}
 	if f.lock == vfs.LOCK_NONE {
+		f.cause = nil
 		if err := f.share(); err != nil {
 			return err
 		}
@@ -47,7 +48,7 @@ func (f *file) share() error {
 	f.drop() // of a file that is read without locks
 	if err := f.snapshot(); err != nil {
 		f.leave()
-		return code(err, sqlite3.IOERR_LOCK)
+		return f.fails(err, sqlite3.IOERR_LOCK)
 	}
 	f.moved = f.look()
 	f.lock = vfs.LOCK_SHARED
@@ -93,7 +94,7 @@ func (f *file) reserve() error {
 	case errors.Is(err, blockstore.ErrStale):
 		return sqlite3.BUSY_SNAPSHOT
 	case err != nil:
-		return code(err, sqlite3.IOERR_LOCK)
+		return f.fails(err, sqlite3.IOERR_LOCK)
 	}
 	f.synced, f.failed = false, nil
 	return nil
@@ -118,7 +119,7 @@ func (f *file) promote() error {
 func (f *file) Unlock(lock vfs.LockLevel) error {
 	f.writing = false // SQLite unlocks also what it could not lock
 	if f.lock <= lock {
-		return nil
+		return remind(f.cause)
 	}
 	f.quit()
 	if f.owner && f.tx != nil && f.tx.Writable() {
@@ -137,5 +138,8 @@ func (f *file) Unlock(lock vfs.LockLevel) error {
 		f.leave()
 	}
 	f.lock, f.synced, f.failed = lock, false, nil
-	return code(err, sqlite3.IOERR_UNLOCK)
+	if err != nil {
+		return f.fails(err, sqlite3.IOERR_UNLOCK)
+	}
+	return remind(f.cause)
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func (p *program) benchCmd() *cobra.Command {
-	return p.group("bench", "Measure this machine", p.benchKernelsCmd(), p.benchEngineCmd(), p.benchNBDCmd())
+	return p.group("bench", "Measure this machine", p.benchKernelsCmd(), p.benchEngineCmd(), p.benchSQLiteCmd(), p.benchNBDCmd())
 }
 
 func (p *program) benchKernelsCmd() *cobra.Command {

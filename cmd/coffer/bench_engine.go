@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -44,19 +43,5 @@ func (p *program) benchEngine(ctx context.Context, o bench.EngineOptions, asJSON
 	if asJSON {
 		return p.printJSON(r)
 	}
-	t := p.table()
-	t.row("NAME", "FIRST", "SECOND", "UNIT", "RATIO", "LOW", "HIGH", "TARGET")
-	for _, e := range r.Results {
-		t.row(e.Name, fmt.Sprintf("%.4g", e.Coffer), fmt.Sprintf("%.4g", e.Plain), e.Unit, fmt.Sprintf("%.2f", e.Ratio),
-			fmt.Sprintf("%.2f", e.Low), fmt.Sprintf("%.2f", e.High), fmt.Sprintf("%.2f", e.Target))
-	}
-	if err := t.flush(); err != nil {
-		return err
-	}
-	for _, e := range r.Results {
-		if err := p.print("%s: %s", e.Name, e.Note); err != nil {
-			return err
-		}
-	}
-	return nil
+	return p.printBench(r)
 }

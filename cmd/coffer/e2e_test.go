@@ -34,7 +34,7 @@ func e2eMB(t *testing.T) int {
 }
 
 // sqlite3 runs the sqlite3 program on a script.
-func sqlite3(t *testing.T, db, script string) string {
+func sqliteShell(t *testing.T, db, script string) string {
 	t.Helper()
 	c := exec.Command("sqlite3", "-batch", "-bail", db)
 	c.Stdin = strings.NewReader(script)
@@ -81,7 +81,7 @@ func makeDatabase(t *testing.T, path string, mb int) {
 		require.Greater(t, total, before, "Go's source is there")
 	}
 	b.WriteString("COMMIT;\n")
-	sqlite3(t, path, b.String())
+	sqliteShell(t, path, b.String())
 }
 
 func goSource(t *testing.T) string {
@@ -123,7 +123,7 @@ func TestDatabaseEndToEnd(t *testing.T) {
 				requireNoPlaintext(t, d.path("a.db"), plain)
 				d.ok("decrypt", "a.db")
 				requireSameFile(t, d.path("a.db"), plain)
-				require.Equal(t, "ok\n", sqlite3(t, d.path("a.db"), "PRAGMA integrity_check;"))
+				require.Equal(t, "ok\n", sqliteShell(t, d.path("a.db"), "PRAGMA integrity_check;"))
 			})
 		}
 	}

@@ -167,7 +167,7 @@ func TestSQLiteHoldsTheDatabase(t *testing.T) {
 			require.NoError(t, db.Wait())
 			d.ok("encrypt", "a.db")
 			d.ok("decrypt", "a.db")
-			require.Equal(t, "ok\n", sqlite3(t, d.path("a.db"), "PRAGMA integrity_check;"))
+			require.Equal(t, "ok\n", sqliteShell(t, d.path("a.db"), "PRAGMA integrity_check;"))
 		})
 	}
 }

@@ -107,27 +107,8 @@ type volume struct {
 // open opens a volume with the keys of the flags. What is no volume, or another
 // suite than --cipher says, is refused before anybody types a password.
 func (p *program) open(ctx context.Context, path string, v *volumeFlags, readOnly bool) (*volume, error) {
-	o, err := v.options()
+	o, ks, err := p.ready(ctx, path, v, readOnly)
 	if err != nil {
-		return nil, err
-	}
-	o.ReadOnly, o.Logger = readOnly, p.logger()
-	info, err := inspect(path)
-	if err == nil {
-		err = v.accepts(path, info)
-	}
-	if err != nil {
-		return nil, err
-	}
-	ks, err := p.activate(ctx, &v.keys)
-	if err != nil {
-		return nil, err
-	}
-	if v.before != nil {
-		err = v.before(info, ks)
-	}
-	if err != nil {
-		ks.close()
 		return nil, err
 	}
 	s, err := blockstore.Open(path, ks.ring, &o)
@@ -136,13 +117,44 @@ func (p *program) open(ctx context.Context, path string, v *volumeFlags, readOnl
 		return nil, explainOpen(err, ks.sources)
 	}
 	opened := &volume{s, ks}
-	if info, err = s.Info(); err == nil { // what it says now is authentic
-		err = v.accepts(path, info)
-	}
-	if err != nil {
+	if err := v.acceptsOpen(path, s); err != nil {
 		return nil, errors.Join(err, opened.close())
 	}
 	return opened, nil
+}
+
+// ready looks at a volume without a key, and then activates the keys to open it with.
+func (p *program) ready(ctx context.Context, path string, v *volumeFlags, readOnly bool) (o blockstore.Options, ks *keys, err error) {
+	if o, err = v.options(); err != nil {
+		return o, nil, err
+	}
+	o.ReadOnly, o.Logger = readOnly, p.logger()
+	info, err := inspect(path)
+	if err == nil {
+		err = v.accepts(path, info)
+	}
+	if err != nil {
+		return o, nil, err
+	}
+	if ks, err = p.activate(ctx, &v.keys); err != nil {
+		return o, nil, err
+	}
+	if v.before != nil {
+		if err := v.before(info, ks); err != nil {
+			ks.close()
+			return o, nil, err
+		}
+	}
+	return o, ks, nil
+}
+
+// acceptsOpen looks again at a volume that is open: what it says now is authentic.
+func (v *volumeFlags) acceptsOpen(path string, s *blockstore.Store) error {
+	info, err := s.Info()
+	if err != nil {
+		return err
+	}
+	return v.accepts(path, info)
 }
 
 // accepts refuses another suite than --cipher names, and suite none where it
