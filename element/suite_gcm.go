@@ -99,10 +99,11 @@ func (g gcmLibrary) seal(s *scratch, body, plaintext []byte) {
 }
 
 func (g gcmLibrary) open(s *scratch, dst, body []byte) ([]byte, bool) {
-	room := extend(dst, len(body)-gcmOverhead)[len(dst):]
+	out := extend(dst, len(body)-gcmOverhead)
+	room := out[len(dst):]
 	if _, err := g.aead.Open(room[:0:len(room)], nil, body, s.additional()); err != nil {
 		clear(room)
 		return dst, false
 	}
-	return dst[: len(dst)+len(room) : cap(dst)], true
+	return out, true
 }

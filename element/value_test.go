@@ -90,7 +90,7 @@ func markersOf(i int, bad []byte) []error {
 	case i == kindAt:
 		return []error{ErrDamaged, ErrCut}
 	case i == suiteAt:
-		return []error{ErrDamaged, ErrCut, ErrTampered, ErrWrongKey, ErrUsage}
+		return []error{ErrDamaged, ErrCut, ErrTampered, ErrWrongKey, ErrUsage, fault.Unsupported}
 	case i >= keyAt && i < commonSize:
 		return []error{ErrNotActivated}
 	case i < headerSize && Suite(bad[suiteAt]).Authenticated():

@@ -139,8 +139,8 @@ func TestServices(t *testing.T) {
 		require.NotEmpty(t, fault.HintOf(err))
 		refused = append(refused, s.Name)
 	}
-	require.Len(t, approved, 9)
-	require.Equal(t, []string{"AES-CBC with GMAC, sealing", "XTS-AES with GMAC", "scrypt, Argon2", "other ciphers"}, refused)
+	require.Len(t, approved, 11)
+	require.Equal(t, []string{"AES-CBC with GMAC, sealing", "XTS-AES with GMAC", "AES-SIV", "FF1", "scrypt, Argon2", "other ciphers"}, refused)
 	for _, s := range []Service{0, Service(len(rules)), 255} {
 		require.ErrorIs(t, s.approved(), ErrNotApproved)
 		require.Contains(t, s.String(), "service(")

@@ -14,4 +14,4 @@ else
 	command -v "$emulator" >/dev/null || die "$emulator is missing: apt-get install -y --no-install-recommends qemu-user"
 fi
 # What depends on the processor: the rest is the same code, and slow here.
-go test -short -timeout 20m ${emulator:+-exec "$emulator"} ./fips ./dek ./internal/aes/... ./internal/seal ./bench
+go test -short -timeout 20m ${emulator:+-exec "$emulator"} ./fips ./dek ./internal/aes/... ./internal/ff1 ./internal/seal ./element ./bench

@@ -17,7 +17,7 @@ EOF
 
 # The portable code must also be right, not only compile.
 portable=()
-for dir in internal/aes internal/seal; do
+for dir in internal/aes internal/ff1 internal/seal element; do
 	[ ! -d "$dir" ] || portable+=("./$dir/...")
 done
 [ "${#portable[@]}" -eq 0 ] || go test -tags purego -short -timeout 10m "${portable[@]}"

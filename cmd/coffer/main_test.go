@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"database/sql"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"strconv"
@@ -31,7 +33,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
-			for _, name := range []string{envKeyfile, envKMSKeyfile, envAdmin, envPasswordFile, envCredential, envKMIP, envKMIPConfig} {
+			for _, name := range []string{envKeyfile, envKMSKeyfile, envAdmin, envPasswordFile, envCredential, envKMIP, envKMIPConfig, envDSN} {
 				env.Setenv(name, "")
 			}
 			env.Setenv(fips.Env, "")
@@ -39,6 +41,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "save": save, "patch": patch, "fill": fill, "lineend": lineEnd, "damage": damage,
+			"sqlite": runSQLite,
 		},
 		Condition: condition,
 	})
@@ -118,6 +121,29 @@ func fill(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	text := strings.Repeat("plain text that nobody should see\n", n/34+1)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text[:n]), 0o640))
+}
+
+// runSQLite runs the statements of a file in a database; what a query returns is printed, a value
+// a line: sqlite DATABASE FILE
+func runSQLite(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: sqlite DATABASE FILE")
+	}
+	db, err := sql.Open("sqlite3", "file:"+(&url.URL{Path: ts.MkAbs(args[0])}).EscapedPath())
+	ts.Check(err)
+	defer db.Close()
+	for statement := range strings.SplitSeq(strings.TrimSpace(ts.ReadFile(args[1])), ";\n") {
+		rows, err := db.Query(statement)
+		ts.Check(err)
+		for rows.Next() {
+			var v *string
+			ts.Check(rows.Scan(&v))
+			if v != nil {
+				fmt.Fprintln(ts.Stdout(), *v)
+			}
+		}
+		ts.Check(rows.Err())
+	}
 }
 
 // lineEnd copies a file and ends its lines as Windows does: lineend FROM TO

@@ -46,7 +46,7 @@ func (p *program) root() *cobra.Command {
 		p.demoCmd(), p.versionCmd(), p.keyfileCmd(), p.kmsCmd(), p.kmipCmd(),
 		p.createCmd(), p.encryptCmd(), p.decryptCmd(), p.rekeyCmd(),
 		p.resizeCmd(), p.eraseCmd(), p.infoCmd(), p.verifyCmd(), p.labelCmd(),
-		p.catCmd(), p.putCmd(), p.sqlCmd(), p.exportCmd(), p.salvageCmd(), p.anchorCmd(), p.journalCmd(), p.backupCmd(), p.restoreCmd(), p.serveCmd(), p.benchCmd(), p.manCmd(),
+		p.catCmd(), p.putCmd(), p.sqlCmd(), p.exportCmd(), p.salvageCmd(), p.anchorCmd(), p.journalCmd(), p.backupCmd(), p.restoreCmd(), p.elementCmd(), p.serveCmd(), p.benchCmd(), p.manCmd(),
 	)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

@@ -58,7 +58,7 @@ func count[N ~int | ~int64 | ~uint64](n N, noun string) string {
 }
 
 // packages begin the errors they make with their name, which tells people nothing.
-var packages = []string{"blockstore", "dek", "fsx", "guid", "journal", "keyfile", "kmip", "kms", "plainfile", "seal", "secmem"}
+var packages = []string{"blockstore", "control", "dek", "element", "fsx", "guid", "journal", "keyfile", "kmip", "kms", "nbd", "pebblefs", "plainfile", "retable", "seal", "secmem", "sqlitevfs"}
 
 // humane takes out of an error's text what is for programmers: the names of
 // packages, and markers that say nothing new where they stand.

@@ -44,7 +44,7 @@ func (s *statements) count(ctx context.Context, db querier) (*Census, error) {
 		if err != nil {
 			return nil, fmt.Errorf("retable: count: %w", err)
 		}
-		c.add(inspect(v))
+		c.Add(v)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("retable: count: %w", err)
@@ -52,8 +52,14 @@ func (s *statements) count(ctx context.Context, db querier) (*Census, error) {
 	return c, nil
 }
 
-func (c *Census) add(v cell) {
+// Add counts one more value: a string, a []byte, or what a driver returns for a
+// value that is neither.
+func (c *Census) Add(value any) {
+	v := inspect(value)
 	c.Values++
+	if c.Keys == nil {
+		c.Keys = map[dek.ID]int64{}
+	}
 	switch v.sort {
 	case plain:
 		c.Plain++

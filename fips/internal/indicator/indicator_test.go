@@ -3,8 +3,10 @@
 package indicator
 
 import (
+	"bytes"
 	"crypto/aes"
 	"encoding/hex"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cofferdb/coffer/dek"
+	"github.com/cofferdb/coffer/element"
 	"github.com/cofferdb/coffer/fips"
 	"github.com/cofferdb/coffer/internal/seal"
 	"github.com/cofferdb/coffer/keyfile"
@@ -104,6 +107,46 @@ func TestOnlyApprovedServices(t *testing.T) {
 		return err
 	})
 	sealing(t, approved, key)
+	elements(t, approved, key)
+}
+
+func elements(t *testing.T, approved func(string, func() error), key *dek.Key) {
+	ring := dek.NewKeyring()
+	require.NoError(t, ring.Activate(key, dek.Element, dek.Active))
+	c, err := element.NewWithOptions(ring, element.Options{AllowUnauthenticated: true})
+	require.NoError(t, err)
+	defer c.Close()
+	for _, suite := range []element.Suite{element.GCM, element.CBC, element.CBCUnauthenticated} {
+		approved("element "+suite.String(), func() error {
+			ct, err := c.EncryptWith(suite, []byte("a value"), key.ID(), nil)
+			if err == nil {
+				_, err = c.Decrypt(ct, nil)
+			}
+			return err
+		})
+	}
+	approved("stream", func() error {
+		var sealed bytes.Buffer
+		w, err := element.NewWriter(&sealed, c, key.ID(), nil)
+		if err != nil {
+			return err
+		}
+		if _, err := w.Write(make([]byte, 100_000)); err != nil {
+			return err
+		}
+		if err := w.Close(); err != nil {
+			return err
+		}
+		r, err := element.NewReader(&sealed, c, nil)
+		if err == nil {
+			_, err = io.Copy(io.Discard, r)
+		}
+		return err
+	})
+	approved("blind index", func() error {
+		_, err := c.Index(key.ID(), nil, []byte("a value"), 64)
+		return err
+	})
 }
 
 func sealing(t *testing.T, approved func(string, func() error), key *dek.Key) {

@@ -1,0 +1,5 @@
+//go:build !race
+
+package element
+
+const raceEnabled = false
