@@ -51,7 +51,7 @@ func TestStreamRoundTrip(t *testing.T) {
 			o := StreamOptions{Segment: small, Workers: workers}
 			sealed := stream(t, c, ids[i%3], plain, []byte("ctx"), o)
 			count := max(1, (n+small-1)/small)
-			require.Len(t, sealed, streamHeaderSize+n+count*segmentOverhead)
+			require.Len(t, sealed, streamHeaderSize+n+count*segmentHeader)
 			h, err := Parse(sealed)
 			require.NoError(t, err)
 			require.Equal(t, Header{Version: 1, Kind: KindStream, Suite: GCM, Key: ids[i%3], Segment: small}, h)
@@ -125,13 +125,13 @@ func TestStreamCutAtEveryByte(t *testing.T) {
 	for _, whole := range [][]byte{stream(t, c, ids[0], plain, nil, StreamOptions{Segment: small}), stream(t, c, ids[0], nil, nil, StreamOptions{}),
 		stream(t, c, ids[0], plain[:2*small], nil, StreamOptions{Segment: small})} {
 		for n := range whole {
-			if testing.Short() && n > 300 && n%(small+segmentOverhead) > 200 && n%37 != 0 {
+			if testing.Short() && n > 300 && n%(small+segmentHeader) > 200 && n%37 != 0 {
 				continue
 			}
 			got, err := read(c, whole[:n], nil)
 			checkCut(t, n, err)
 			require.True(t, bytes.HasPrefix(plain, got))
-			if boundary := n - streamHeaderSize; n > streamHeaderSize && boundary%(small+segmentOverhead) == 0 {
+			if boundary := n - streamHeaderSize; n > streamHeaderSize && boundary%(small+segmentHeader) == 0 {
 				require.ErrorIs(t, err, ErrCut, "at a boundary, %d", n)
 			}
 			_, err = OpenReaderAt(bytes.NewReader(whole), int64(n), c, nil)
@@ -171,10 +171,10 @@ func TestStreamAltered(t *testing.T) {
 		require.True(t, bytes.HasPrefix(plain, got), "byte %d", i)
 		if i >= streamHeaderSize {
 			require.ErrorIs(t, err, ErrTampered)
-			segment := (i - streamHeaderSize) / (small + segmentOverhead)
+			segment := (i - streamHeaderSize) / (small + segmentHeader)
 			require.Len(t, got, segment*small, "all before segment %d, and nothing of it", segment)
 			checkRandomAccess(t, c, bad, plain, segment)
-		} else if i >= saltAt {
+		} else if i >= saltAt && i < streamCommitAt+streamCommitSize {
 			require.ErrorIs(t, err, ErrWrongKey)
 			require.ErrorIs(t, err, fault.Tampered)
 		}
@@ -221,7 +221,7 @@ func TestStreamSplices(t *testing.T) {
 	whole := stream(t, c, ids[0], plain, nil, StreamOptions{Segment: small})
 	other := stream(t, c, ids[0], plain, nil, StreamOptions{Segment: small})
 	segment := func(s []byte, i int) []byte {
-		return s[streamHeaderSize+i*(small+segmentOverhead):][:small+segmentOverhead]
+		return s[streamHeaderSize+i*(small+segmentHeader):][:small+segmentHeader]
 	}
 	join := func(header []byte, segments ...[]byte) []byte {
 		return append(bytes.Clone(header[:streamHeaderSize]), bytes.Join(segments, nil)...)
