@@ -35,6 +35,7 @@ var (
 
 // NewReader reads the header of a stream from r. The key is leased until [Reader.Close], the
 // end of the stream, or an error, whichever comes first. context must be the one it was written with.
+// A bytes.Reader is taken to its end at once and its bytes are opened from where they lie: leave them as they are meanwhile.
 // Errors: as [Cipher.Decrypt]; [ErrUsage] for a value; those of r. A wrong context shows at the first Read.
 func NewReader(r io.Reader, c *Cipher, context []byte) (*Reader, error) {
 	return NewReaderWith(r, c, context, StreamOptions{})

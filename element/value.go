@@ -25,7 +25,7 @@ func (c *Cipher) EncryptWith(suite Suite, plaintext []byte, key dek.ID, context 
 }
 
 // AppendEncrypt appends what [Cipher.Encrypt] returns to dst, whose room must not
-// overlap plaintext. With enough room nothing is allocated: [CiphertextLen].
+// overlap plaintext. With enough room ([CiphertextLen]) and a context of at most 90 bytes nothing is allocated.
 // An error returns dst as it was.
 func (c *Cipher) AppendEncrypt(dst, plaintext []byte, key dek.ID, context []byte) ([]byte, error) {
 	return c.AppendEncryptWith(dst, GCM, plaintext, key, context)
@@ -101,7 +101,7 @@ func (c *Cipher) Decrypt(ciphertext, context []byte) ([]byte, error) {
 }
 
 // AppendDecrypt appends what [Cipher.Decrypt] returns to dst, whose room must not overlap
-// ciphertext. With room for as many bytes as the ciphertext has, nothing is allocated.
+// ciphertext. With room for as many bytes as the ciphertext has and a context of at most 90 bytes nothing is allocated.
 // An error returns dst as it was.
 func (c *Cipher) AppendDecrypt(dst, ciphertext, context []byte) ([]byte, error) {
 	if out, ok := c.quick(dst, ciphertext, context); ok {
