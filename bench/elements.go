@@ -8,6 +8,7 @@ import (
 
 	"github.com/cofferdb/coffer/dek"
 	"github.com/cofferdb/coffer/element"
+	"github.com/cofferdb/coffer/fips"
 	"github.com/cofferdb/coffer/internal/fault"
 )
 
@@ -98,6 +99,12 @@ func Elements(ctx context.Context, o ElementOptions) (_ *ElementReport, err erro
 	}
 	if o.Scale < 0 || o.Rounds < 0 {
 		return nil, fmt.Errorf("bench: a negative scale or number of rounds: %w", fault.Usage)
+	}
+	if err := fips.Start(nil); err != nil {
+		return nil, err
+	}
+	if fips.LibraryOnly() {
+		return nil, fault.Hint(fmt.Errorf("bench: elements: the bare kernel: %w", fips.ErrNotApproved), "Run it without FIPS mode.")
 	}
 	ring := dek.NewKeyring()
 	key, err := ring.CreateEncryptionKey(256, dek.Element)

@@ -8,7 +8,6 @@ import (
 	"fmt"
 
 	"github.com/cofferdb/coffer/element"
-	"github.com/cofferdb/coffer/fips"
 )
 
 // atLeast turns a share of the baseline's speed into what the ratio of times may be.
@@ -65,31 +64,19 @@ func (r *elementRun) values() ([]contest, error) {
 }
 
 // A bareGCM is what a program would write with the standard library.
-type bareGCM struct {
-	aead cipher.AEAD
-	own  bool // the library draws nonces itself, as in FIPS mode
-}
+type bareGCM struct{ aead cipher.AEAD }
 
-func newBareGCM() (*bareGCM, error) {
+func newBareGCM() (g bareGCM, err error) {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key)
 	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	g := &bareGCM{own: fips.LibraryOnly()}
-	if g.own {
-		g.aead, err = cipher.NewGCMWithRandomNonce(block)
-	} else {
+	if err == nil {
 		g.aead, err = cipher.NewGCM(block)
 	}
 	return g, err
 }
 
-func (g *bareGCM) seal(dst, plain, context []byte) []byte {
-	if g.own {
-		return g.aead.Seal(dst, nil, plain, context)
-	}
+func (g bareGCM) seal(dst, plain, context []byte) []byte {
 	var nonce [nonceSize]byte
 	_, _ = rand.Read(nonce[:])
 	return g.aead.Seal(append(dst, nonce[:]...), nonce[:], plain, context)
@@ -97,13 +84,8 @@ func (g *bareGCM) seal(dst, plain, context []byte) []byte {
 
 var errBare = errors.New("the bare side does not open what it sealed")
 
-func (g *bareGCM) open(dst, ciphertext, context []byte) (err error) {
-	if g.own {
-		_, err = g.aead.Open(dst, nil, ciphertext, context)
-	} else {
-		_, err = g.aead.Open(dst, ciphertext[:nonceSize], ciphertext[nonceSize:], context)
-	}
-	if err != nil {
+func (g bareGCM) open(dst, ciphertext, context []byte) error {
+	if _, err := g.aead.Open(dst, ciphertext[:nonceSize], ciphertext[nonceSize:], context); err != nil {
 		return errBare
 	}
 	return nil

@@ -21,7 +21,6 @@ type Reader struct {
 	batch    []segment // what is in buf and has not been opened, or not given out
 	opened   int       // how many of batch are open
 	pending  []byte    // what is left of the first of them
-	last     []byte    // copy of the sealed last segment, if it is whole: to tell a cut from an alteration
 	number   uint64    // of the next segment to be read
 	more     bool      // buf begins with a byte of the next batch
 	err      error     // what comes behind everything that is open
