@@ -107,7 +107,7 @@ func TestStreamsAgree(t *testing.T) {
 		got, err := k.openStream(out.Bytes(), []byte("ctx"))
 		require.NoError(t, err)
 		require.True(t, bytes.Equal(plain, got))
-		for cut := 88; cut < out.Len(); cut += 401 {
+		for cut := 128; cut < out.Len(); cut += 401 {
 			got, err := k.openStream(out.Bytes()[:cut], []byte("ctx"))
 			require.Error(t, err)
 			require.True(t, bytes.HasPrefix(plain, got))
