@@ -4,11 +4,13 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/cofferdb/coffer/blockstore"
+	"github.com/cofferdb/coffer/dek"
 	"github.com/cofferdb/coffer/internal/seal"
 )
 
@@ -107,6 +109,34 @@ func TestForgedLabels(t *testing.T) {
 		})
 	}
 	require.Equal(t, 1, countKeys(d), "no re-key made a key")
+}
+
+// TestDeleteKeyGoesByProof: a label that anybody can write does not make a key
+// look unneeded; where its keys are not at hand, it is said that nothing is proved.
+func TestDeleteKeyGoesByProof(t *testing.T) {
+	d := newDesk(t, "256")
+	d.ok("encrypt", bigName(d, 50_000))
+	other := strings.TrimSpace(d.ok("keyfile", "add-key", "keys"))
+	d.ok("keyfile", "set-default", "keys", other)
+	d.ok("keyfile", "set-journal", "keys", other)
+	id, err := dek.ParseID(other)
+	require.NoError(t, err)
+	d.forge("a.db", func(l []byte) {
+		copy(l[labelSlots+8:], id[:])
+		copy(l[192:208], id[:]) // the journal's
+		copy(l[4352:4368], id[:])
+	})
+	before := d.files("keys")
+	_, errs, code := d.run("keyfile", "delete-key", "keys", d.key, "--volume", "a.db", "--yes")
+	require.Contains(t, []int{exitDamaged, exitKey}, code, errs)
+	require.Contains(t, errs, "cannot be told")
+	require.Equal(t, before, d.files("keys"))
+
+	d.ok("keyfile", "create", "strangers", "--iterations", "65536")
+	d.ok("create", "theirs", "--size", "64K", "--keyfile", "strangers")
+	_, errs, code = d.run("keyfile", "delete-key", "keys", d.key, "--volume", "theirs", "--yes")
+	require.Zero(t, code, errs)
+	require.Contains(t, errs, "not proved")
 }
 
 // bigName writes a.db and returns its name.

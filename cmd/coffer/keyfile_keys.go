@@ -111,9 +111,14 @@ func (p *program) keyfileDeleteKey(ctx context.Context, ks *keyFlags, path, idTe
 	if err != nil {
 		return err
 	}
-	for _, v := range volumes {
-		if err := notNeededBy(ctx, v, id); err != nil {
+	var toProve []string
+	for _, v := range volumes { // before a password is asked for
+		settled, err := p.notNeededBy(ctx, v, id)
+		if err != nil {
 			return err
+		}
+		if !settled {
+			toProve = append(toProve, v)
 		}
 	}
 	return p.withKeyfile(ctx, ks, path, nil, func(f *keyfile.File) error {
@@ -122,6 +127,11 @@ func (p *program) keyfileDeleteKey(ctx context.Context, ks *keyFlags, path, idTe
 				return fault.Hint(err, "Mark another key first: coffer keyfile set-default, set-journal.")
 			}
 			return aboutKey(path, id, err)
+		}
+		for _, v := range toProve {
+			if err := p.provenNotNeededBy(ctx, v, id, f); err != nil {
+				return err
+			}
 		}
 		p.warn("what is encrypted under %s is lost for ever if this is its only copy", id)
 		if err := p.confirm(ctx, yes, fmt.Sprintf("Delete key %s from %s?", id, path)); err != nil {

@@ -237,8 +237,11 @@ func (p *program) kmipKeyDestroyCmd() *cobra.Command {
 
 func (p *program) kmipKeyDestroy(ctx context.Context, c *kmip.Client, k kmip.KeyInfo, volumes []string, yes bool) error {
 	for _, v := range volumes {
-		if err := notNeededBy(ctx, v, k.GUID); err != nil {
+		switch settled, err := p.notNeededBy(ctx, v, k.GUID); {
+		case err != nil:
 			return err
+		case !settled:
+			p.note("that volume %s does not need %s is what its files say; coffer verify with its keys proves them", v, k.GUID)
 		}
 	}
 	if k.State == kmip.Active {
