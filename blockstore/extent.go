@@ -38,7 +38,7 @@ func (f *File) Extent(off, n int64) (length int64, hole bool, err error) {
 // the same was found, at most end.
 func (s *Store) extent(snap, b, end uint64) (hole bool, to uint64, err error) {
 	for first := b; b < end; {
-		if n := s.holesFrom(b, end); n > 0 {
+		if n := s.absentFrom(b, end); n > 0 {
 			if b > first && !hole {
 				return hole, b, nil
 			}
@@ -57,6 +57,14 @@ func (s *Store) extent(snap, b, end uint64) (hole bool, to uint64, err error) {
 		}
 	}
 	return hole, b, nil
+}
+
+// absentFrom is holesFrom, which looks through all that is in memory, where it may find something.
+func (s *Store) absentFrom(b, end uint64) uint64 {
+	if s.meta.absent(b/perGroup, 0, false) == 0 {
+		return 0
+	}
+	return s.holesFrom(b, end)
 }
 
 // holesIn says which blocks from first up to end, of one group, are holes as of

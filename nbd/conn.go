@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -27,7 +28,8 @@ type conn struct {
 	serving  bool // the transmission phase has begun
 	draining bool // the server shuts down
 
-	out      sync.Mutex // held while a reply is written
+	out      sync.Mutex    // held while a reply is written
+	failed   atomic.Uint64 // requests, by the device's fault
 	requests *budget
 	memory   *budget
 	work     sync.WaitGroup // requests under way

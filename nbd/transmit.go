@@ -153,9 +153,17 @@ func (c *conn) do(r request, e Errno, data []byte) {
 		err = c.change(r, data)
 	}
 	if e = errnoOf(err); e != 0 && !errors.Is(err, e) {
-		c.srv.opts.Logger.Warn("nbd: a request failed", "command", r.cmd, "offset", r.off, "bytes", r.n, "told", uint32(e), "cause", err)
+		c.complain(r, e, err)
 	}
 	c.answer(r, e)
+}
+
+// complain logs a request that failed by the device's fault: the first few of a
+// connection, and then few of many, because a disk that is full fails them all.
+func (c *conn) complain(r request, told Errno, err error) {
+	if n := c.failed.Add(1); n <= 10 || n%1000 == 0 {
+		c.srv.opts.Logger.Warn("nbd: a request failed", "command", r.cmd, "offset", r.off, "bytes", r.n, "told", uint32(told), "failed_so_far", n, "cause", err)
+	}
 }
 
 // change does the requests that are answered without data.

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"net/url"
@@ -18,6 +19,7 @@ import (
 	"github.com/cofferdb/coffer/control"
 	"github.com/cofferdb/coffer/dek"
 	"github.com/cofferdb/coffer/internal/fault"
+	"github.com/cofferdb/coffer/internal/fsx"
 	"github.com/cofferdb/coffer/internal/localsock"
 	"github.com/cofferdb/coffer/nbd"
 )
@@ -85,6 +87,9 @@ func (p *program) serveNBD(ctx context.Context, path string, o *serveFlags) (err
 	if _, err := inspect(path); err != nil {
 		return err
 	}
+	if err := o.check(path); err != nil {
+		return err
+	}
 	l, uri, err := o.listener()
 	if err != nil {
 		return err
@@ -107,6 +112,21 @@ func (p *program) serveNBD(ctx context.Context, path string, o *serveFlags) (err
 		}
 		return p.serveUntil(ctx, server, l)
 	})
+}
+
+// check refuses what would be refused once the volume is open.
+func (o *serveFlags) check(path string) error {
+	if o.connections < 0 {
+		return usagef("--max-connections: %d", o.connections)
+	}
+	if len(o.name) > 4096 {
+		return usagef("--export-name: at most 4096 bytes")
+	}
+	ctl := control.Path(fsx.Resolve(fsx.OS(), path))
+	if info, err := os.Lstat(ctl); err == nil && info.Mode().Type() != fs.ModeSocket && !o.readOnly {
+		return fault.Hint(statef("%s is there and is no socket", ctl), "Commands reach the volume through a socket of that name while it is served: move the file away.")
+	}
+	return nil
 }
 
 // leaveTimeout is how long clients may take for the answers that they wait for, at the end.

@@ -124,6 +124,15 @@ func TestServeNewKeyElsewhere(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, before, after)
 	require.Zero(t, server.signal(syscall.SIGINT), server.stderr)
+
+	require.NoError(t, os.WriteFile(d.path("v.ctl"), []byte("mine"), 0o600))
+	volume, err := os.ReadFile(d.path("v"))
+	require.NoError(t, err)
+	_, errs, code = d.run("serve", "nbd", "v", "--socket", "s")
+	require.Equal(t, exitState, code, errs)
+	after, err = os.ReadFile(d.path("v"))
+	require.NoError(t, err)
+	require.Equal(t, volume, after, "a refusal leaves the volume as it was")
 }
 
 func TestServeReadOnly(t *testing.T) {
