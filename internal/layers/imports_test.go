@@ -16,7 +16,7 @@ import (
 var layers = [][]string{
 	{"cmd/coffer", "internal/crashtest/cmd", "internal/killtest/cmd", "internal/sqlitetest/cmd", "internal/layers"},
 	{"bench", "internal/crashtest", "internal/killtest", "internal/sqlitetest", "internal/formattest", "internal/kmiptest"},
-	{"sqlitevfs", "pebblefs", "nbd", "internal/plainfile"},
+	{"sqlitevfs", "pebblefs", "nbd", "internal/plainfile", "internal/sqlitetree"},
 	{"kmip", "kms"},
 	{"element"},
 	{"blockstore"},
