@@ -16,7 +16,7 @@ BENCHCOUNT   ?= 1
 COFFER_E2E_MB ?= 300
 NBD_SECONDS  ?= 60
 
-.PHONY: help demo test lint race fuzz bench kernels crash kill e2e nbd-long vectors cross fips arm64 tools clean
+.PHONY: help demo test lint race fuzz bench kernels crash kill sqlitecrash sqlitetests e2e nbd-long vectors cross fips arm64 tools clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)$$/  \1	\2/p' Makefile | expand -t 14
@@ -55,6 +55,14 @@ crash: ## power cuts for DURATION (2m), from SEED=n or a random one; ends with c
 kill: ## processes killed by SIGKILL on this file system for DURATION (2m); ends with kills=N failures=N seed=N
 	@scripts/setup.sh go
 	@go run ./internal/killtest/cmd -duration $(DURATION) $(if $(SEED),-seed $(SEED))
+
+sqlitecrash: ## power cuts under SQLite for DURATION (2m), from SEED=n or a random one; ends with cuts=N failures=N seed=N
+	@scripts/setup.sh go
+	@go run ./internal/sqlitetest/cmd -duration $(DURATION) $(if $(SEED),-seed $(SEED))
+
+sqlitetests: ## go-sqlite3's own tests (speedtest1, mptest, stress) over the VFS in every journal mode; about ten minutes
+	@scripts/setup.sh test
+	@go test ./internal/sqlitetest -run 'Mptest|Speedtest1|Stress' -foreign -count 1 -v -timeout 30m
 
 e2e: ## a real SQLite database of COFFER_E2E_MB (300) through encrypt, rekey with kills, decrypt
 	@scripts/setup.sh test

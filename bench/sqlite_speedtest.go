@@ -6,18 +6,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/cofferdb/coffer/internal/fault"
-)
-
-const (
-	ourModule    = "github.com/cofferdb/coffer"
-	sqliteModule = "github.com/ncruces/go-sqlite3"
+	"github.com/cofferdb/coffer/internal/sqlitetree"
 )
 
 // speedtestSide goes into the package of go-sqlite3's speedtest1: a benchmark of
@@ -96,106 +90,26 @@ func (r *sqliteRun) speedtestRun(ctx context.Context, vfs, mode string) (time.Du
 	return took, os.RemoveAll(dir)
 }
 
-// build builds go-sqlite3's speedtest1 with Coffer's VFS, once: from a copy of its module, whose test may import what is internal to it.
+// build builds go-sqlite3's speedtest1 with Coffer's VFS, once.
 func (r *sqliteRun) build(ctx context.Context) error {
 	if r.speed != "" {
 		return nil
 	}
-	tool, err := exec.LookPath("go")
+	r.progress("building speedtest1 of go-sqlite3")
+	tree, err := sqlitetree.Make(ctx, r.o.Source, r.file("go-sqlite3"))
+	if errors.Is(err, fault.Unsupported) {
+		return fault.Hint(err, fault.HintOf(err)+", or leave speedtest1 out: --only commit/wal-full,scan/cold")
+	}
 	if err != nil {
-		return fault.Hint(fmt.Errorf("no Go toolchain to build speedtest1 with: %w", fault.Both(fault.Unsupported, err)),
-			"install Go, or leave speedtest1 out: --only commit/wal-full,scan/cold")
-	}
-	b := builder{ctx, tool, r.o.Source, r.file("go-sqlite3")}
-	if b.source == "" {
-		if b.source, err = b.findSource(); err != nil {
-			return err
-		}
-	}
-	r.progress("building speedtest1 from %s and %s", sqliteModule, b.source)
-	program := r.file("speedtest1.test")
-	if err := errors.Join(b.copyTree(), b.addSide(), b.requireUs()); err != nil {
 		return err
 	}
-	if _, err := b.run(b.tree, "test", "-mod=mod", "-c", "-o", program, "./vfs/tests/speedtest1"); err != nil {
+	if err := tree.Add("vfs/tests/speedtest1/side_test.go", speedtestSide); err != nil {
+		return err
+	}
+	program := r.file("speedtest1.test")
+	if err := tree.Build("./vfs/tests/speedtest1", program); err != nil {
 		return err
 	}
 	r.speed = program
 	return nil
-}
-
-// builder builds in a copy of go-sqlite3's module.
-type builder struct {
-	ctx    context.Context
-	tool   string
-	source string // of Coffer
-	tree   string
-}
-
-// run runs the Go tool and returns what it prints.
-func (b *builder) run(dir string, args ...string) (string, error) {
-	cmd := exec.CommandContext(b.ctx, b.tool, args...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-buildvcs=false")
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("go %s: %w: %.2000s", strings.Join(args, " "), err, stderr.String())
-	}
-	return strings.TrimSpace(string(out)), nil
-}
-
-// findSource looks for Coffer's source: where this program runs, or was built.
-func (b *builder) findSource() (string, error) {
-	candidates := []string{"."}
-	if _, file, _, ok := runtime.Caller(0); ok {
-		candidates = append(candidates, filepath.Dir(filepath.Dir(file)))
-	}
-	for _, dir := range candidates {
-		if _, err := os.Stat(dir); err != nil {
-			continue
-		}
-		if out, err := b.run(dir, "list", "-m", "-f", "{{.Path}} {{.Dir}}"); err == nil {
-			if found, ok := strings.CutPrefix(out, ourModule+" "); ok {
-				return found, nil
-			}
-		}
-	}
-	return "", fault.Hint(fmt.Errorf("no source of Coffer to build speedtest1 with: %w", fault.Unsupported),
-		"run it in a clone of Coffer, or name one with --source")
-}
-
-// copyTree copies go-sqlite3's module, in the version that Coffer has.
-func (b *builder) copyTree() error {
-	if _, err := b.run(b.source, "mod", "download", sqliteModule); err != nil {
-		return err
-	}
-	from, err := b.run(b.source, "list", "-m", "-f", "{{.Dir}}", sqliteModule)
-	if err != nil {
-		return err
-	}
-	return os.CopyFS(b.tree, os.DirFS(from))
-}
-
-// addSide puts our side beside speedtest1's own.
-func (b *builder) addSide() error {
-	return os.WriteFile(filepath.Join(b.tree, "vfs/tests/speedtest1/side_test.go"), []byte(speedtestSide), 0o600)
-}
-
-// requireUs makes the copy require Coffer from its source, with the sums that Coffer has for what it requires itself.
-func (b *builder) requireUs() error {
-	if _, err := b.run(b.tree, "mod", "edit", "-require", ourModule+"@v0.0.0", "-replace", ourModule+"="+b.source); err != nil {
-		return err
-	}
-	ours, err := os.ReadFile(filepath.Join(b.source, "go.sum"))
-	if err != nil {
-		return err
-	}
-	path := filepath.Join(b.tree, "go.sum")
-	theirs, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(path, append(theirs, ours...), 0o600)
 }

@@ -40,7 +40,7 @@ var writers = []struct {
 	{"internal/kmiptest", []string{"os.Create", "os.Mkdir", "os.WriteFile"}, "files of servers that tests start, in folders of the tests"},
 	{"internal/pgtest", []string{"os.MkdirTemp", "os.RemoveAll", "os.Chown"}, "the folder of a server that tests start"},
 	{"bench", []string{"os.MkdirTemp", "os.RemoveAll", "os.Create", "os.OpenFile"}, "plain files to compare with"},
-	{"bench", []string{"os.CopyFS", "os.WriteFile"}, "the temporary copy of a module that speedtest1 is built in"},
+	{"internal/sqlitetree", []string{"os.CopyFS", "os.WriteFile"}, "the temporary copy of a module that foreign tests are built in"},
 }
 
 func mayCall(dir, call string) bool {

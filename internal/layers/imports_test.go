@@ -16,7 +16,7 @@ import (
 var layers = [][]string{
 	{"cmd/coffer", "internal/crashtest/cmd", "internal/killtest/cmd", "internal/sqlitetest/cmd", "internal/layers", "examples"},
 	{"bench", "internal/crashtest", "internal/killtest", "internal/sqlitetest", "internal/formattest", "internal/kmiptest", "internal/pgtest"},
-	{"sqlitevfs", "pebblefs", "nbd", "control", "internal/plainfile", "internal/nbdclient"},
+	{"sqlitevfs", "pebblefs", "nbd", "control", "internal/plainfile", "internal/nbdclient", "internal/sqlitetree"},
 	{"internal/localsock"},
 	{"kmip", "kms"},
 	{"element/retable"},
