@@ -14,8 +14,9 @@ BENCH        ?= .
 BENCHTIME    ?= 1s
 BENCHCOUNT   ?= 1
 COFFER_E2E_MB ?= 300
+KILLS        ?= 40
 
-.PHONY: help demo test lint race fuzz bench kernels crash kill e2e vectors cross fips arm64 tools clean
+.PHONY: help demo test lint race fuzz bench kernels crash kill tables e2e vectors cross fips arm64 tools clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)$$/  \1	\2/p' Makefile | expand -t 14
@@ -54,6 +55,10 @@ crash: ## power cuts for DURATION (2m), from SEED=n or a random one; ends with c
 kill: ## processes killed by SIGKILL on this file system for DURATION (2m); ends with kills=N failures=N seed=N
 	@scripts/setup.sh go
 	@go run ./internal/killtest/cmd -duration $(DURATION) $(if $(SEED),-seed $(SEED))
+
+tables: ## tables re-keyed beside live writers on SQLite and PostgreSQL, killed KILLS (40) times each, with SEED; prints the counts
+	@scripts/setup.sh test
+	@COFFER_TABLE_KILLS=$(KILLS) COFFER_TABLE_SEED=$(SEED) go test ./cmd/coffer -run TableKilled -count 1 -v -timeout 60m
 
 e2e: ## a real SQLite database of COFFER_E2E_MB (300) through encrypt, rekey with kills, decrypt
 	@scripts/setup.sh test

@@ -21,6 +21,7 @@ missing() {
 	command -v sqlite3 >/dev/null || packages+=(sqlite3)            # judges databases that went through encrypt and decrypt
 	command -v openssl >/dev/null || packages+=(openssl)            # the independent implementation the suites are compared with
 	command -v pykmip-server >/dev/null || packages+=(python3-pykmip) # a real KMIP server to test against
+	command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || packages+=(postgresql) # tables are re-keyed in it
 	command -v "${CC:-gcc}" >/dev/null || packages+=(gcc libc6-dev) # the race detector links with cgo
 	echo "${packages[*]}"
 }
