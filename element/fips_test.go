@@ -89,7 +89,7 @@ func TestLibraryAgreesWithKernels(t *testing.T) {
 		plain := pattern(n)
 		sealed := stream(t, c, ids[0], plain, []byte("ctx"), StreamOptions{Segment: small, Workers: 2})
 		k := lib(sealed)
-		r := &Reader{r: bytes.NewReader(sealed[streamHeaderSize:]), k: k, buf: make([]byte, k.batch()*k.sealedSize()+1), segments: make([]segment, k.batch())}
+		r := newReader(bytes.NewReader(sealed[streamHeaderSize:]), k)
 		var out bytes.Buffer
 		_, err := r.WriteTo(&out)
 		require.NoError(t, err)

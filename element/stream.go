@@ -12,14 +12,12 @@ import (
 	"github.com/cofferdb/coffer/dek"
 	"github.com/cofferdb/coffer/fips"
 	"github.com/cofferdb/coffer/internal/aes"
+	"github.com/cofferdb/coffer/internal/secmem"
 )
 
 const (
 	// streamHolder is what refusals to deactivate a key say.
 	streamHolder = "a stream of data elements"
-	// segmentOverhead is what a segment has beside its plaintext: nonce and tag.
-	segmentOverhead = gcmOverhead
-	segmentADSize   = 24
 	// groupSegments go to the kernels at a time, with one call to the system's generator.
 	groupSegments = 4
 	// groupBytes is how much plaintext a group should have, whatever the size of segments.
@@ -34,8 +32,8 @@ type StreamOptions struct {
 	// Segment is how many bytes of plaintext a segment holds, a power of two from 4,096
 	// to 1,048,576: what must be read to read one byte. 0 is 65,536. Readers take it from the header.
 	Segment int
-	// Workers is how many goroutines seal or open at one time; 0 is GOMAXPROCS. Memory is
-	// some 300 KiB each, or four segments.
+	// Workers is how many goroutines seal or open at one time; 0 is GOMAXPROCS. Each takes
+	// some 512 KiB of memory, or two segments where that is more.
 	Workers int
 }
 
@@ -173,13 +171,20 @@ func (k *streamKey) close() {
 }
 
 // sealedSize is the length of a whole segment.
-func (k *streamKey) sealedSize() int { return k.size + segmentOverhead }
+func (k *streamKey) sealedSize() int { return k.size + segmentHeader }
 
-// batch is how many segments are worked on at a time.
-func (k *streamKey) batch() int { return k.workers * max(1, groupBytes/k.size) }
+// batch is how many segments are worked on at a time. Where they are shared out, each share is
+// two groups, so that it is long beside what it takes to wake a goroutine.
+func (k *streamKey) batch() int {
+	share := max(1, groupBytes/k.size)
+	if k.workers > 1 {
+		share *= 2
+	}
+	return k.workers * share
+}
 
-// A segment is one of a batch. Plain is as long as Sealed without its overhead; it lies
-// behind Sealed's nonce, in place, or apart.
+// A segment is one of a batch. Plain is as long as Sealed without its header; it lies
+// there, in place, or apart.
 type segment struct {
 	number        uint64
 	last          bool
@@ -187,9 +192,34 @@ type segment struct {
 	ok            bool // set by open
 }
 
+// putHeader writes the part of the segment's header that is bound.
+func (k *streamKey) putHeader(s *segment) {
+	h := s.sealed[:segmentHeader]
+	clear(h)
+	copy(h, segmentMagic)
+	binary.LittleEndian.PutUint32(h[segmentSizeAt:], uint32(k.size))
+	binary.LittleEndian.PutUint64(h[numberAt:], s.number)
+	if s.last {
+		h[lastAt] = 1
+	}
+}
+
+// rightHeader reports whether a segment's header is that of this segment of such a stream, and sets
+// last to what it says.
+func (k *streamKey) rightHeader(s *segment) bool {
+	h := s.sealed[:segmentHeader]
+	s.last = h[lastAt] == 1
+	return string(h[:segmentSizeAt]) == segmentMagic && binary.LittleEndian.Uint32(h[segmentSizeAt:]) == uint32(k.size) &&
+		binary.LittleEndian.Uint64(h[numberAt:]) == s.number && h[lastAt] <= 1 && zero(h[lastAt+1:nonceAt]) && zero(h[segmentReserve:])
+}
+
 // each splits a batch among the workers and calls work with each part.
 func (k *streamKey) each(batch []segment, work func([]segment)) {
 	part := (len(batch) + k.workers - 1) / k.workers
+	if len(batch) <= part {
+		work(batch)
+		return
+	}
 	var wg sync.WaitGroup
 	for len(batch) > part {
 		share := batch[:part]
@@ -200,11 +230,12 @@ func (k *streamKey) each(batch []segment, work func([]segment)) {
 	wg.Wait()
 }
 
-// A segmentScratch is what one group needs.
+// A segmentScratch is what one group needs. No plaintext is left in it, and no buffer of a caller.
 type segmentScratch struct {
 	jobs   [groupSegments]aes.GCMJob
 	ads    [groupSegments][]byte
 	nonces [groupSegments * aes.NonceSize]byte
+	joined []byte // a sealed segment as Go's library has it
 }
 
 var segmentScratches = sync.Pool{New: func() any { return new(segmentScratch) }}
@@ -214,16 +245,9 @@ func (s *segmentScratch) end() {
 	segmentScratches.Put(s)
 }
 
-// additional returns the additional data of a segment, the i-th of a group.
+// additional returns the additional data of a segment whose header is there, the i-th of a group.
 func (s *segmentScratch) additional(k *streamKey, i int, g *segment) []byte {
-	var ad [segmentADSize]byte
-	copy(ad[:4], "CFES")
-	binary.LittleEndian.PutUint32(ad[4:], uint32(k.size))
-	binary.LittleEndian.PutUint64(ad[8:], g.number)
-	if g.last {
-		ad[16] = 1
-	}
-	s.ads[i] = append(append(s.ads[i][:0], ad[:]...), k.context...)
+	s.ads[i] = append(append(s.ads[i][:0], g.sealed[:segmentADSize]...), k.context...)
 	return s.ads[i]
 }
 
@@ -242,14 +266,15 @@ func (k *streamKey) sealPart(part []segment) {
 		}
 		drawNonce(s.nonces[:len(group)*aes.NonceSize])
 		for i := range group {
-			g, j, end := &group[i], &s.jobs[i], aes.NonceSize+len(group[i].plain)
+			g, j := &group[i], &s.jobs[i]
+			k.putHeader(g)
 			j.Nonce = [aes.NonceSize]byte(s.nonces[i*aes.NonceSize:])
-			j.Dst, j.Src, j.AD = g.sealed[aes.NonceSize:end], g.plain, s.additional(k, i, g)
+			j.Dst, j.Src, j.AD = g.sealed[segmentHeader:], g.plain, s.additional(k, i, g)
 		}
 		k.gcm.SealBatch(s.jobs[:len(group)])
 		for i := range group {
-			copy(group[i].sealed, s.jobs[i].Nonce[:])
-			copy(group[i].sealed[aes.NonceSize+len(group[i].plain):], s.jobs[i].Tag[:])
+			copy(group[i].sealed[nonceAt:], s.jobs[i].Nonce[:])
+			copy(group[i].sealed[tagAt:], s.jobs[i].Tag[:])
 		}
 	}
 }
@@ -269,35 +294,62 @@ func (k *streamKey) openPart(part []segment) {
 			continue
 		}
 		for i := range group {
-			g, j, end := &group[i], &s.jobs[i], aes.NonceSize+len(group[i].plain)
-			j.Nonce, j.Tag = [aes.NonceSize]byte(g.sealed), [aes.TagSize]byte(g.sealed[end:])
-			j.Dst, j.Src, j.AD = g.plain, g.sealed[aes.NonceSize:end], s.additional(k, i, g)
+			g, j := &group[i], &s.jobs[i]
+			j.Nonce, j.Tag = [aes.NonceSize]byte(g.sealed[nonceAt:]), [aes.TagSize]byte(g.sealed[tagAt:])
+			j.Dst, j.Src, j.AD = g.plain, g.sealed[segmentHeader:], s.additional(k, i, g)
 		}
 		k.gcm.OpenBatch(s.jobs[:len(group)])
 		for i := range group {
-			group[i].ok = s.jobs[i].OK
+			group[i].accept(k, s.jobs[i].OK)
 		}
 	}
 }
 
-// Go's library wants the plaintext where the nonce is to be, or apart.
+// accept sets ok, for a segment that is authentic and has the header it should.
+func (s *segment) accept(k *streamKey, authentic bool) {
+	s.ok = authentic && k.rightHeader(s)
+	if !s.ok {
+		clear(s.plain)
+	}
+}
+
+// Go's library has nonce, ciphertext and tag side by side.
 func (k *streamKey) sealLibrary(s *segmentScratch, group []segment) {
 	for i := range group {
 		g := &group[i]
-		n := copy(g.sealed, g.plain)
-		k.library.Seal(g.sealed[:0], nil, g.sealed[:n], s.additional(k, i, g))
+		k.putHeader(g)
+		s.joined = k.library.Seal(s.joined[:0], nil, g.plain, s.additional(k, i, g))
+		copy(g.sealed[nonceAt:], s.joined[:aes.NonceSize])
+		n := copy(g.sealed[segmentHeader:], s.joined[aes.NonceSize:])
+		copy(g.sealed[tagAt:segmentReserve], s.joined[aes.NonceSize+n:])
 	}
 }
 
 func (k *streamKey) openLibrary(s *segmentScratch, group []segment) {
 	for i := range group {
 		g := &group[i]
-		out, err := k.library.Open(g.sealed[:0], nil, g.sealed, s.additional(k, i, g))
-		g.ok = err == nil
-		if !g.ok {
-			clear(g.plain)
-			continue
-		}
-		copy(g.plain, out)
+		s.joined = append(append(s.joined[:0], g.sealed[nonceAt:tagAt]...), g.sealed[segmentHeader:]...)
+		s.joined = append(s.joined, g.sealed[tagAt:segmentReserve]...)
+		_, err := k.library.Open(g.plain[:0], nil, s.joined, s.additional(k, i, g))
+		g.accept(k, err == nil)
+	}
+}
+
+// buffers keeps those of streams that have ended, wiped: their pages are dear.
+var buffers sync.Pool // of *[]byte
+
+// newBuffer returns n bytes of undefined content.
+func newBuffer(n int) []byte {
+	if p, ok := buffers.Get().(*[]byte); ok && cap(*p) >= n {
+		return (*p)[:n]
+	}
+	return make([]byte, n)
+}
+
+// freeBuffer wipes and keeps b.
+func freeBuffer(b []byte) {
+	if len(b) > 0 {
+		secmem.Wipe(b)
+		buffers.Put(&b)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"sync"
 
-	"github.com/cofferdb/coffer/internal/aes"
 	"github.com/cofferdb/coffer/internal/secmem"
 )
 
@@ -87,13 +86,14 @@ func (r *ReaderAt) measure(body int64) error {
 		return fmt.Errorf("stream: %w: more segments than a stream has", ErrDamaged)
 	}
 	last := body - (count-1)*sealed
-	if body < segmentOverhead || last < segmentOverhead || last == segmentOverhead && count > 1 {
+	if body < segmentHeader || last < segmentHeader || last == segmentHeader && count > 1 {
 		return fmt.Errorf("stream: %w", ErrCut)
 	}
-	r.segments, r.tail = uint64(count), int(last)-segmentOverhead
+	r.segments, r.tail = uint64(count), int(last)-segmentHeader
 	r.size = (count-1)*int64(r.k.size) + int64(r.tail)
-	buf, err := r.openOne(r.segments - 1)
-	if errors.Is(err, ErrTampered) && r.tail == r.k.size && r.endsEarly() {
+	buf, ends, err := r.openOne(r.segments - 1)
+	if err == nil && !ends {
+		r.give(buf)
 		err = fmt.Errorf("stream, behind segment %d: %w", r.segments-1, ErrCut)
 	}
 	if err != nil {
@@ -103,33 +103,25 @@ func (r *ReaderAt) measure(body int64) error {
 	return nil
 }
 
-// endsEarly reports whether the last segment there is authenticates as one that is not the last.
-func (r *ReaderAt) endsEarly() bool {
-	r.segments++ // for once there is another
-	defer func() { r.segments-- }()
-	buf, err := r.openOne(r.segments - 2)
-	if err == nil {
-		r.give(buf)
-	}
-	return err == nil
-}
-
-// openOne opens a segment in place, in a buffer that is the caller's to give back.
-func (r *ReaderAt) openOne(number uint64) (*[]byte, error) {
+// openOne opens a segment in place, in a buffer that is the caller's to give back, and says whether it is
+// the last of its stream.
+func (r *ReaderAt) openOne(number uint64) (_ *[]byte, last bool, err error) {
 	buf := r.small.Get().(*[]byte)
-	sealed := (*buf)[:r.length(number)+segmentOverhead]
-	err := readFull(r.src, sealed, streamHeaderSize+int64(number)*int64(r.k.sealedSize()))
+	sealed := (*buf)[:r.length(number)+segmentHeader]
+	err = readFull(r.src, sealed, streamHeaderSize+int64(number)*int64(r.k.sealedSize()))
 	if err == nil {
-		s := [1]segment{{number: number, last: number == r.segments-1, sealed: sealed, plain: sealed[aes.NonceSize:][:r.length(number)]}}
-		if r.k.openPart(s[:]); !s[0].ok {
+		s := [1]segment{{number: number, sealed: sealed, plain: sealed[segmentHeader:]}}
+		r.k.openPart(s[:])
+		last = s[0].last
+		if !s[0].ok || last && number != r.segments-1 {
 			err = fmt.Errorf("stream, segment %d: %w", number, ErrTampered)
 		}
 	}
 	if err != nil {
 		r.give(buf)
-		return nil, err
+		return nil, false, err
 	}
-	return buf, nil
+	return buf, last, nil
 }
 
 // give wipes and returns a buffer for one segment.
@@ -181,7 +173,7 @@ func (r *ReaderAt) ReadAt(p []byte, offset int64) (done int, err error) {
 
 // part copies what a segment has from an offset on to p.
 func (r *ReaderAt) part(number uint64, within int, p []byte) (int, error) {
-	from := func(buf *[]byte) int { return copy(p, (*buf)[aes.NonceSize+within:][:r.length(number)-within]) }
+	from := func(buf *[]byte) int { return copy(p, (*buf)[segmentHeader+within:][:r.length(number)-within]) }
 	r.mu.Lock()
 	if r.kept != nil && r.number == number {
 		defer r.mu.Unlock()
@@ -189,7 +181,7 @@ func (r *ReaderAt) part(number uint64, within int, p []byte) (int, error) {
 	}
 	r.mu.Unlock()
 
-	buf, err := r.openOne(number)
+	buf, _, err := r.openOne(number)
 	if err != nil {
 		return 0, err
 	}
@@ -210,7 +202,7 @@ func (r *ReaderAt) whole(first uint64, p []byte) (int, error) {
 	}
 	buf := r.large.Get().(*[]byte)
 	defer r.large.Put(buf) // opened into p, and not in place, it holds no plaintext
-	sealed := (*buf)[:length+count*segmentOverhead]
+	sealed := (*buf)[:length+count*segmentHeader]
 	if err := readFull(r.src, sealed, streamHeaderSize+int64(first)*int64(size)); err != nil {
 		return 0, err
 	}
@@ -218,14 +210,11 @@ func (r *ReaderAt) whole(first uint64, p []byte) (int, error) {
 	for i := range batch {
 		number := first + uint64(i)
 		n := r.length(number)
-		batch[i] = segment{number: number, last: number == r.segments-1, sealed: sealed[i*size:][:n+segmentOverhead], plain: p[i*r.k.size:][:n]}
+		batch[i] = segment{number: number, sealed: sealed[i*size:][:n+segmentHeader], plain: p[i*r.k.size:][:n]}
 	}
 	r.k.open(batch)
-	if r.k.library != nil {
-		clear(sealed) // it opens in place first
-	}
 	for i := range batch {
-		if !batch[i].ok {
+		if !batch[i].ok || batch[i].last != (batch[i].number == r.segments-1) {
 			clear(p[i*r.k.size : length])
 			return i * r.k.size, fmt.Errorf("stream, segment %d: %w", batch[i].number, ErrTampered)
 		}

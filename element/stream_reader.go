@@ -1,12 +1,10 @@
 package element
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
-
-	"github.com/cofferdb/coffer/internal/aes"
-	"github.com/cofferdb/coffer/internal/secmem"
 )
 
 // A Reader decrypts a stream from its beginning. It gives nothing out of a segment before
@@ -16,13 +14,13 @@ import (
 type Reader struct {
 	r   io.Reader
 	k   *streamKey
-	buf []byte // sealed segments, and one byte more; opened in place
+	mem []byte // what is left to read, where all of it lies in memory; never written to
+	buf []byte // sealed segments, and one byte more, opened in place; or plaintext of those in mem
 
 	segments []segment // room for batch
 	batch    []segment // what is in buf and has not been opened, or not given out
 	opened   int       // how many of batch are open
 	pending  []byte    // what is left of the first of them
-	last     []byte    // copy of the sealed last segment, if it is whole: to tell a cut from an alteration
 	number   uint64    // of the next segment to be read
 	more     bool      // buf begins with a byte of the next batch
 	err      error     // what comes behind everything that is open
@@ -36,6 +34,7 @@ var (
 
 // NewReader reads the header of a stream from r. The key is leased until [Reader.Close], the
 // end of the stream, or an error, whichever comes first. context must be the one it was written with.
+// A bytes.Reader is taken to its end at once and its bytes are opened from where they lie: leave them as they are meanwhile.
 // Errors: as [Cipher.Decrypt]; [ErrUsage] for a value; those of r. A wrong context shows at the first Read.
 func NewReader(r io.Reader, c *Cipher, context []byte) (*Reader, error) {
 	return NewReaderWith(r, c, context, StreamOptions{})
@@ -52,7 +51,25 @@ func NewReaderWith(r io.Reader, c *Cipher, context []byte, o StreamOptions) (*Re
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{r: r, k: k, buf: make([]byte, k.batch()*k.sealedSize()+1), segments: make([]segment, k.batch())}, nil
+	return newReader(r, k), nil
+}
+
+func newReader(r io.Reader, k *streamKey) *Reader {
+	rd := &Reader{r: r, k: k, buf: newBuffer(k.batch()*k.sealedSize() + 1), segments: make([]segment, k.batch())}
+	if b, ok := r.(*bytes.Reader); ok { // opened from where it lies: no copy
+		var all lastWritten
+		_, _ = b.WriteTo(&all)
+		rd.mem = all.b
+	}
+	return rd
+}
+
+// A lastWritten remembers what was written last: bytes.Reader writes once, what it has.
+type lastWritten struct{ b []byte }
+
+func (w *lastWritten) Write(p []byte) (int, error) {
+	w.b = p
+	return len(p), nil
 }
 
 // Segment returns how many bytes of plaintext a segment holds.
@@ -155,10 +172,16 @@ func (r *Reader) openInto(p []byte) (done int) {
 // authentic up to the first that is not; with that one the stream ends.
 func (r *Reader) accept(count int) int {
 	for i := range count {
-		if r.batch[i].ok {
+		s := &r.batch[i]
+		final := r.err == io.EOF && i == len(r.batch)-1
+		if s.ok && s.last == final {
 			continue
 		}
-		r.err = r.failure(&r.batch[i])
+		if s.ok && final { // all there is of a longer stream
+			r.err = fmt.Errorf("stream, behind segment %d: %w", s.number, ErrCut)
+			continue
+		}
+		r.err = segmentError(r.batch[i].number)
 		for j := i; j < len(r.batch); j++ {
 			clear(r.batch[j].plain)
 		}
@@ -166,18 +189,6 @@ func (r *Reader) accept(count int) int {
 		return i
 	}
 	return count
-}
-
-// failure says what is wrong with a segment that does not authenticate.
-func (r *Reader) failure(s *segment) error {
-	if s.last && r.last != nil {
-		again := []segment{{number: s.number, sealed: r.last, plain: r.last[aes.NonceSize : aes.NonceSize+r.k.size]}}
-		if r.k.open(again); again[0].ok {
-			secmem.Wipe(r.last)
-			return fmt.Errorf("stream, behind segment %d: %w", s.number, ErrCut)
-		}
-	}
-	return segmentError(s.number)
 }
 
 func segmentError(number uint64) error {
@@ -189,9 +200,18 @@ func segmentError(number uint64) error {
 
 // fill reads a batch and one byte more, which tells whether it has the last segment.
 func (r *Reader) fill() {
+	whole := len(r.buf) - 1
+	if r.mem != nil {
+		b := r.mem[:min(len(r.mem), whole)]
+		if r.mem = r.mem[len(b):]; len(r.mem) == 0 {
+			r.err = io.EOF
+		}
+		r.split(b, r.buf)
+		return
+	}
 	have := 0
 	if r.more {
-		r.buf[0] = r.buf[len(r.buf)-1]
+		r.buf[0] = r.buf[whole]
 		have = 1
 	}
 	n, err := io.ReadFull(r.r, r.buf[have:])
@@ -206,16 +226,15 @@ func (r *Reader) fill() {
 		r.err = fmt.Errorf("element: stream: %w", err)
 		n = max(0, n-1) / r.k.sealedSize() * r.k.sealedSize() // those that something follows are good all the same
 	}
-	r.split(r.buf[:n], r.err == io.EOF)
+	r.split(r.buf[:n], nil)
 }
 
-// split makes the batch of the sealed segments in b; end tells that the stream ends with them.
-func (r *Reader) split(b []byte, end bool) {
+// split makes the batch of the sealed segments in b, which are opened in place, or into room.
+func (r *Reader) split(b, room []byte) {
 	r.batch = r.segments[:0]
-	for len(b) > 0 || end && r.number == 0 {
+	for len(b) > 0 || r.err == io.EOF && r.number == 0 {
 		n := min(len(b), r.k.sealedSize())
-		s := segment{number: r.number, last: end && n == len(b), sealed: b[:n:n]}
-		if n < segmentOverhead || n == segmentOverhead && r.number > 0 {
+		if n < segmentHeader || n == segmentHeader && r.number > 0 {
 			r.err = fmt.Errorf("stream, segment %d: %w", r.number, ErrCut)
 			return
 		}
@@ -223,9 +242,9 @@ func (r *Reader) split(b []byte, end bool) {
 			r.err = fmt.Errorf("stream: %w: more segments than a stream has", ErrDamaged)
 			return
 		}
-		s.plain = s.sealed[aes.NonceSize : n-aes.TagSize]
-		if s.last && n == r.k.sealedSize() {
-			r.last = append([]byte(nil), s.sealed...)
+		s := segment{number: r.number, sealed: b[:n:n], plain: b[segmentHeader:n:n]}
+		if room != nil {
+			s.plain = room[len(r.batch)*r.k.size:][:n-segmentHeader]
 		}
 		r.batch = append(r.batch, s)
 		r.number++
@@ -236,8 +255,8 @@ func (r *Reader) split(b []byte, end bool) {
 // release wipes what is in memory and gives the key back.
 func (r *Reader) release() {
 	if r.buf != nil {
-		secmem.Wipe(r.buf)
-		r.buf, r.last = nil, nil
+		freeBuffer(r.buf)
+		r.buf, r.mem = nil, nil
 		r.k.close()
 	}
 }

@@ -5,8 +5,6 @@ import (
 	"io"
 
 	"github.com/cofferdb/coffer/dek"
-	"github.com/cofferdb/coffer/internal/aes"
-	"github.com/cofferdb/coffer/internal/secmem"
 )
 
 // A Writer encrypts a stream, segment by segment, on several goroutines where there is
@@ -44,7 +42,7 @@ func NewWriterWith(w io.Writer, c *Cipher, key dek.ID, context []byte, o StreamO
 		return nil, fmt.Errorf("element: stream: %w", err)
 	}
 	n := k.batch()
-	return &Writer{w: w, k: k, buf: make([]byte, n*k.sealedSize()), batch: make([]segment, n)}, nil
+	return &Writer{w: w, k: k, buf: newBuffer(n * k.sealedSize()), batch: make([]segment, n)}, nil
 }
 
 // Write encrypts p. What is written comes out in whole segments, the last of them when the stream is closed.
@@ -105,7 +103,7 @@ func (w *Writer) room() []byte {
 	if i == len(w.batch) {
 		return nil
 	}
-	begin := i*w.k.sealedSize() + aes.NonceSize
+	begin := i*w.k.sealedSize() + segmentHeader
 	return w.buf[begin+at : begin+w.k.size]
 }
 
@@ -127,9 +125,9 @@ func (w *Writer) flush(plain []byte, last bool) error {
 		if i >= in-1 && len(plain) == 0 {
 			length = w.n - i*w.k.size
 		}
-		end = begin + length + segmentOverhead
+		end = begin + segmentHeader + length
 		s := segment{number: w.next + uint64(i), last: last && i == count-1, sealed: w.buf[begin:end]}
-		s.plain = s.sealed[aes.NonceSize:][:length]
+		s.plain = s.sealed[segmentHeader:]
 		if i >= in && len(plain) > 0 {
 			s.plain = plain[(i-in)*w.k.size:][:length]
 		}
@@ -148,7 +146,8 @@ func (w *Writer) flush(plain []byte, last bool) error {
 // fail ends the stream without its end.
 func (w *Writer) fail(err error) {
 	w.err = err
-	secmem.Wipe(w.buf)
+	freeBuffer(w.buf)
+	w.buf = nil
 	w.k.close()
 }
 

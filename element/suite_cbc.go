@@ -68,7 +68,9 @@ func (e *cbcEngine) close() {
 	e.mac.close()
 }
 
-func (e *cbcEngine) seal(s *scratch, body, plaintext []byte) {
+func (e *cbcEngine) seal(a binding, body, plaintext []byte) {
+	s := cbcScratches.Get().(*cbcScratch)
+	defer cbcScratches.Put(s)
 	iv, end := body[:aes.BlockSize], len(body)-e.tagLen()
 	_, _ = rand.Read(iv) // unpredictable (SP 800-38A, appendix C)
 	c := body[aes.BlockSize:end]
@@ -76,20 +78,22 @@ func (e *cbcEngine) seal(s *scratch, body, plaintext []byte) {
 	if e.library != nil {
 		cipher.NewCBCEncrypter(e.library, iv).CryptBlocks(c, c)
 	} else {
-		s.cbc[0] = aes.Job{Dst: c, Src: c, IV: [aes.BlockSize]byte(iv)}
-		e.cbc.EncryptBatch(s.cbc[:])
-		s.cbc[0] = aes.Job{}
+		s.job[0] = aes.Job{Dst: c, Src: c, IV: [aes.BlockSize]byte(iv)}
+		e.cbc.EncryptBatch(s.job[:])
+		s.job[0] = aes.Job{}
 	}
 	if e.mac != nil {
-		e.mac.sum(s, body[:end])
+		e.mac.sum(s, a, body[:end])
 		copy(body[end:], s.tag[:])
 	}
 }
 
-func (e *cbcEngine) open(s *scratch, dst, body []byte) ([]byte, bool) {
+func (e *cbcEngine) open(a binding, dst, body []byte) ([]byte, bool) {
+	s := cbcScratches.Get().(*cbcScratch)
+	defer cbcScratches.Put(s)
 	end := len(body) - e.tagLen()
 	if e.mac != nil {
-		e.mac.sum(s, body[:end])
+		e.mac.sum(s, a, body[:end])
 		good := subtle.ConstantTimeCompare(s.tag[:], body[end:])
 		clear(s.tag[:]) // the right tag of a forged value stays secret
 		if good != 1 {
@@ -102,9 +106,9 @@ func (e *cbcEngine) open(s *scratch, dst, body []byte) ([]byte, bool) {
 	if e.library != nil {
 		cipher.NewCBCDecrypter(e.library, iv).CryptBlocks(p, c)
 	} else {
-		s.cbc[0] = aes.Job{Dst: p, Src: c, IV: [aes.BlockSize]byte(iv)}
-		e.cbc.DecryptBatch(s.cbc[:])
-		s.cbc[0] = aes.Job{}
+		s.job[0] = aes.Job{Dst: p, Src: c, IV: [aes.BlockSize]byte(iv)}
+		e.cbc.DecryptBatch(s.job[:])
+		s.job[0] = aes.Job{}
 	}
 	n, ok := aes.Unpad(p)
 	if !ok {
@@ -114,6 +118,15 @@ func (e *cbcEngine) open(s *scratch, dst, body []byte) ([]byte, bool) {
 	clear(p[n:])
 	return out[:len(dst)+n], true
 }
+
+// A cbcScratch is what one call needs on the heap. No plaintext and no buffer of a caller is left in it.
+type cbcScratch struct {
+	job    [1]aes.Job
+	number [8]byte
+	tag    [sha256.Size]byte
+}
+
+var cbcScratches = sync.Pool{New: func() any { return new(cbcScratch) }}
 
 // A macKey is HMAC-SHA256 under a subkey. The states of HMAC that are kept lie on Go's heap.
 type macKey struct {
@@ -142,13 +155,13 @@ func (m *macKey) close() {
 }
 
 // sum sets s.tag to the MAC over header, context, and IV with ciphertext.
-func (m *macKey) sum(s *scratch, ivAndCiphertext []byte) {
-	binary.LittleEndian.PutUint64(s.number[:], uint64(len(s.context)))
+func (m *macKey) sum(s *cbcScratch, a binding, ivAndCiphertext []byte) {
+	binary.LittleEndian.PutUint64(s.number[:], uint64(len(a.context)))
 	h := m.pool.Get().(hash.Hash)
 	h.Reset()
-	h.Write(s.header[:])
+	h.Write(a.header[:])
 	h.Write(s.number[:])
-	h.Write(s.context)
+	h.Write(a.context)
 	h.Write(ivAndCiphertext)
 	h.Sum(s.tag[:0])
 	m.pool.Put(h)

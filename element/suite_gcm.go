@@ -62,46 +62,50 @@ func gcmFits(n int) error {
 	return nil
 }
 
-func (e *gcmEngine) seal(s *scratch, body, plaintext []byte) {
-	nonce, end := body[:aes.NonceSize], aes.NonceSize+len(plaintext)
-	drawNonce(nonce)
-	j := &s.gcm[0]
-	j.Dst, j.Src, j.AD, j.Nonce = body[aes.NonceSize:end], plaintext, s.additional(), [aes.NonceSize]byte(nonce)
-	e.gcm.SealBatch(s.gcm[:])
-	copy(body[end:], j.Tag[:])
-	j.Dst, j.Src, j.AD = nil, nil, nil
+func (e *gcmEngine) seal(a binding, body, plaintext []byte) {
+	var room [stackAD]byte
+	nonce, end := (*[aes.NonceSize]byte)(body), aes.NonceSize+len(plaintext)
+	drawNonce(nonce[:])
+	e.gcm.SealOne(body[aes.NonceSize:end], plaintext, a.append(room[:0]), nonce, (*[aes.TagSize]byte)(body[end:]))
 }
 
 // drawNonce fills b from the system's generator, which ends the process rather than fail.
 // Nothing is ever drawn ahead: a stock in memory is what a fork or a snapshot would copy.
 func drawNonce(b []byte) { _, _ = rand.Read(b) }
 
-func (e *gcmEngine) open(s *scratch, dst, body []byte) ([]byte, bool) {
+func (e *gcmEngine) open(a binding, dst, body []byte) ([]byte, bool) {
+	var room [stackAD]byte
 	end := len(body) - aes.TagSize
 	out := extend(dst, len(body)-gcmOverhead)
-	j := &s.gcm[0]
-	j.Dst, j.Src, j.AD = out[len(dst):], body[aes.NonceSize:end], s.additional()
-	j.Nonce, j.Tag = [aes.NonceSize]byte(body), [aes.TagSize]byte(body[end:])
-	ok := e.gcm.OpenBatch(s.gcm[:])
-	j.Dst, j.Src, j.AD = nil, nil, nil
+	ok := e.gcm.OpenOne(out[len(dst):], body[aes.NonceSize:end], a.append(room[:0]), (*[aes.NonceSize]byte)(body), (*[aes.TagSize]byte)(body[end:]))
 	if !ok {
 		return dst, false
 	}
 	return out, true
 }
 
+// openShort opens a whole ciphertext whose header is right and whose context fits on the stack.
+func (e *gcmEngine) openShort(plain, ciphertext, context []byte) bool {
+	var ad [stackAD]byte
+	*(*[headerSize]byte)(ad[:]) = *(*[headerSize]byte)(ciphertext)
+	n := headerSize + copy(ad[headerSize:], context)
+	body := ciphertext[headerSize:]
+	end := aes.NonceSize + len(plain)
+	return e.gcm.OpenOne(plain, body[aes.NonceSize:end], ad[:n], (*[aes.NonceSize]byte)(body), (*[aes.TagSize]byte)(body[end:]))
+}
+
 func (gcmLibrary) bodyLen(n int) int { return n + gcmOverhead }
 func (gcmLibrary) fits(n int) error  { return gcmFits(n) }
 func (gcmLibrary) close()            {}
 
-func (g gcmLibrary) seal(s *scratch, body, plaintext []byte) {
-	g.aead.Seal(body[:0:len(body)], nil, plaintext, s.additional())
+func (g gcmLibrary) seal(a binding, body, plaintext []byte) {
+	g.aead.Seal(body[:0:len(body)], nil, plaintext, a.append(make([]byte, 0, stackAD)))
 }
 
-func (g gcmLibrary) open(s *scratch, dst, body []byte) ([]byte, bool) {
+func (g gcmLibrary) open(a binding, dst, body []byte) ([]byte, bool) {
 	out := extend(dst, len(body)-gcmOverhead)
 	room := out[len(dst):]
-	if _, err := g.aead.Open(room[:0:len(room)], nil, body, s.additional()); err != nil {
+	if _, err := g.aead.Open(room[:0:len(room)], nil, body, a.append(make([]byte, 0, stackAD))); err != nil {
 		clear(room)
 		return dst, false
 	}

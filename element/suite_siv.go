@@ -30,14 +30,14 @@ func (*sivEngine) fits(n int) error {
 
 func (e *sivEngine) close() { e.siv.Close() }
 
-func (e *sivEngine) seal(s *scratch, body, plaintext []byte) {
-	iv := e.siv.Seal(body[aes.BlockSize:], plaintext, s.additional())
+func (e *sivEngine) seal(a binding, body, plaintext []byte) {
+	iv := e.siv.Seal(body[aes.BlockSize:], plaintext, a.append(make([]byte, 0, stackAD)))
 	copy(body, iv[:])
 }
 
-func (e *sivEngine) open(s *scratch, dst, body []byte) ([]byte, bool) {
+func (e *sivEngine) open(a binding, dst, body []byte) ([]byte, bool) {
 	out := extend(dst, len(body)-aes.BlockSize)
-	if !e.siv.Open(out[len(dst):], body[aes.BlockSize:], [aes.BlockSize]byte(body), s.additional()) {
+	if !e.siv.Open(out[len(dst):], body[aes.BlockSize:], [aes.BlockSize]byte(body), a.append(make([]byte, 0, stackAD))) {
 		return dst, false
 	}
 	return out, true

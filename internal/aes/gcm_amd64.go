@@ -75,9 +75,9 @@ func (g *GCM) sealSumAsm(jobs []GCMJob) {
 	}
 }
 
-// openTags decrypts jobs and sets tags to what theirs should be.
-func (g *GCM) openTags(jobs []GCMJob, tags *[runJobs][TagSize]byte) {
-	keys, tab, first, n, out := g.key.enc(), g.hash.table(), gcmJobs(jobs), len(jobs), &tags[0][0]
+// openTags decrypts jobs and sets the tags from the first on, side by side, to what theirs should be.
+func (g *GCM) openTags(jobs []GCMJob, tags *[TagSize]byte) {
+	keys, tab, first, n, out := g.key.enc(), g.hash.table(), gcmJobs(jobs), len(jobs), &tags[0]
 	switch g.key.tier<<4 | Tier(g.key.rounds) {
 	case VAES512<<4 | 10:
 		gcmOpenVAES512r10(keys, tab, first, n, out, TagSize)
@@ -104,7 +104,7 @@ func (g *GCM) openTags(jobs []GCMJob, tags *[runJobs][TagSize]byte) {
 
 func (g *GCM) openAsm(jobs []GCMJob) (ok bool) {
 	var tags [runJobs][TagSize]byte
-	g.openTags(jobs, &tags)
+	g.openTags(jobs, &tags[0])
 	ok = true
 	for i := range jobs {
 		j := &jobs[i]

@@ -21,7 +21,7 @@ var sizes = map[string]int{
 	"anchor": 80, "block additional data": 64, "frame additional data": 64, "key file header": 64, "kms key file header": 80, "administrator record": 112, "key record": 32,
 	"backup registry": 16, "registry record": 56,
 	"backup preamble": 16, "backup record": 24, "backup beginning": 216, "backup group": 8224, "backup list entry": 40, "backup end": 1232,
-	"element header": 38, "stream header": 88, "segment additional data": 24,
+	"element header": 38, "stream header": 128, "stream segment": 64,
 }
 
 // Every byte of every structure has a name, once.

@@ -243,18 +243,6 @@ func decodeElement(s string) ([]byte, error) {
 	return b, nil
 }
 
-// segmentAD is the additional data of a segment.
-func segmentAD(size, number uint64, last bool, context []byte) []byte {
-	ad := doc.in("segment additional data", make([]byte, 24))
-	copy(ad.bytes("magic"), text(ad.field("magic").rule))
-	ad.put("S", size)
-	ad.put("number", number)
-	if last {
-		ad.put("last", 1)
-	}
-	return join(ad.b, context)
-}
-
 // openStream decrypts a whole stream.
 func (k *elementKey) openStream(b, context []byte) ([]byte, error) {
 	h, err := k.header(b)
@@ -267,32 +255,36 @@ func (k *elementKey) openStream(b, context []byte) ([]byte, error) {
 	}
 	g := k.gcm(k.subkey("stream", len(k.dek), 1, h.bytes("salt")))
 	size, b := 1<<power, b[len(h.b):]
-	n := (len(b) + size + 27) / (size + 28)
+	n := (len(b) + size + 63) / (size + 64)
+	if n == 0 {
+		return nil, errCutStream
+	}
 	var plain []byte
 	for i := range n {
-		s := b[i*(size+28):]
-		s = s[:min(len(s), size+28)]
-		if len(s) < 28 || len(s) == 28 && n > 1 {
+		s := b[i*(size+64):]
+		s = s[:min(len(s), size+64)]
+		if len(s) < 64 || len(s) == 64 && n > 1 {
 			return plain, errCutStream
 		}
-		p, err := g.Open(nil, s[:12], s[12:], segmentAD(uint64(size), uint64(i), i == n-1, context))
-		if err != nil {
-			if _, err := g.Open(nil, s[:12], s[12:], segmentAD(uint64(size), uint64(i), false, context)); err == nil {
-				return plain, errCutStream
-			}
+		sh := doc.in("stream segment", s[:64])
+		p, err := g.Open(nil, sh.bytes("nonce"), join(s[64:], sh.bytes("tag")), join(s[:sh.off("nonce")], context))
+		if err != nil || sh.check() != nil || sh.num("S") != uint64(size) || sh.num("number") != uint64(i) {
+			return plain, errForged
+		}
+		switch last := sh.num("last"); {
+		case last == 0 && i == n-1:
+			return plain, errCutStream
+		case last == 1 != (i == n-1):
 			return plain, errForged
 		}
 		plain = append(plain, p...)
-	}
-	if n == 0 {
-		return nil, errCutStream
 	}
 	return plain, nil
 }
 
 // sealStream encrypts a whole stream with salt and nonces that are not random.
 func (k *elementKey) sealStream(power byte, plain, context []byte) []byte {
-	h := doc.in("stream header", make([]byte, 88))
+	h := doc.in("stream header", make([]byte, 128))
 	copy(h.b, "CFE\x01\x02\x01")
 	copy(h.bytes("key"), k.id[:])
 	h.put("segment", uint64(power))
@@ -302,9 +294,17 @@ func (k *elementKey) sealStream(power byte, plain, context []byte) []byte {
 	out, size := h.b, 1<<power
 	for i := 0; i == 0 || i*size < len(plain); i++ {
 		p := plain[i*size : min(len(plain), (i+1)*size)]
-		nonce := make([]byte, 12)
-		nonce[3] = byte(i + 1)
-		out = join(out, nonce, g.Seal(nil, nonce, p, segmentAD(uint64(size), uint64(i), (i+1)*size >= len(plain), context)))
+		s := doc.in("stream segment", make([]byte, 64))
+		copy(s.bytes("magic"), text(s.field("magic").rule))
+		s.put("S", uint64(size))
+		s.put("number", uint64(i))
+		if (i+1)*size >= len(plain) {
+			s.put("last", 1)
+		}
+		s.put("nonce", uint64(i+1))
+		sealed := g.Seal(nil, s.bytes("nonce"), p, join(s.b[:s.off("nonce")], context))
+		copy(s.bytes("tag"), sealed[len(p):])
+		out = join(out, s.b, sealed[:len(p)])
 	}
 	return out
 }
