@@ -15,8 +15,8 @@ func must(err error) {
 	}
 }
 
-// newCipher makes a key; keyfile.Open or a key service has keys that outlive the program.
-func newCipher() (*element.Cipher, dek.ID) {
+// cipherWithKey makes a key; keyfile.Open or a key service has keys that outlive the program.
+func cipherWithKey() (*element.Cipher, dek.ID) {
 	ring := dek.NewKeyring()
 	key, err := dek.Generate(256)
 	must(err)
@@ -29,7 +29,7 @@ func newCipher() (*element.Cipher, dek.ID) {
 // A column makes arguments of statements, db.Exec("INSERT …", id, ssn.Arg(text)), and destinations of
 // scans, row.Scan(&id, ssn.Dest(&text)). What database/sql does with them is:
 func ExampleColumn() {
-	c, key := newCipher()
+	c, key := cipherWithKey()
 	ssn := c.Column(key, element.NewContext("patients", "ssn"))
 
 	stored, err := ssn.Arg("078-05-1120").Value()
@@ -43,7 +43,7 @@ func ExampleColumn() {
 // A field is clear in the program and encrypted everywhere else. One that was made
 // without a column, here by JSON, is opened with it afterwards.
 func ExampleField() {
-	c, key := newCipher()
+	c, key := cipherWithKey()
 	mail := c.Column(key, element.NewContext("people", "mail"))
 
 	type person struct {
@@ -73,7 +73,7 @@ func ExampleStructs() {
 		Name string
 		SSN  string `coffer:"encrypt,context=patients.ssn.{ID}"`
 	}
-	c, key := newCipher()
+	c, key := cipherWithKey()
 	structs := c.Structs(key)
 
 	p := patient{ID: 7, Name: "Ada", SSN: "078-05-1120"}
