@@ -15,8 +15,9 @@ BENCHTIME    ?= 1s
 BENCHCOUNT   ?= 1
 COFFER_E2E_MB ?= 300
 NBD_SECONDS  ?= 60
+KILLS        ?= 40
 
-.PHONY: help demo test lint race fuzz bench kernels crash kill sqlitecrash sqlitetests e2e nbd-long vectors cross fips arm64 tools clean
+.PHONY: help demo test lint race fuzz bench kernels crash kill sqlitecrash sqlitetests tables e2e nbd-long vectors cross fips arm64 tools clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)$$/  \1	\2/p' Makefile | expand -t 14
@@ -63,6 +64,10 @@ sqlitecrash: ## power cuts under SQLite for DURATION (2m), from SEED=n or a rand
 sqlitetests: ## go-sqlite3's own tests (speedtest1, mptest, stress) over the VFS in every journal mode; about ten minutes
 	@scripts/setup.sh test
 	@go test ./internal/sqlitetest -run 'Mptest|Speedtest1|Stress' -foreign -count 1 -v -timeout 30m
+
+tables: ## tables re-keyed beside live writers on SQLite and PostgreSQL, killed KILLS (40) times each, with SEED; prints the counts
+	@scripts/setup.sh test
+	@COFFER_TABLE_KILLS=$(KILLS) COFFER_TABLE_SEED=$(SEED) go test ./cmd/coffer -run TableKilled -count 1 -v -timeout 60m
 
 e2e: ## a real SQLite database of COFFER_E2E_MB (300) through encrypt, rekey with kills, decrypt
 	@scripts/setup.sh test

@@ -25,6 +25,11 @@
 // [Cipher.Bucket] make blind indexes of values, [Cipher.EncryptDigits] keeps the
 // form of numbers; each says what it reveals. [EncodeText] is the text form of a value.
 //
+// For programs with databases: [Cipher.Column] makes arguments and destinations for
+// database/sql; [String], [Bytes] and [Field] are values that are clear in the program and
+// encrypted in every store, and print as redacted; [Structs] goes by struct tags. Package
+// element/retable changes the key of a column of a table that is in use.
+//
 // What it is not: it hides neither the length of a value nor which key it is under;
 // it cannot tell an old value put back in its place from the present one; and a
 // missing value is no error here.

@@ -24,6 +24,7 @@ missing() {
 	command -v nbdcopy >/dev/null && command -v nbdinfo >/dev/null || packages+=(libnbd-bin) # clients that judge the NBD server
 	command -v qemu-io >/dev/null && command -v qemu-img >/dev/null || packages+=(qemu-utils) # the same
 	command -v fio >/dev/null || packages+=(fio) # writes with checksums over NBD, and checks them
+	command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || packages+=(postgresql) # tables are re-keyed in it
 	command -v "${CC:-gcc}" >/dev/null || packages+=(gcc libc6-dev) # the race detector links with cgo
 	echo "${packages[*]}"
 }

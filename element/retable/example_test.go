@@ -5,54 +5,40 @@ import (
 	"database/sql"
 	"fmt"
 	"log"
-
-	_ "github.com/ncruces/go-sqlite3/driver"
+	"os"
 
 	"github.com/cofferdb/coffer/dek"
 	"github.com/cofferdb/coffer/element"
 	"github.com/cofferdb/coffer/element/retable"
 )
 
-func check(err error) {
+// A column of PostgreSQL gets another key while programs go on to use it. With the driver
+// github.com/jackc/pgx/v5/stdlib imported, DATABASE_URL names the server. What runs in tests, on both
+// databases, is in internal/tabletest.
+func ExampleRun() {
+	var keys *dek.Keyring // with the old key and the new one activated for elements
+	var old, next dek.ID
+
+	c, err := element.New(keys)
 	if err != nil {
 		log.Fatal(err)
 	}
-}
-
-// A column of social security numbers gets another key while the program that uses it goes on.
-func ExampleRun() {
-	ctx := context.Background()
-	ring := dek.NewKeyring()
-	var ids [2]dek.ID
-	for i := range ids { // or keyfile.Open, for keys that outlive the program
-		key, err := dek.Generate(256)
-		check(err)
-		check(ring.Activate(key, dek.Element, dek.Active))
-		ids[i] = key.ID()
+	defer c.Close()
+	db, err := sql.Open("pgx", os.Getenv("DATABASE_URL"))
+	if err != nil {
+		log.Fatal(err)
 	}
-	c, err := element.New(ring)
-	check(err)
-
-	db, err := sql.Open("sqlite3", ":memory:")
-	check(err)
 	defer db.Close()
-	db.SetMaxOpenConns(1) // in memory, each connection has a database of its own
-	_, err = db.Exec("CREATE TABLE patients (id INTEGER PRIMARY KEY, ssn TEXT)")
-	check(err)
-	for id, ssn := range []string{"078-05-1120", "219-09-9999"} {
-		ciphertext, err := c.Encrypt([]byte(ssn), ids[0], element.NewContext("patients", "ssn", fmt.Sprint(id)))
-		check(err)
-		_, err = db.Exec("INSERT INTO patients VALUES (?, ?)", id, element.EncodeText(ciphertext))
-		check(err)
-	}
-
 	bound, err := element.ParseTemplate("patients.ssn.{id}") // each value to its row
-	check(err)
-	report, err := retable.Run(ctx, db, retable.SQLite, c, retable.Job{
+	if err != nil {
+		log.Fatal(err)
+	}
+	report, err := retable.Run(context.Background(), db, retable.PostgreSQL, c, retable.Job{
 		Table: retable.Name{Table: "patients"}, Column: "ssn",
-		Do: retable.Rekey, From: ids[0], To: ids[1], Context: bound,
-	}, &retable.Options{Rate: 1000, Checkpoint: retable.InTable(retable.Name{Table: "rekeys"})})
-	check(err)
-	fmt.Println(report.Changed, "re-keyed,", report.Count.Keys[ids[0]], "left under the old key")
-	// Output: 2 re-keyed, 0 left under the old key
+		Do: retable.Rekey, From: old, To: next, Context: bound,
+	}, &retable.Options{Rate: 1000, Checkpoint: retable.InFile("patients.place")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(report.Changed, "re-keyed,", report.Count.Keys[old], "left under the old key")
 }

@@ -3,6 +3,7 @@ package retable
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -109,6 +110,9 @@ func Run(ctx context.Context, db *sql.DB, d Dialect, c Cipher, j Job, o *Options
 		return nil, err
 	}
 	err = r.rounds(ctx)
+	if stop := ctx.Err(); stop != nil && err != nil && !errors.Is(err, stop) { // a driver says it in its own way
+		err = fmt.Errorf("%w: %w", stop, err)
+	}
 	r.report.Elapsed = time.Since(began)
 	return &r.report, err
 }

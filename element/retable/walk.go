@@ -145,6 +145,9 @@ func (r *run) write(ctx context.Context, changes []change) error {
 		r.report.Changed += int64(len(changes))
 		return nil
 	}
+	if len(changes) == 0 && r.o.Checkpoint == nil {
+		return nil
+	}
 	before := r.place.Changed
 	var state []byte
 	var raced int64

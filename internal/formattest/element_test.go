@@ -2,10 +2,12 @@ package formattest
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -201,4 +203,83 @@ func TestGoldenElementsByTheReader(t *testing.T) {
 		require.Equal(t, d.Plain, keys[d.Key].digits(d.Digits, []byte(d.Context)))
 	}
 	require.NotEmpty(t, g.Digits)
+}
+
+// elementExamples returns the blocks of FORMAT.md's "Data elements, by hand".
+func elementExamples(t *testing.T) []map[string]string {
+	t.Helper()
+	var all []map[string]string
+	for _, rest := range strings.Split(doc.text, "\n```element\n")[1:] {
+		block, _, ok := strings.Cut(rest, "\n```\n")
+		require.True(t, ok)
+		m := map[string]string{}
+		for line := range strings.Lines(block) {
+			name, value, ok := strings.Cut(strings.TrimRight(line, "\n"), " =")
+			require.True(t, ok, line)
+			m[name] = strings.TrimPrefix(value, " ")
+		}
+		all = append(all, m)
+	}
+	return all
+}
+
+// The examples of the page hold, step by step, for the reader, and the package opens them.
+func TestElementsByHand(t *testing.T) {
+	all := elementExamples(t)
+	require.Len(t, all, 7)
+	raw := func(s string) []byte {
+		b, err := hex.DecodeString(s)
+		require.NoError(t, err)
+		return b
+	}
+	for _, m := range all {
+		k := &elementKey{id: [16]byte(raw(m["key id"])), dek: raw(m["dek"])}
+		key, err := dek.Import(k.id, k.dek)
+		require.NoError(t, err)
+		ring := dek.NewKeyring()
+		require.NoError(t, ring.Activate(key, dek.Element, dek.Active))
+		c, err := element.NewWithOptions(ring, element.Options{AllowUnauthenticated: true})
+		require.NoError(t, err)
+		defer c.Close()
+		context, plain := []byte(m["context"]), []byte(m["plaintext"])
+		for name, want := range m {
+			if purpose, ok := strings.CutPrefix(name, "subkey "); ok {
+				var suite, n int
+				_, err := fmt.Sscan(m["suite"]+" "+fmt.Sprint(len(want)/2), &suite, &n)
+				require.NoError(t, err)
+				var salt []byte
+				if m["salt"] != "" {
+					salt = raw(m["salt"])
+				}
+				require.Equal(t, want, hex.EncodeToString(k.subkey(purpose, n, byte(suite), salt)), name)
+			}
+		}
+		switch m["kind"] {
+		case "value":
+			suite := element.Suite(m["suite"][0] - '0')
+			sealed := k.seal(byte(suite), raw(m["nonce"]), plain, context)
+			require.Equal(t, m["value"], hex.EncodeToString(sealed))
+			require.Equal(t, m["text"], element.EncodeText(sealed))
+			if suite.Allowed() == nil {
+				got, err := c.Decrypt(sealed, context)
+				require.NoError(t, err)
+				require.Equal(t, m["plaintext"], string(got))
+			}
+		case "stream":
+			sealed := k.sealStream(12, plain, context)
+			require.Equal(t, m["stream"], hex.EncodeToString(sealed))
+			r, err := element.NewReader(bytes.NewReader(sealed), c, context)
+			require.NoError(t, err)
+			got, err := io.ReadAll(r)
+			require.NoError(t, err)
+			require.Equal(t, m["plaintext"], string(got))
+		case "index":
+			require.Equal(t, m["index of 20 bits"], hex.EncodeToString(k.index(20, context, plain)))
+			require.Equal(t, m["bucket of 1000"], fmt.Sprint(k.bucket(1000, context, plain)))
+		case "digits":
+			require.Equal(t, m["plaintext"], k.digits(m["digits"], context))
+		default:
+			require.Fail(t, "an example of no kind", m["kind"])
+		}
+	}
 }

@@ -14,7 +14,7 @@ import (
 // other. One line differs from the design's picture: internal/seal stands above dek, because it takes a dek.Key, so
 // that raw key bytes never cross a package border (DESIGN.md, "seal takes keys, not bytes").
 var layers = [][]string{
-	{"cmd/coffer", "internal/crashtest/cmd", "internal/killtest/cmd", "internal/sqlitetest/cmd", "internal/layers", "examples"},
+	{"cmd/coffer", "internal/crashtest/cmd", "internal/killtest/cmd", "internal/sqlitetest/cmd", "internal/layers", "internal/tabletest", "examples"},
 	{"bench", "internal/crashtest", "internal/killtest", "internal/sqlitetest", "internal/formattest", "internal/kmiptest", "internal/pgtest"},
 	{"sqlitevfs", "pebblefs", "nbd", "control", "internal/plainfile", "internal/nbdclient", "internal/sqlitetree"},
 	{"internal/localsock"},

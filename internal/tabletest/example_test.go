@@ -1,4 +1,4 @@
-package element_test
+package tabletest
 
 import (
 	"database/sql"
@@ -24,7 +24,7 @@ func must(err error) {
 }
 
 // A column of SQLite, encrypted and decrypted as statements run.
-func ExampleCipher_Column() {
+func Example_sqlite() {
 	c, key := newCipher()
 	ssn := c.Column(key, element.NewContext("patients", "ssn"))
 
@@ -52,7 +52,7 @@ func ExampleCipher_Column() {
 
 // Fields of PostgreSQL rows: what is scanned into a new struct is opened afterwards, and
 // goes into JSON encrypted. DATABASE_URL names the server.
-func ExampleField_postgreSQL() {
+func Example_postgreSQL() {
 	c, key := newCipher()
 	mail := c.Column(key, element.NewContext("people", "mail"))
 	photo := c.Column(key, element.NewContext("people", "photo")).Binary()
@@ -87,41 +87,15 @@ func ExampleField_postgreSQL() {
 
 // The example above, on a server.
 func TestExamplePostgreSQL(t *testing.T) {
-	t.Setenv("DATABASE_URL", pgtest.Start(t).DSN())
+	t.Setenv("DATABASE_URL", pgtest.Shared(t).DSN())
 	r, w, err := os.Pipe()
 	require.NoError(t, err)
 	stdout := os.Stdout
 	os.Stdout = w
-	ExampleField_postgreSQL()
+	Example_postgreSQL()
 	os.Stdout = stdout
 	require.NoError(t, w.Close())
 	out, err := io.ReadAll(r)
 	require.NoError(t, err)
 	require.Equal(t, "{1 [redacted] [redacted]} \"coffer1: a@b.example [255 216]\n", string(out))
-}
-
-// Fields with tags are encrypted before a struct is stored, and decrypted after it was read.
-func ExampleStructs() {
-	type patient struct {
-		ID   int
-		Name string
-		SSN  string `coffer:"encrypt,context=patients.ssn.{ID}"`
-	}
-	c, key := newCipher()
-	structs := c.Structs(key)
-
-	p := patient{ID: 7, Name: "Ada", SSN: "078-05-1120"}
-	must(structs.Encrypt(&p))
-	fmt.Println(p.Name, p.SSN[:8])
-
-	moved := p
-	moved.ID = 8
-	fmt.Println(structs.Decrypt(&moved) != nil)
-
-	must(structs.Decrypt(&p))
-	fmt.Println(p)
-	// Output:
-	// Ada coffer1:
-	// true
-	// {7 Ada 078-05-1120}
 }

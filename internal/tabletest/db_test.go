@@ -1,4 +1,4 @@
-package retable_test
+package tabletest
 
 import (
 	"context"
