@@ -8,6 +8,7 @@ import (
 	"math/bits"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cofferdb/coffer/dek"
 	"github.com/cofferdb/coffer/fips"
@@ -173,15 +174,17 @@ func (k *streamKey) close() {
 // sealedSize is the length of a whole segment.
 func (k *streamKey) sealedSize() int { return k.size + segmentHeader }
 
-// batch is how many segments are worked on at a time. Where they are shared out, each share is
-// two groups, so that it is long beside what it takes to wake a goroutine.
+// batch is how many segments are worked on at a time. Where they are shared out there are two
+// grains for each goroutine, so that what they take is long beside waking them.
 func (k *streamKey) batch() int {
-	share := max(1, groupBytes/k.size)
-	if k.workers > 1 {
-		share *= 2
+	if k.workers == 1 {
+		return k.grain()
 	}
-	return k.workers * share
+	return k.workers * 2 * k.grain()
 }
+
+// grain is how many segments a goroutine takes at a time.
+func (k *streamKey) grain() int { return max(1, groupBytes/k.size) }
 
 // A segment is one of a batch. Plain is as long as Sealed without its header; it lies
 // there, in place, or apart.
@@ -213,21 +216,46 @@ func (k *streamKey) rightHeader(s *segment) bool {
 		binary.LittleEndian.Uint64(h[numberAt:]) == s.number && h[lastAt] <= 1 && zero(h[lastAt+1:nonceAt]) && zero(h[segmentReserve:])
 }
 
-// each splits a batch among the workers and calls work with each part.
+// each calls work with every part of a batch, on this goroutine and on helpers as they find the time:
+// it waits for parts that a helper has begun, and for none that has not come to begin.
 func (k *streamKey) each(batch []segment, work func([]segment)) {
-	part := (len(batch) + k.workers - 1) / k.workers
-	if len(batch) <= part {
+	grain := k.grain()
+	parts := (len(batch) + grain - 1) / grain
+	if parts < 2 || k.workers < 2 {
 		work(batch)
 		return
 	}
-	var wg sync.WaitGroup
-	for len(batch) > part {
-		share := batch[:part]
-		wg.Go(func() { work(share) })
-		batch = batch[part:]
+	s := &sharing{batch: batch, grain: grain, work: work, done: make(chan struct{})}
+	s.left.Store(int64(parts))
+	for range min(k.workers, parts) - 1 {
+		go s.help()
 	}
-	work(batch)
-	wg.Wait()
+	s.help()
+	<-s.done
+}
+
+// A sharing is one batch that several goroutines work on.
+type sharing struct {
+	batch []segment
+	grain int // segments of a part
+	work  func([]segment)
+	next  atomic.Int64  // number of the first part that nobody has taken
+	left  atomic.Int64  // parts that are not done
+	done  chan struct{} // closed when all are
+}
+
+// help works on parts until all are taken. A goroutine that comes too late touches nothing.
+func (s *sharing) help() {
+	for {
+		begin := int(s.next.Add(1)-1) * s.grain
+		if begin >= len(s.batch) {
+			return
+		}
+		s.work(s.batch[begin:min(begin+s.grain, len(s.batch))])
+		if s.left.Add(-1) == 0 {
+			close(s.done)
+		}
+	}
 }
 
 // A segmentScratch is what one group needs. No plaintext is left in it, and no buffer of a caller.
