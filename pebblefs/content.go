@@ -18,6 +18,8 @@ type content struct {
 	h      *header
 	key    *keyRef
 	cipher seal.Cipher
+	keep   *cache // of opened pages; nil for none
+	once   bool   // it is read from one end to the other: nothing is worth keeping for long
 }
 
 // newContent takes over key, whatever happens, and file unless it fails.
@@ -27,7 +29,11 @@ func (f *FS) newContent(file vfs.File, h *header, key *keyRef) (*content, error)
 		f.release(key)
 		return nil, fmt.Errorf("pebblefs: %w", err)
 	}
-	return &content{fs: f, file: file, h: h, key: key, cipher: cipher}, nil
+	c := &content{fs: f, file: file, h: h, key: key, cipher: cipher}
+	if h.kind != Random { // whose pages change
+		c.keep = f.kept
+	}
+	return c, nil
 }
 
 // close closes the file and drops the subkeys.
@@ -103,25 +109,30 @@ func (c *content) read(s *scratch, index int64, pages int) (int, error) {
 	return n, nil
 }
 
-// readGood is read for pages that must be there and authentic. The first error is of the first page that
-// is not; inners are of those before.
-func (c *content) readGood(s *scratch, index int64, pages int, inners []inner) error {
+// readGood reads pages that must be there and authentic, need of them, and further ones up to pages as far as they
+// are. It returns how many there are, and what their inner headers say.
+func (c *content) readGood(s *scratch, index int64, need, pages int, inners []inner) (int, error) {
 	n, err := c.read(s, index, pages)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for i := range pages {
-		if i >= n {
-			return fmt.Errorf("pebblefs: page %d is missing: %w", index+int64(i), fault.Both(fault.Tampered, fault.Damaged))
+		switch {
+		case i >= n:
+			err = fmt.Errorf("pebblefs: page %d is missing: %w", index+int64(i), fault.Both(fault.Tampered, fault.Damaged))
+		case s.blocks[i].Err != nil:
+			err = fmt.Errorf("pebblefs: page %d: %w", index+int64(i), s.blocks[i].Err)
+		default:
+			inners[i], err = parseInner(s.page(i), index+int64(i))
 		}
-		if err := s.blocks[i].Err; err != nil {
-			return fmt.Errorf("pebblefs: page %d: %w", index+int64(i), err)
+		if err != nil && i >= need {
+			return i, nil // nobody has asked for it yet
 		}
-		if inners[i], err = parseInner(s.page(i), index+int64(i)); err != nil {
-			return err
+		if err != nil {
+			return 0, err
 		}
 	}
-	return nil
+	return pages, nil
 }
 
 // at reads one page and returns its inner header, or false if there is no authentic page.

@@ -45,7 +45,7 @@ func (c *content) tableEnd(s *scratch, pages, size int64) (extent, error) {
 		return extent{}, ErrUnfinished
 	}
 	var inners [1]inner
-	if err := c.readGood(s, pages-1, 1, inners[:]); err != nil {
+	if _, err := c.readGood(s, pages-1, 1, 1, inners[:]); err != nil {
 		return extent{}, fmt.Errorf("the last page: %w: %w", ErrUnfinished, err)
 	}
 	in := inners[0]
@@ -93,7 +93,7 @@ func (c *content) knownDurable(s *scratch, pages int64) (int64, error) {
 func (c *content) scan(s *scratch, known, pages int64) (e extent, last inner, err error) {
 	if known > 0 {
 		var inners [1]inner
-		if err := c.readGood(s, known-1, 1, inners[:]); err != nil {
+		if _, err := c.readGood(s, known-1, 1, 1, inners[:]); err != nil {
 			return e, last, fmt.Errorf("a page that was durable: %w", err)
 		}
 		last = inners[0]
@@ -153,7 +153,7 @@ func (c *content) randomEnd(s *scratch, pages int64) (extent, error) {
 		return extent{uniform: true}, nil
 	}
 	var inners [1]inner
-	if err := c.readGood(s, pages-1, 1, inners[:]); err != nil {
+	if _, err := c.readGood(s, pages-1, 1, 1, inners[:]); err != nil {
 		return extent{}, err
 	}
 	if inners[0].offset != (pages-1)*pageData {

@@ -123,5 +123,6 @@ func (f *FS) Files(dirs ...string) ([]File, error) {
 		}
 		files[i].Path = f.inner.PathJoin(f.inner.PathDir(path), name)
 	}
+	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	return files, nil
 }

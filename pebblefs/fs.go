@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
@@ -24,6 +25,10 @@ type Options struct {
 	// yet. Names of folders, and how many files there are, stay visible. Names are 150 bytes at most then. A copy of
 	// files in another folder, such as a checkpoint, is opened with the same file of names, or a copy of it.
 	Names string
+
+	// Cache is how many bytes of opened pages are kept in memory, beside what Pebble keeps itself: reading a page from below and opening
+	// it costs more than a read of a plain file. Zero is DefaultCache, less than zero none.
+	Cache int64
 }
 
 // FS is an encrypted vfs.FS. See the package comment.
@@ -31,6 +36,7 @@ type FS struct {
 	inner vfs.FS
 	ring  *dek.Keyring
 	names *hider // nil: names are as they are
+	kept  *cache // nil: nothing is kept
 
 	// space is held shared by what makes, removes or renames files, and alone by Rekey when it puts a file in the place
 	// of another. Lock order: a writer's or random's mu, space, a reader's posMu, its mu, FS.mu.
@@ -66,6 +72,11 @@ func New(inner vfs.FS, keys *dek.Keyring, o *Options) (*FS, error) {
 	}
 	f := &FS{inner: inner, ring: keys, keys: map[dek.ID]*keyRef{}, writers: map[*writer]struct{}{}, randoms: map[*random]struct{}{},
 		readers: map[[16]byte]map[*reader]struct{}{}}
+	if o.Cache == 0 {
+		f.kept = newCache(DefaultCache)
+	} else {
+		f.kept = newCache(o.Cache)
+	}
 	if err := f.SetKey(id); err != nil {
 		return nil, err
 	}
@@ -112,6 +123,9 @@ func (f *FS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
 	// Only a folder has no head to be read, and asking each file what it is costs a system call.
 	r, err := f.newReader(name, file)
 	if err == nil {
+		if r.c != nil {
+			r.c.once = slices.Contains(opts, vfs.SequentialReadsOption)
+		}
 		return r, nil
 	}
 	if info, err := f.inner.Stat(path); err == nil && info.IsDir() {

@@ -116,6 +116,7 @@ func (f *FS) Close() error {
 		return fmt.Errorf("pebblefs: close: %d files are open: %w", open, fault.State)
 	}
 	f.closed = true
+	f.kept.clear()
 	var err error
 	if f.names != nil {
 		f.names.close()

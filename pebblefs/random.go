@@ -113,7 +113,7 @@ func (r *random) writePage(s *scratch, p []byte, off int64) error {
 	page := s.page(0)
 	if index < r.e.pages {
 		var inners [1]inner
-		if err := r.c.readGood(s, index, 1, inners[:]); err != nil {
+		if _, err := r.c.readGood(s, index, 1, 1, inners[:]); err != nil {
 			return err
 		}
 		in.length = inners[0].length
@@ -139,7 +139,7 @@ func (r *random) ReadAt(p []byte, off int64) (int, error) {
 	if r.c == nil {
 		return 0, ErrClosed
 	}
-	return r.c.readAt(p, off, &r.e, nil)
+	return r.c.readAt(p, off, &r.e, nil, 0)
 }
 
 // Read implements io.Reader.
@@ -149,7 +149,7 @@ func (r *random) Read(p []byte) (int, error) {
 	if r.c == nil {
 		return 0, ErrClosed
 	}
-	n, err := r.c.readAt(p, r.pos, &r.e, nil)
+	n, err := r.c.readAt(p, r.pos, &r.e, nil, 0)
 	r.pos += int64(n)
 	if n > 0 && err == io.EOF {
 		err = nil

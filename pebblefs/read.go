@@ -8,8 +8,9 @@ import (
 	"github.com/cofferdb/coffer/internal/fault"
 )
 
-// readAt reads content. h, if not nil, is where the last read ended, and is moved on.
-func (c *content) readAt(p []byte, off int64, e *extent, h *hint) (int, error) {
+// readAt reads content. h, if not nil, is where the last read ended, and is moved on. at least ahead pages are read
+// and kept, if any, where they can be kept.
+func (c *content) readAt(p []byte, off int64, e *extent, h *hint, ahead int) (int, error) {
 	if off < 0 {
 		return 0, os.ErrInvalid
 	}
@@ -19,20 +20,16 @@ func (c *content) readAt(p []byte, off int64, e *extent, h *hint) (int, error) {
 	if off >= e.size {
 		return 0, io.EOF
 	}
-	s := scratches.Get().(*scratch)
-	defer scratches.Put(s)
-	index, err := c.locate(s, off, e, h)
-	if err != nil {
-		return 0, err
+	want := int(min(int64(len(p)), e.size-off))
+	n := 0
+	if e.uniform {
+		n = c.readKept(p[:want], off)
 	}
-	n, want := 0, int(min(int64(len(p)), e.size-off))
-	for n < want {
-		m, pages, err := c.readRun(s, p[n:want], off+int64(n), index, e, h)
-		n += m
-		if err != nil {
+	if n < want {
+		m, err := c.readBelow(p[n:want], off+int64(n), e, h, ahead)
+		if n += m; err != nil {
 			return n, err
 		}
-		index += int64(pages)
 	}
 	if n < len(p) {
 		return n, io.EOF
@@ -40,35 +37,75 @@ func (c *content) readAt(p []byte, off int64, e *extent, h *hint) (int, error) {
 	return n, nil
 }
 
+// readKept reads from pages that are kept, as far as they go. Every page must be full.
+func (c *content) readKept(p []byte, off int64) (n int) {
+	if c.keep == nil {
+		return 0
+	}
+	for n < len(p) {
+		m, ok := c.keep.read(p[n:], &c.h.file, (off+int64(n))/pageData, off+int64(n), c.once)
+		if !ok {
+			break
+		}
+		n += m
+	}
+	return n
+}
+
+// readBelow reads from the file below. All of p is before the end.
+func (c *content) readBelow(p []byte, off int64, e *extent, h *hint, ahead int) (n int, err error) {
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
+	index, err := c.locate(s, off, e, h)
+	if err != nil {
+		return 0, err
+	}
+	for n < len(p) {
+		m, pages, err := c.readRun(s, p[n:], off+int64(n), index, e, h, ahead)
+		n += m
+		if err != nil {
+			return n, err
+		}
+		index += int64(pages)
+	}
+	return n, nil
+}
+
 // readRun reads into p from the pages at index and behind, the first of which holds off: at most a batch of
 // them. It returns how many bytes, and how many pages are done with.
-func (c *content) readRun(s *scratch, p []byte, off, index int64, e *extent, h *hint) (n, pages int, err error) {
+func (c *content) readRun(s *scratch, p []byte, off, index int64, e *extent, h *hint, ahead int) (n, pages int, err error) {
 	pages = (int(off-index*pageData)+len(p)-1)/pageData + 1 // if all are full
 	if !e.uniform {
 		pages = (len(p)-1)/pageData + 2
 	}
-	pages = int(min(int64(pages), batch, e.pages-index))
+	need := int(min(int64(pages), batch, e.pages-index))
+	pages = need
+	if c.keep != nil && e.uniform {
+		pages = int(min(int64(max(need, ahead)), e.pages-index))
+	}
 	var inners [batch]inner
-	if err := c.readGood(s, index, pages, inners[:]); err != nil {
+	if pages, err = c.readGood(s, index, need, pages, inners[:]); err != nil {
 		return 0, 0, err
 	}
+	done := 0
 	for i := range pages {
-		in := inners[i]
-		skip := off + int64(n) - in.offset
-		if skip < 0 || skip > int64(in.length) || i > 0 && skip != 0 {
-			return n, 0, fmt.Errorf("pebblefs: page %d holds other bytes than those looked for: %w", index+int64(i), fault.Tampered)
+		in := &inners[i]
+		if n < len(p) {
+			skip := off + int64(n) - in.offset
+			if skip < 0 || skip > int64(in.length) || i > 0 && skip != 0 {
+				return n, 0, fmt.Errorf("pebblefs: page %d holds other bytes than those looked for: %w", index+int64(i), fault.Tampered)
+			}
+			n += copy(p[n:], s.page(i)[dataAt+skip:dataAt+in.length])
+			if h != nil {
+				h.page, h.offset = index+int64(i), in.offset
+			}
+			done = i + 1
 		}
-		data := s.page(i)[dataAt : dataAt+in.length]
-		m := copy(p[n:], data[skip:])
-		n += m
-		if h != nil {
-			h.page, h.offset = index+int64(i), in.offset
-		}
-		if n == len(p) {
-			return n, i, nil
+		if c.keep != nil && e.uniform && need < batch {
+			c.keep.put(&c.h.file, index+int64(i), *in, s.page(i)[dataAt:dataAt+in.length])
 		}
 	}
-	return n, pages, nil
+	return n, done, nil
 }
 
 // locate returns the page that holds off, which lies before the end. Where every page is full that is a
@@ -84,7 +121,7 @@ func (c *content) locate(s *scratch, off int64, e *extent, h *hint) (int64, erro
 	}
 	var inners [1]inner
 	for {
-		if err := c.readGood(s, probe, 1, inners[:]); err != nil {
+		if _, err := c.readGood(s, probe, 1, 1, inners[:]); err != nil {
 			return 0, err
 		}
 		in := inners[0]

@@ -22,6 +22,8 @@ type reader struct {
 	raw vfs.File     // of an empty file
 	e   extent
 
+	ahead ahead
+
 	posMu sync.Mutex // guards the next two, and Read
 	pos   int64
 	hint  hint
@@ -127,7 +129,7 @@ func (r *reader) readAt(p []byte, off int64, h *hint) (int, error) {
 		}
 		return 0, io.EOF
 	}
-	n, err := r.c.readAt(p, off, &r.e, h)
+	n, err := r.c.readAt(p, off, &r.e, h, r.ahead.pages(off, len(p)))
 	if err != nil && err != io.EOF {
 		err = fmt.Errorf("%s: %w", r.name, err)
 	}

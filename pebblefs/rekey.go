@@ -266,7 +266,7 @@ func (w *writer) copyFrom(c *content, e extent) error {
 	defer clear(buf)
 	var h hint
 	for off := int64(0); off < e.size; {
-		n, err := c.readAt(buf[:min(int64(len(buf)), e.size-off)], off, &e, &h)
+		n, err := c.readAt(buf[:min(int64(len(buf)), e.size-off)], off, &e, &h, 0)
 		if err != nil {
 			return err
 		}
@@ -346,6 +346,7 @@ func (r *reader) move(c *content, e extent) error {
 	r.file = c.h.file
 	r.fs.remember(r)
 	r.fs.mu.Unlock()
+	c.once = old.once
 	r.c, r.e, r.hint = c, e, hint{}
 	return old.close()
 }

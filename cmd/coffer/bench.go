@@ -10,7 +10,7 @@ import (
 )
 
 func (p *program) benchCmd() *cobra.Command {
-	return p.group("bench", "Measure this machine", p.benchKernelsCmd(), p.benchEngineCmd())
+	return p.group("bench", "Measure this machine", p.benchKernelsCmd(), p.benchEngineCmd(), p.benchPebbleCmd())
 }
 
 func (p *program) benchKernelsCmd() *cobra.Command {
