@@ -14,11 +14,12 @@ BENCH        ?= .
 BENCHTIME    ?= 1s
 BENCHCOUNT   ?= 1
 COFFER_E2E_MB ?= 300
+META_SEEDS   ?= 10
 
-.PHONY: help demo test lint race fuzz bench kernels crash kill e2e vectors cross fips arm64 tools clean
+.PHONY: help demo test lint race fuzz bench kernels crash kill e2e vectors pebble-meta cross fips arm64 tools clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)$$/  \1	\2/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)$$/  \1	\2/p' Makefile | expand -t 14
 
 demo: ## the guided demonstration: key file, encrypted volume, 1,000 records, a look into both files
 	@scripts/setup.sh go
@@ -62,6 +63,10 @@ e2e: ## a real SQLite database of COFFER_E2E_MB (300) through encrypt, rekey wit
 vectors: ## published test vectors that live in a nested module (a large download)
 	@scripts/setup.sh test
 	@scripts/nested.sh internal/vectors
+
+pebble-meta: ## Pebble's metamorphic test over pebblefs, META_SEEDS (10) seeds from SEED=n or the clock on; ends with runs=N failures=N seed=N
+	@scripts/setup.sh go
+	@cd pebblefs/internal/metamorphic && COFFER_META_SEEDS=$(META_SEEDS) COFFER_META_SEED=$(SEED) COFFER_META_OPS=uniform:2000-5000 go test -v -count 1 -timeout 300m ./...
 
 cross: ## builds and vets for other systems and processors, and with -tags purego
 	@scripts/setup.sh go

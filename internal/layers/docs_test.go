@@ -87,8 +87,8 @@ func anchors(text string) string {
 }
 
 var (
-	makeCall   = regexp.MustCompile("(?m)(?:`|^    |^\\$ |^)make ([a-z0-9]+)")
-	makeTarget = regexp.MustCompile(`(?m)^([a-z0-9]+):`)
+	makeCall   = regexp.MustCompile("(?m)(?:`|^    |^\\$ |^)make ([a-z0-9-]+)")
+	makeTarget = regexp.MustCompile(`(?m)^([a-z0-9-]+):`)
 )
 
 // TestMakeTargets: the pages name only targets that the Makefile has.
