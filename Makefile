@@ -16,8 +16,9 @@ BENCHCOUNT   ?= 1
 COFFER_E2E_MB ?= 300
 NBD_SECONDS  ?= 60
 KILLS        ?= 40
+META_SEEDS   ?= 10
 
-.PHONY: help demo test lint race fuzz bench kernels crash kill sqlitecrash sqlitetests tables e2e nbd-long vectors cross fips arm64 tools clean
+.PHONY: help demo test lint race fuzz bench kernels crash kill sqlitecrash sqlitetests tables e2e nbd-long vectors pebble-meta cross fips arm64 tools clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)$$/  \1	\2/p' Makefile | expand -t 14
@@ -80,6 +81,10 @@ nbd-long: ## PostgreSQL on ext4 on a volume over NBD (nbdfuse, a loop device; ne
 vectors: ## published test vectors that live in a nested module (a large download)
 	@scripts/setup.sh test
 	@scripts/nested.sh internal/vectors
+
+pebble-meta: ## Pebble's metamorphic test over pebblefs, META_SEEDS (10) seeds from SEED=n or the clock on; ends with runs=N failures=N seed=N
+	@scripts/setup.sh go
+	@cd pebblefs/internal/metamorphic && COFFER_META_SEEDS=$(META_SEEDS) COFFER_META_SEED=$(SEED) COFFER_META_OPS=uniform:2000-5000 go test -v -count 1 -timeout 300m ./...
 
 cross: ## builds and vets for other systems and processors, and with -tags purego
 	@scripts/setup.sh go

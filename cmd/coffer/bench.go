@@ -10,7 +10,7 @@ import (
 )
 
 func (p *program) benchCmd() *cobra.Command {
-	return p.group("bench", "Measure this machine", p.benchKernelsCmd(), p.benchEngineCmd(), p.benchSQLiteCmd(), p.benchNBDCmd(), p.benchElementsCmd())
+	return p.group("bench", "Measure this machine", p.benchKernelsCmd(), p.benchEngineCmd(), p.benchSQLiteCmd(), p.benchPebbleCmd(), p.benchNBDCmd(), p.benchElementsCmd())
 }
 
 func (p *program) benchKernelsCmd() *cobra.Command {

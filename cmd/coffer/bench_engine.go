@@ -13,7 +13,7 @@ func (p *program) benchEngineCmd() *cobra.Command {
 	var o bench.EngineOptions
 	var asJSON bool
 	c := p.verb("engine [--json] [--only NAME]…", "Measure the engine beside its baselines", cobra.NoArgs,
-		func(ctx context.Context, _ []string) error { return p.benchEngine(ctx, o, asJSON) })
+		func(ctx context.Context, _ []string) error { return p.benchEngine(ctx, bench.Engine, o, asJSON) })
 	c.Long = `Measure what the engine promises, each beside its baseline, in turn, in one run:
 
   rekey-load  16 goroutines that read and commit during a re-key / without one
@@ -32,11 +32,13 @@ Stop everything else.`
 	return c
 }
 
-func (p *program) benchEngine(ctx context.Context, o bench.EngineOptions, asJSON bool) error {
+// benchEngine runs a comparison of two sides and prints it.
+func (p *program) benchEngine(ctx context.Context, run func(context.Context, bench.EngineOptions) (*bench.EngineReport, error), o bench.EngineOptions,
+	asJSON bool) error {
 	if _, people := terminal(p.stderr); people {
 		o.Progress = func(what string) { p.note("%s", what) }
 	}
-	r, err := bench.Engine(ctx, o)
+	r, err := run(ctx, o)
 	if err != nil {
 		return err
 	}

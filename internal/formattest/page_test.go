@@ -22,6 +22,7 @@ var sizes = map[string]int{
 	"backup registry": 16, "registry record": 56,
 	"backup preamble": 16, "backup record": 24, "backup beginning": 216, "backup group": 8224, "backup list entry": 40, "backup end": 1232,
 	"element header": 38, "stream header": 128, "stream segment": 64,
+	"pebble header": 4096, "pebble alias": 64, "pebble page": 4096, "pebble page plaintext": 4064, "pebble names": 108,
 }
 
 // Every byte of every structure has a name, once.
@@ -133,7 +134,7 @@ func TestReaderIsIndependent(t *testing.T) {
 func TestHeadingsThatCodeRefersTo(t *testing.T) {
 	refs := regexp.MustCompile(`FORMAT\.md[,:]? (?:section )?"([^"]+)"(?: and "([^"]+)")?`)
 	found := 0
-	for _, dir := range []string{"../../blockstore", "../../journal", "../../keyfile", "../seal", "../../dek"} {
+	for _, dir := range []string{"../../blockstore", "../../journal", "../../keyfile", "../seal", "../../dek", "../../pebblefs"} {
 		files, err := filepath.Glob(dir + "/*.go")
 		require.NoError(t, err)
 		for _, name := range files {

@@ -15,6 +15,9 @@ const labelInfo = "coffer/1 label mac"
 // backupInfo is the same for the end of a backup.
 const backupInfo = "coffer/1 backup mac"
 
+// fileInfo is the same for the header of a file of package pebblefs.
+const fileInfo = "coffer/1 pebble header mac"
+
 // LabelMAC authenticates a volume's label: HMAC-SHA256 over the label under
 // HKDF-SHA256(key, salt = volume, info = "coffer/1 label mac"), 32 bytes.
 //
@@ -29,6 +32,12 @@ func LabelMAC(key *dek.Key, volume [16]byte, label []byte) (mac [32]byte, err er
 // it: as [LabelMAC], with "coffer/1 backup mac".
 func BackupMAC(key *dek.Key, volume [16]byte, end []byte) (mac [32]byte, err error) {
 	return macOf(backupInfo, key, volume, end)
+}
+
+// FileMAC authenticates the header of a file of package pebblefs: as [LabelMAC], with
+// "coffer/1 pebble header mac" and the file's identity in place of the volume. key is not nil.
+func FileMAC(key *dek.Key, file [16]byte, header []byte) (mac [32]byte, err error) {
+	return macOf(fileInfo, key, file, header)
 }
 
 func macOf(info string, key *dek.Key, volume [16]byte, data []byte) (mac [32]byte, err error) {

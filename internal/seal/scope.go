@@ -19,6 +19,7 @@ const (
 	DomainSpill   Domain = 3 // images kept aside for snapshots, in a temporary file
 	DomainBackup  Domain = 4 // blocks of a backup
 	DomainElement Domain = 5 // data elements
+	DomainFile    Domain = 6 // pages of a file of package pebblefs
 )
 
 // A Scope is what subkeys and additional data bind, beside the suite and the

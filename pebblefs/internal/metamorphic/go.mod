@@ -1,0 +1,3 @@
+module github.com/cofferdb/coffer/pebblefs/internal/metamorphic
+
+go 1.26.0
