@@ -13,6 +13,7 @@ import (
 	_ "github.com/ncruces/go-sqlite3/driver"
 	"github.com/stretchr/testify/require"
 
+	"github.com/cofferdb/coffer/dek"
 	"github.com/cofferdb/coffer/element"
 	"github.com/cofferdb/coffer/internal/pgtest"
 )
@@ -21,6 +22,17 @@ func must(err error) {
 	if err != nil {
 		log.Fatal(err)
 	}
+}
+
+// newCipher makes a key; keyfile.Open or a key service has keys that outlive the program.
+func newCipher() (*element.Cipher, dek.ID) {
+	ring := dek.NewKeyring()
+	key, err := dek.Generate(256)
+	must(err)
+	must(ring.Activate(key, dek.Element, dek.Active))
+	c, err := element.New(ring)
+	must(err)
+	return c, key.ID()
 }
 
 // A column of SQLite, encrypted and decrypted as statements run.
