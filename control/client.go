@@ -26,7 +26,7 @@ type Client struct {
 }
 
 // Dial connects to the process that has the volume at path open. Where nobody
-// answers, the error is [ErrNobody].
+// answers, the error is [ErrNobody]; where somebody else's process does, [ErrStranger].
 func Dial(ctx context.Context, path string) (_ *Client, err error) {
 	path = fsx.Resolve(fsx.OS(), path)
 	var trusted []int

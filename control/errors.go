@@ -9,12 +9,15 @@ import (
 
 	"github.com/cofferdb/coffer/blockstore"
 	"github.com/cofferdb/coffer/internal/fault"
+	"github.com/cofferdb/coffer/internal/localsock"
 )
 
 // Errors of this package.
 var (
 	// ErrNobody: no process answers for the volume.
 	ErrNobody = errors.New("control: no running process answers for the volume")
+	// ErrStranger: the process that answers belongs to a user who is not believed.
+	ErrStranger = localsock.ErrPeer
 	// ErrRequest: the request is none that this version knows.
 	ErrRequest = fmt.Errorf("control: not a request: %w", fault.Usage)
 )

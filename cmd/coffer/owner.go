@@ -17,6 +17,10 @@ func (p *program) owner(ctx context.Context, path string) (*control.Client, erro
 	if errors.Is(err, control.ErrNobody) {
 		return nil, nil
 	}
+	if errors.Is(err, control.ErrStranger) { // it may be there to stand in the way, or to say that something was done
+		p.warn("%s belongs to a user who is neither you nor root nor the owner of %s: it is not asked", control.Path(path), path)
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
