@@ -56,27 +56,32 @@ func sqlite(t *testing.T) *base {
 
 // one PostgreSQL serves all tests; each has a schema of its own.
 var (
-	server  *pgtest.Server
 	schemas int
-	mu      sync.Mutex // guards both
+	mu      sync.Mutex // guards schemas, and the start of the server
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
 func postgres(t *testing.T) *base {
-	mu.Lock()
-	defer mu.Unlock()
-	if server == nil {
-		server = pgtest.Shared(t)
-	}
-	schemas++
-	schema := fmt.Sprintf("test%d", schemas)
-	db, err := sql.Open("pgx", server.DSN()+"&search_path="+schema)
+	db, err := sql.Open("pgx", postgresDSN(t))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	b := &base{DB: db, t: t, dialect: retable.PostgreSQL, blob: "BYTEA"}
-	b.exec("CREATE SCHEMA " + schema)
-	return b
+	return &base{DB: db, t: t, dialect: retable.PostgreSQL, blob: "BYTEA"}
+}
+
+// postgresDSN is a schema of its own on the server.
+func postgresDSN(t *testing.T) string {
+	mu.Lock()
+	defer mu.Unlock()
+	schemas++
+	schema := fmt.Sprintf("test%d", schemas)
+	dsn := pgtest.Shared(t).DSN()
+	db, err := sql.Open("pgx", dsn)
+	require.NoError(t, err)
+	defer db.Close()
+	_, err = db.Exec("CREATE SCHEMA " + schema)
+	require.NoError(t, err)
+	return dsn + "&search_path=" + schema
 }
 
 // safe is a cipher with two keys.

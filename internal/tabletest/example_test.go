@@ -15,7 +15,6 @@ import (
 
 	"github.com/cofferdb/coffer/dek"
 	"github.com/cofferdb/coffer/element"
-	"github.com/cofferdb/coffer/internal/pgtest"
 )
 
 func must(err error) {
@@ -99,7 +98,7 @@ func Example_postgreSQL() {
 
 // The example above, on a server.
 func TestExamplePostgreSQL(t *testing.T) {
-	t.Setenv("DATABASE_URL", pgtest.Shared(t).DSN())
+	t.Setenv("DATABASE_URL", postgresDSN(t))
 	r, w, err := os.Pipe()
 	require.NoError(t, err)
 	stdout := os.Stdout
