@@ -126,7 +126,7 @@ func (c *Cipher) oldStream(header []byte, context []byte, o StreamOptions) (*str
 	}
 	if commitment != [streamCommitSize]byte(header[streamCommitAt:]) {
 		k.close()
-		return nil, fmt.Errorf("stream under key %s: %w", h.Key, ErrWrongKey)
+		return nil, wrongKey("stream under key %s", h.Key)
 	}
 	return k, nil
 }

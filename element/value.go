@@ -184,9 +184,9 @@ func (st *suiteState) open(dst, ciphertext, context []byte) ([]byte, error) {
 	id := dek.ID(ciphertext[keyAt:commonSize])
 	switch {
 	case right:
-		return dst, fmt.Errorf("under key %s: %w", id, ErrTampered)
+		return dst, tampered("under key %s", id)
 	case ok && Suite(ciphertext[suiteAt]).Authenticated():
-		return dst, fmt.Errorf("under key %s: its commitment to the key: %w", id, ErrTampered)
+		return dst, tampered("under key %s, its commitment to the key", id)
 	}
-	return dst, fmt.Errorf("under key %s: %w", id, ErrWrongKey)
+	return dst, wrongKey("under key %s", id)
 }
