@@ -9,6 +9,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
+
+	"github.com/cofferdb/coffer/internal/fsx"
 )
 
 func testFS(t testing.TB, o *Options) (*FS, *vfs.MemFS) {
@@ -280,8 +282,39 @@ func TestEmpty(t *testing.T) {
 	require.Empty(t, get(t, fs, "marker.x.000001.y"))
 	require.NoError(t, fs.Rename("marker.x.000001.y", "marker.x.000002.y"))
 	require.NoError(t, fs.MkdirAll("db", 0o755))
+	dir, err := fs.Open("db")
+	require.NoError(t, err)
+	info, err = dir.Stat()
+	require.NoError(t, err)
+	require.True(t, info.IsDir())
+	require.NoError(t, dir.Close())
+	plant(t, inner, "db/1.log"+tmpSuffix, []byte("never got its name"))
 	lock, err := fs.Lock("db/LOCK")
 	require.NoError(t, err)
 	require.NoError(t, lock.Close())
+	names, err := inner.List("db")
+	require.NoError(t, err)
+	require.Equal(t, []string{"LOCK"}, names)
 	require.NoError(t, fs.Close())
+}
+
+// TestFailedWrite: after a write or a sync that failed nothing is written any more, and nobody is told that it is durable.
+func TestFailedWrite(t *testing.T) {
+	for _, kind := range []fsx.OpKind{fsx.OpWrite, fsx.OpSync} {
+		ring, _ := testRing(t, 1)
+		mem := fsx.NewMem(1)
+		fs, err := New(memVFS{mem}, ring, nil)
+		require.NoError(t, err)
+		f, err := fs.Create("1.log", "test")
+		require.NoError(t, err)
+		mem.Inject(fsx.Fault{Kind: kind, Once: true})
+		_, err = f.Write([]byte("x"))
+		require.Equal(t, kind == fsx.OpWrite, err != nil)
+		require.Error(t, f.Sync())
+		_, err = f.Write([]byte("x"))
+		require.ErrorIs(t, err, ErrFailed)
+		require.ErrorIs(t, f.Sync(), ErrFailed)
+		require.ErrorIs(t, f.Close(), ErrFailed)
+		require.NoError(t, fs.Close())
+	}
 }

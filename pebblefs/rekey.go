@@ -215,7 +215,8 @@ func (f *FS) reseal(name string) (int64, error) {
 	if f.written(c.h.file) {
 		return -1, f.inner.Remove(path + tmpSuffix)
 	}
-	return e.size, f.exchange(c.h.file, name, path)
+	_, err = f.exchange(c.h.file, name, path)
+	return e.size, err
 }
 
 // written reports whether somebody writes the file.
@@ -278,19 +279,19 @@ func (w *writer) copyFrom(c *content, e extent) error {
 	return w.Sync()
 }
 
-// exchange puts the temporary file into the place of the file that was old, and moves its readers. The
-// caller holds f.space alone.
-func (f *FS) exchange(old [16]byte, name, path string) error {
+// exchange puts the temporary file into the place of the file that was old, and moves its readers. The caller holds f.space
+// alone. Whether it succeeds or not, renamed says that the name means the new file: who writes must go on there.
+func (f *FS) exchange(old [16]byte, name, path string) (renamed bool, err error) {
 	if err := f.still(old, path); err != nil {
-		return errors.Join(err, f.inner.Remove(path+tmpSuffix))
+		return false, errors.Join(err, f.inner.Remove(path+tmpSuffix))
 	}
 	if err := f.inner.Rename(path+tmpSuffix, path); err != nil {
-		return errors.Join(err, f.inner.Remove(path+tmpSuffix))
+		return false, errors.Join(err, f.inner.Remove(path+tmpSuffix))
 	}
 	if err := syncDir(f.inner, f.inner.PathDir(path)); err != nil {
-		return err
+		return true, fmt.Errorf("pebblefs: renamed, but the folder could not be synced: %w: %w", fault.OutcomeUnknown, err)
 	}
-	return f.moveReaders(old, name, path)
+	return true, f.moveReaders(old, name, path)
 }
 
 // still fails with errMoved unless the path means that file.

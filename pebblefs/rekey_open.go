@@ -36,11 +36,14 @@ func (f *FS) resealWriter(w *writer, dirs []string) (string, int64, error) {
 	}
 	f.space.Lock()
 	defer f.space.Unlock()
-	if err := f.exchange(w.c.h.file, w.name, path); err != nil {
+	renamed, err := f.exchange(w.c.h.file, w.name, path)
+	if !renamed {
 		return w.name, -1, errors.Join(err, nw.Close())
 	}
-	size := w.e.size
-	return w.name, size, w.adopt(nw)
+	if errors.Is(err, fault.OutcomeUnknown) { // a later sync would promise too much
+		_ = w.fail(err)
+	}
+	return w.name, w.e.size, errors.Join(err, w.adopt(nw))
 }
 
 // adopt makes the writer go on in the file of another, with what it has buffered itself.
@@ -84,7 +87,8 @@ func (f *FS) resealRandom(r *random, dirs []string) (string, int64, error) {
 	}
 	f.space.Lock()
 	defer f.space.Unlock()
-	if err := f.exchange(r.c.h.file, r.name, path); err != nil {
+	renamed, err := f.exchange(r.c.h.file, r.name, path)
+	if !renamed {
 		return r.name, -1, errors.Join(err, nw.Close())
 	}
 	old := r.c
@@ -92,7 +96,7 @@ func (f *FS) resealRandom(r *random, dirs []string) (string, int64, error) {
 	r.id.Store(r.c.h.file)
 	nw.drop()
 	if r.e.size != 0 && !r.e.uniform {
-		return r.name, -1, fmt.Errorf("pebblefs: %s: pages are not in their places: %w", r.name, fault.State)
+		err = errors.Join(err, fmt.Errorf("pebblefs: %s: pages are not in their places: %w", r.name, fault.State))
 	}
-	return r.name, r.e.size, old.close()
+	return r.name, r.e.size, errors.Join(err, old.close())
 }

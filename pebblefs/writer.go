@@ -258,8 +258,8 @@ func (w *writer) Close() error {
 	if w.c == nil {
 		return ErrClosed
 	}
-	var err error
-	if w.err == nil {
+	err := w.usable()
+	if err == nil {
 		err = w.end()
 	}
 	w.fs.mu.Lock()
