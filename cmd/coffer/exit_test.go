@@ -112,7 +112,7 @@ func TestHintsAreTrue(t *testing.T) {
 	_, text, code := d.run("salvage", "v", "new", "--keyfile", "other")
 	require.Equal(t, exitKey, code, text)
 	require.NotContains(t, text, "key server")
-	require.Contains(t, text, "None of the key files given holds it")
+	require.Contains(t, text, "None of the sources given holds it")
 }
 
 func TestLogger(t *testing.T) {

@@ -191,7 +191,7 @@ func explainKeys(err error, sources int) error {
 	case sources == 0:
 		return fault.Hint(err, "Give the key file that holds it: --keyfile FILE --admin NAME --password-file FILE, or --kms-keyfile FILE.")
 	}
-	return fault.Hint(err, "None of the sources given holds it. --keyfile and --kms-keyfile may be repeated.")
+	return fault.Hint(err, "None of the sources given holds it. --keyfile, --kms-keyfile and --kmip-key may be repeated.")
 }
 
 // explainOpen adds what to do when a volume cannot be opened.

@@ -99,7 +99,8 @@ func TestReadFrame(t *testing.T) {
 }
 
 // FuzzCheck: what passes is decoded and encoded by the library, which gives the
-// same from then on, and printing it never fails.
+// same from then on, and printing it never fails. The library's decoder changes
+// the bytes of a negative big integer where they lie: it is given copies.
 func FuzzCheck(f *testing.F) {
 	f.Add(message())
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -107,13 +108,13 @@ func FuzzCheck(f *testing.F) {
 		if Check(b) != nil {
 			return
 		}
-		d, err := ttlv.NewTTLVDecoder(b)
+		d, err := ttlv.NewTTLVDecoder(bytes.Clone(b))
 		require.NoError(t, err)
 		var v ttlv.Value
 		require.NoError(t, v.DecodeTTLV(&d))
 		again := ttlv.MarshalTTLV(v)
 		require.NoError(t, Check(again))
-		d, err = ttlv.NewTTLVDecoder(again)
+		d, err = ttlv.NewTTLVDecoder(bytes.Clone(again))
 		require.NoError(t, err)
 		var same ttlv.Value
 		require.NoError(t, same.DecodeTTLV(&d))
