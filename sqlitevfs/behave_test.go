@@ -62,9 +62,13 @@ func TestPageSizes(t *testing.T) {
 
 // TestJournalModes: every mode but wal is taken, commits, rolls back, and goes back to a savepoint, in both locking modes.
 func TestJournalModes(t *testing.T) {
-	for _, mode := range []string{"delete", "truncate", "persist", "memory"} {
+	modes, syncs := []string{"delete", "truncate", "persist", "memory"}, []string{"off", "normal", "full", "extra"}
+	if testing.Short() {
+		modes, syncs = []string{"delete", "persist"}, []string{"off", "full"}
+	}
+	for _, mode := range modes {
 		for _, locking := range []string{"normal", "exclusive"} {
-			for _, sync := range []string{"off", "normal", "full", "extra"} {
+			for _, sync := range syncs {
 				t.Run(mode+" "+locking+" "+sync, func(t *testing.T) {
 					s := set(t, nil)
 					db := s.open("j.db", "_pragma=locking_mode("+locking+")", "_pragma=journal_mode("+mode+")", "_pragma=synchronous("+sync+")", "_pragma=cache_size(10)")
@@ -215,21 +219,25 @@ func TestAttach(t *testing.T) {
 
 // TestTemporary: temporary tables and sorts larger than memory spill, and no file of theirs has a name or plaintext.
 func TestTemporary(t *testing.T) {
+	n := 3000
+	if testing.Short() {
+		n = 400
+	}
 	s := set(t, &Options{SpillBytes: 64 << 10})
 	db := s.open("t.db", "_pragma=temp_store(file)", "_pragma=cache_size(10)")
 	db.SetMaxOpenConns(1)
 	do(t, db, "PRAGMA temp.cache_size=10")
-	do(t, db, "CREATE TEMP TABLE big AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<3000) SELECT i, hex(randomblob(500)) AS x FROM n")
+	do(t, db, fmt.Sprintf("CREATE TEMP TABLE big AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<%d) SELECT i, hex(randomblob(500)) AS x FROM n", n))
 	want := one(t, db, "SELECT sum(length(x)) FROM big")
 	do(t, db, "CREATE INDEX temp.bigx ON big(x)")
-	require.Len(t, rows(t, db, "SELECT x FROM big ORDER BY x||x DESC"), 3000)
+	require.Len(t, rows(t, db, "SELECT x FROM big ORDER BY x||x DESC"), n)
 	tx, err := db.Begin()
 	require.NoError(t, err)
 	do(t, tx, "UPDATE big SET x=lower(x)")
 	require.NoError(t, tx.Rollback())
 	require.Equal(t, want, one(t, db, "SELECT sum(length(x)) FROM big"))
 	require.Equal(t, "0", one(t, db, "SELECT count(*) FROM big WHERE x<>upper(x)"))
-	fill(t, db, 3000) // the journal of a rollback spills too
+	fill(t, db, n) // the journal of a rollback spills too
 	want = one(t, db, digest)
 	tx, err = db.Begin()
 	require.NoError(t, err)
@@ -245,11 +253,11 @@ func TestLargeTransaction(t *testing.T) {
 	o.Volume.Tune.TxMemory = 256 << 10
 	s := set(t, o)
 	db := s.open("l.db", "_pragma=cache_size(10)")
-	fill(t, db, 2000)
+	fill(t, db, 800)
 	want := one(t, db, digest)
 	tx, err := db.Begin()
 	require.NoError(t, err)
-	fill(t, tx, 2000)
+	fill(t, tx, 800)
 	require.NoError(t, tx.Rollback())
 	require.Equal(t, want, one(t, db, digest))
 	sound(t, db)

@@ -12,7 +12,7 @@ import (
 func TestCampaign(t *testing.T) {
 	programs := 60
 	if testing.Short() {
-		programs = 15
+		programs = 8
 	}
 	totals := Campaign{Seed: 1, Duration: time.Hour, Programs: programs, Log: os.Stderr}.Run()
 	t.Logf("%+v", totals)
