@@ -51,3 +51,15 @@ var (
 func usagef(format string, args ...any) error {
 	return fmt.Errorf("element: %w: %w", fault.Usage, fmt.Errorf(format, args...))
 }
+
+// tampered returns [ErrTampered] about something, with what a person can do.
+func tampered(format string, args ...any) error {
+	return fault.Hint(fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), ErrTampered),
+		"Is the context the one it was encrypted with? Another one and an alteration look the same.")
+}
+
+// wrongKey returns [ErrWrongKey] about something, with what a person can do.
+func wrongKey(format string, args ...any) error {
+	return fault.Hint(fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), ErrWrongKey),
+		"Activate the very key it was encrypted under: another source has other bytes under the same ID.")
+}

@@ -25,6 +25,7 @@ type keyState struct {
 type suiteState struct {
 	header [headerSize]byte
 	engine engine
+	kernel *gcmEngine // engine, where it is one
 }
 
 func newKeyState(lease *dek.Lease) *keyState { return &keyState{id: lease.ID(), lease: lease} }
@@ -78,6 +79,7 @@ func newSuiteState(key *dek.Key, s Suite) (*suiteState, error) {
 	}
 	var err error
 	st.engine, err = newEngine(d)
+	st.kernel, _ = st.engine.(*gcmEngine)
 	return st, err
 }
 

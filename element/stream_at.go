@@ -114,7 +114,7 @@ func (r *ReaderAt) openOne(number uint64) (_ *[]byte, last bool, err error) {
 		r.k.openPart(s[:])
 		last = s[0].last
 		if !s[0].ok || last && number != r.segments-1 {
-			err = fmt.Errorf("stream, segment %d: %w", number, ErrTampered)
+			err = tampered("stream, segment %d", number)
 		}
 	}
 	if err != nil {
@@ -216,7 +216,7 @@ func (r *ReaderAt) whole(first uint64, p []byte) (int, error) {
 	for i := range batch {
 		if !batch[i].ok || batch[i].last != (batch[i].number == r.segments-1) {
 			clear(p[i*r.k.size : length])
-			return i * r.k.size, fmt.Errorf("stream, segment %d: %w", batch[i].number, ErrTampered)
+			return i * r.k.size, tampered("stream, segment %d", batch[i].number)
 		}
 	}
 	return length, nil

@@ -192,10 +192,10 @@ func (r *Reader) accept(count int) int {
 }
 
 func segmentError(number uint64) error {
-	if number > 0 {
-		return fmt.Errorf("stream, segment %d (those before it are authentic): %w", number, ErrTampered)
+	if number == 0 {
+		return tampered("stream, segment 0")
 	}
-	return fmt.Errorf("stream, segment 0: %w", ErrTampered)
+	return fmt.Errorf("stream, segment %d; those before it are authentic, so that context and key are right: %w", number, ErrTampered)
 }
 
 // fill reads a batch and one byte more, which tells whether it has the last segment.

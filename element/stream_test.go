@@ -3,6 +3,7 @@ package element
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"runtime"
@@ -31,14 +32,27 @@ func stream(t testing.TB, c *Cipher, id dek.ID, plain, context []byte, o StreamO
 	return out.Bytes()
 }
 
-// read decrypts with a Reader; what came out before an error is returned too.
+// read decrypts with a Reader, from memory and from elsewhere, which must come to the same; what came out before an error is returned too.
 func read(c *Cipher, sealed, context []byte) ([]byte, error) {
-	r, err := NewReader(bytes.NewReader(sealed), c, context)
+	was := bytes.Clone(sealed)
+	one, err := readFrom(bytes.NewReader(sealed), c, context)
+	if !bytes.Equal(was, sealed) {
+		panic("a reader has changed what it read")
+	}
+	two, err2 := readFrom(iotest.DataErrReader(bytes.NewBuffer(was)), c, context)
+	if !bytes.Equal(one, two) || fmt.Sprint(err) != fmt.Sprint(err2) {
+		panic(fmt.Sprintf("from memory %d bytes, %v; else %d, %v", len(one), err, len(two), err2))
+	}
+	return one, err
+}
+
+func readFrom(r io.Reader, c *Cipher, context []byte) ([]byte, error) {
+	rd, err := NewReader(r, c, context)
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close()
-	return io.ReadAll(r)
+	defer rd.Close()
+	return io.ReadAll(rd)
 }
 
 var streamSizes = []int{0, 1, small - 1, small, small + 1, 2*small - 1, 2 * small, 2*small + 1, 16 * small, 33*small + 17, 70 * small}

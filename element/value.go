@@ -134,22 +134,17 @@ func (c *Cipher) quick(dst, ciphertext, context []byte) ([]byte, bool) {
 		return dst, false
 	}
 	c.mu.RLock()
-	defer c.mu.RUnlock()
 	for _, k := range c.keys {
 		st := k.suites[GCM].Load()
-		if st == nil || st.header != *(*[headerSize]byte)(ciphertext) {
+		if st == nil || st.kernel == nil || st.header != *(*[headerSize]byte)(ciphertext) {
 			continue
 		}
-		e, ok := st.engine.(*gcmEngine)
-		if !ok {
-			return dst, false
-		}
 		out := extend(dst, n)
-		if aes.Overlap(out[len(dst):], ciphertext) {
-			return dst, false
-		}
-		return out, e.openShort(out[len(dst):], ciphertext, context)
+		ok := !aes.Overlap(out[len(dst):], ciphertext) && st.kernel.openShort(out[len(dst):], ciphertext, context)
+		c.mu.RUnlock()
+		return out, ok
 	}
+	c.mu.RUnlock()
 	return dst, false
 }
 
@@ -189,9 +184,9 @@ func (st *suiteState) open(dst, ciphertext, context []byte) ([]byte, error) {
 	id := dek.ID(ciphertext[keyAt:commonSize])
 	switch {
 	case right:
-		return dst, fmt.Errorf("under key %s: %w", id, ErrTampered)
+		return dst, tampered("under key %s", id)
 	case ok && Suite(ciphertext[suiteAt]).Authenticated():
-		return dst, fmt.Errorf("under key %s: its commitment to the key: %w", id, ErrTampered)
+		return dst, tampered("under key %s, its commitment to the key", id)
 	}
-	return dst, fmt.Errorf("under key %s: %w", id, ErrWrongKey)
+	return dst, wrongKey("under key %s", id)
 }

@@ -26,7 +26,7 @@
 // that held them are cleared. The exception is [Portable]: Go's library expands
 // the keys, and they lie on its heap.
 //
-// Nothing here authenticates but GCM, GMAC, and [XTSGMAC] and [CBCGMAC], which
+// Nothing here authenticates but GCM, GMAC, SIV, and [XTSGMAC] and [CBCGMAC], which
 // encrypt, then MAC; and nothing draws nonces. Misuse
 // that could touch foreign memory (buffers of different lengths, partial
 // overlap) panics, as in crypto/cipher.

@@ -12,7 +12,8 @@ func (g *GCM) SealOne(dst, src, ad []byte, nonce *[NonceSize]byte, tag *[TagSize
 		p.end()
 		return
 	}
-	jobs := [1]GCMJob{{Dst: dst, Src: src, AD: ad, Nonce: *nonce}}
+	var jobs [1]GCMJob // field by field: a literal would be made apart and copied
+	jobs[0].Dst, jobs[0].Src, jobs[0].AD, jobs[0].Nonce = dst, src, ad, *nonce
 	checkGCM(jobs[:])
 	g.sealAsm(jobs[:])
 	*tag = jobs[0].Tag
@@ -28,7 +29,8 @@ func (g *GCM) OpenOne(dst, src, ad []byte, nonce *[NonceSize]byte, tag *[TagSize
 		p.end()
 		return ok
 	}
-	jobs := [1]GCMJob{{Dst: dst, Src: src, AD: ad, Nonce: *nonce}}
+	var jobs [1]GCMJob // field by field: a literal would be made apart and copied
+	jobs[0].Dst, jobs[0].Src, jobs[0].AD, jobs[0].Nonce = dst, src, ad, *nonce
 	checkGCM(jobs[:])
 	var right [TagSize]byte
 	g.openTags(jobs[:], &right)
