@@ -234,3 +234,7 @@ func (Field[T]) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, redacted)
 
 // LogValue logs what String returns.
 func (Field[T]) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// GormDataType tells GORM, which knows it by this method alone, that a column holds
+// text. A tag such as gorm:"type:bytea" says otherwise, for fields in the binary form.
+func (Field[T]) GormDataType() string { return "text" }

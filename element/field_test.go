@@ -117,6 +117,7 @@ func TestFieldNull(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, got)
 	}
+	require.Equal(t, "text", String{}.GormDataType())
 	f := NewField(col, "before")
 	require.NoError(t, f.Scan(nil))
 	require.True(t, f.IsNull())

@@ -79,6 +79,30 @@ func tableKilled(t *testing.T, d *desk, db *sql.DB, dsn string, checkpoint ...st
 	t.Logf("seed %d: %d kills, %d rows, %d writes beside them; 0 lost, 0 doubled, 0 left", seed, killed, n, w.Ops.Load())
 }
 
+// TestTableInterrupted stops a re-key by SIGINT: exit code 130, the place is kept, and the next run goes on there.
+func TestTableInterrupted(t *testing.T) {
+	d := newDesk(t, "256")
+	db, err := sql.Open("sqlite3", "file:"+(&url.URL{Path: d.path("app.db")}).EscapedPath())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	_, err = db.Exec("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)")
+	require.NoError(t, err)
+	for i := range 60 {
+		_, err = db.Exec("INSERT INTO t VALUES (?, ?)", i, "value")
+		require.NoError(t, err)
+	}
+	args := []string{"element", "encrypt", "--dsn", "app.db", "--table", "t", "--column", "v", "--batch", "10", "--checkpoint", "place", "--progress", "json"}
+	run := d.start(append(args, "--rate", "10")...)
+	run.line(isProgress)
+	require.Equal(t, exitInterrupted, run.signal(syscall.SIGINT))
+	require.Contains(t, run.stderr.String(), "stopped by interrupt")
+	require.FileExists(t, d.path("place"))
+	out := d.ok(append(args, "--json")...)
+	require.Contains(t, out, `"resumed": true`)
+	require.Contains(t, out, `"left": 0`)
+	require.NoFileExists(t, d.path("place"))
+}
+
 // setting reads a number from the environment, which make tables sets.
 func setting(t *testing.T, name string, otherwise int) int {
 	text := os.Getenv(name)

@@ -66,7 +66,8 @@ type Job struct {
 	// Context is what each value is bound to. Its names are key columns. nil is
 	// the empty context.
 	Context *element.Template
-	// SkipEmpty leaves empty values as they are, for Encrypt.
+	// SkipEmpty leaves empty values as they are, for Encrypt, and makes nothing of
+	// them in Rekey, where they are reported otherwise.
 	SkipEmpty bool
 }
 
@@ -149,7 +150,11 @@ func (j *Job) left(c *Census) int64 {
 
 // clean reports whether a count found nothing to do and nothing to report.
 func (j *Job) clean(c *Census) bool {
-	return j.left(c) == 0 && c.Broken == 0 && (j.Do != Rekey || c.Plain+c.Empty == 0)
+	foreign := c.Plain
+	if !j.SkipEmpty {
+		foreign += c.Empty
+	}
+	return j.left(c) == 0 && c.Broken == 0 && (j.Do != Rekey || foreign == 0)
 }
 
 // wants reports whether a value under this key is to be decrypted or re-keyed.

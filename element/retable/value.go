@@ -113,6 +113,8 @@ func (j *Job) convert(c Cipher, v *cell, context []byte) (any, error) {
 		return j.encrypt(c, v, context)
 	case v.sort == broken:
 		return nil, v.err
+	case v.sort == empty && j.SkipEmpty:
+		return nil, nil
 	case j.Do == Rekey && (v.sort == plain || v.sort == empty):
 		return nil, element.ErrNotElement
 	case v.sort != sealed || j.Do == Encrypt || !j.wants(v.header.Key):

@@ -121,6 +121,11 @@ func TestEncryptDecrypt(t *testing.T) {
 			r := run(t, b, s, j, nil)
 			require.Equal(t, empties, r.Count.Empty)
 			require.Equal(t, int64(6), r.Changed)
+			j.Do, j.To, j.From = retable.Rekey, s.new, s.old
+			require.Equal(t, int64(6), run(t, b, s, j, nil).Changed)
+			j.To, j.From = s.old, s.new
+			run(t, b, s, j, nil)
+			j.Do, j.To, j.From = retable.Encrypt, s.old, dek.ID{}
 			j.SkipEmpty = false
 			require.Equal(t, int64(1), run(t, b, s, j, nil).Changed)
 			require.Equal(t, int64(7), run(t, b, s, j, nil).Count.Keys[s.old])
