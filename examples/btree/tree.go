@@ -224,8 +224,8 @@ func (x *Tx) Delete(key []byte) (found bool, err error) {
 		return found, err
 	}
 	x.h.count--
-	if empty { // a branch without kids; an empty leaf as root stays
-		return true, x.write(x.h.root, &page{kind: leaf})
+	if empty { // the only leaf: as root it stays, and a root with kids has two of them or more
+		return true, nil
 	}
 	for { // a root with one kid is none
 		p, err := x.read(x.h.root)
