@@ -72,7 +72,11 @@ func TestContent(t *testing.T) {
 	for i, name := range kindNames {
 		t.Run(name, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, uint64(i)))
-			for range 12 {
+			rounds := 12
+			if testing.Short() {
+				rounds = 3
+			}
+			for range rounds {
 				fs, _ := testFS(t, nil)
 				want := writeInPieces(t, fs, name, rng)
 				info, err := fs.Stat(name)

@@ -137,10 +137,16 @@ func (f *FS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
 // OpenDir implements vfs.FS.
 func (f *FS) OpenDir(name string) (vfs.File, error) { return f.inner.OpenDir(name) }
 
-// Remove implements vfs.FS.
+// Remove implements vfs.FS. Before one of Pebble's markers goes, the folder is synced: Pebble makes the next one, removes this
+// one and only then syncs the folder, and would begin a new database if a power cut kept the removal and lost the new name.
 func (f *FS) Remove(name string) error {
 	f.space.RLock()
 	defer f.space.RUnlock()
+	if strings.HasPrefix(f.inner.PathBase(name), "marker.") {
+		if err := syncDir(f.inner, f.inner.PathDir(name)); err != nil {
+			return err
+		}
+	}
 	return f.inner.Remove(f.resolve(name))
 }
 
