@@ -65,10 +65,82 @@ func Test_coffer(t *testing.T) {
 const foreignSpeed = `package speedtest1
 
 import (
+	"context"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"testing"
+
+	"github.com/cofferdb/coffer/blockstore"
+	"github.com/cofferdb/coffer/dek"
+	"github.com/cofferdb/coffer/sqlitevfs"
+	"github.com/ncruces/go-sqlite3/vfs"
 )
+
+// Benchmark_rekey is speedtest1 on a volume that is re-keyed again and again.
+func Benchmark_rekey(b *testing.B) {
+	if b.N == 1 {
+		return
+	}
+	keys := dek.NewKeyring()
+	var ids []dek.ID
+	for range 2 {
+		key, err := dek.Generate(256)
+		if err == nil {
+			err = keys.Activate(key, dek.Database, dek.Active)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		ids = append(ids, key.ID())
+	}
+	if err := sqlitevfs.Register("rekeyed", keys, nil); err != nil {
+		b.Fatal(err)
+	}
+	path := filepath.Join(b.TempDir(), "test.db")
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer close(stop)
+	wg.Go(func() { rekey(b, path, ids, stop) })
+	runBenchmark(b, "--vfs", "rekeyed", "--verify", "--size", strconv.Itoa(b.N), path)
+}
+
+func rekey(b *testing.B, path string, ids []dek.ID, stop chan struct{}) {
+	for n := 1; ; n++ {
+		s, release, err := vfs.Find("rekeyed").(*sqlitevfs.VFS).Store(path)
+		for err != nil { // not made yet
+			select {
+			case <-stop:
+				return
+			default:
+				s, release, err = vfs.Find("rekeyed").(*sqlitevfs.VFS).Store(path)
+			}
+		}
+		c, err := s.Convert(context.Background(), blockstore.Conversion{Key: ids[n%2]})
+		if err == nil {
+			_, err = c.Wait()
+		}
+		if err == nil {
+			var r *blockstore.Report
+			if r, err = s.Verify(context.Background(), blockstore.VerifyOptions{}); err == nil {
+				err = r.Err()
+			}
+		}
+		if err != nil {
+			b.Error(err)
+		}
+		if err := release(); err != nil {
+			b.Error(err)
+		}
+		select {
+		case <-stop:
+			println("re-keyed", n, "times")
+			return
+		default:
+		}
+	}
+}
 
 func Benchmark_coffer(b *testing.B) {
 	runBenchmark(b, "--vfs", "coffer", "--verify", "--size", strconv.Itoa(b.N), filepath.Join(b.TempDir(), "test.db"))
@@ -135,6 +207,11 @@ func TestSpeedtest1(t *testing.T) {
 		out := run("-test.bench=^Benchmark_coffer$", "-test.benchtime=20x", "--journal", mode)
 		require.Contains(t, out, "INSERTs into table with no index")
 	}
+	out := run("-test.bench=^Benchmark_rekey$", "-test.benchtime=20x")
+	require.Contains(t, out, "INSERTs into table with no index")
+	times := regexp.MustCompile(`re-keyed (\d+) times`).FindStringSubmatch(out)
+	require.NotNil(t, times, "%s", out)
+	t.Logf("re-keyed and verified %s times meanwhile", times[1])
 }
 
 // TestStress runs go-sqlite3's tests of database/sql over the VFS, with their DSNs changed to name it.
