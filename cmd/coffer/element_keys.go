@@ -79,7 +79,8 @@ func (e *elementKeys) EncryptWith(suite element.Suite, plaintext []byte, key dek
 	if err := e.need(key); err != nil {
 		return nil, err
 	}
-	return e.cipher.EncryptWith(suite, plaintext, key, context)
+	b, err := e.cipher.EncryptWith(suite, plaintext, key, context)
+	return b, explainElement(err)
 }
 
 // Decrypt implements [retable.Cipher].

@@ -40,9 +40,10 @@ func TestTableKilled(t *testing.T) {
 
 func tableKilled(t *testing.T, d *desk, db *sql.DB, dsn string, checkpoint ...string) {
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	kills, seed, rows := setting(t, "COFFER_TABLE_KILLS", 3), uint64(setting(t, "COFFER_TABLE_SEED", 7)), 400
+	const rows = 400
+	kills, seed := setting(t, "COFFER_TABLE_KILLS", 3), uint64(setting(t, "COFFER_TABLE_SEED", 7))
 	if testing.Short() {
-		kills, rows = 2, 200
+		kills = 2
 	}
 	after := strings.TrimSpace(d.ok("keyfile", "add-key", "keys"))
 	c, oldKey, newKey := d.elements(t, after)
@@ -53,7 +54,7 @@ func tableKilled(t *testing.T, d *desk, db *sql.DB, dsn string, checkpoint ...st
 	r := rand.New(rand.NewPCG(seed, 0))
 	killed := 0
 	for range kills {
-		run := d.start(append(args, "--rate", "400")...)
+		run := d.start(append(args, "--rate", "200")...)
 		for range 1 + r.IntN(3) {
 			run.line(isProgress)
 		}

@@ -73,14 +73,13 @@ func sealedIn(in []byte) (sealed []byte, text bool, err error) {
 	return sealed, true, err
 }
 
-// explainElement adds what to do about a value that cannot be decrypted.
+// explainElement says what to do about a value that cannot be decrypted, in the
+// command's own words.
 func explainElement(err error) error {
 	switch {
-	case err == nil || fault.HintOf(err) != "":
-		return err
-	case errors.Is(err, element.ErrWrongKey):
-		return fault.Hint(err, "Is it the right key source? Several keys can have one ID only if somebody made them so.")
-	case errors.Is(err, fault.Tampered):
+	case errors.Is(err, element.ErrUnauthenticated):
+		return fault.Hint(err, "--allow-unauthenticated accepts it, if whoever can write such values is trusted.")
+	case errors.Is(err, fault.Tampered) && !errors.Is(err, fault.WrongKey):
 		return fault.Hint(err, "Is --context what it was encrypted with? The two cases cannot be told apart.")
 	}
 	return err

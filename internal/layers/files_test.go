@@ -38,7 +38,7 @@ var writers = []struct {
 	{"internal/crashtest", []string{"os.MkdirTemp", "os.RemoveAll"}, "scratch folders of a harness"},
 	{"internal/killtest", []string{"os.MkdirTemp", "os.RemoveAll"}, "the same"},
 	{"internal/kmiptest", []string{"os.Create", "os.Mkdir", "os.WriteFile"}, "files of servers that tests start, in folders of the tests"},
-	{"internal/pgtest", []string{"os.MkdirTemp", "os.RemoveAll", "os.Chown"}, "the folder of a server that tests start"},
+	{"internal/pgtest", []string{"os.Create", "os.MkdirTemp", "os.RemoveAll", "os.Chown"}, "the folder of a server that tests start"},
 	{"bench", []string{"os.MkdirTemp", "os.RemoveAll", "os.Create", "os.OpenFile"}, "plain files to compare with"},
 	{"internal/sqlitetree", []string{"os.CopyFS", "os.WriteFile"}, "the temporary copy of a module that foreign tests are built in"},
 }

@@ -2,12 +2,7 @@
 
 package pgtest
 
-import (
-	"os"
-	"syscall"
-)
-
-var quit = os.Kill
+import "syscall"
 
 func give(string) error { return nil }
 

@@ -10,9 +10,6 @@ import (
 	"syscall"
 )
 
-// quit asks the server to end at once, without waiting for its clients.
-const quit = syscall.SIGINT
-
 // give hands the folder to a user who may run the server, which refuses root.
 func give(dir string) error {
 	if os.Geteuid() != 0 {

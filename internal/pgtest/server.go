@@ -1,7 +1,6 @@
 package pgtest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +22,7 @@ type Server struct {
 	dir   string
 	cmd   *exec.Cmd
 	ended chan struct{}
-	out   bytes.Buffer // what the server says; read after it ended
+	life  *os.File // the server ends when it is closed
 }
 
 // startWithin bounds how long a server may take to accept connections.
@@ -123,15 +122,42 @@ func start(bin string) (s *Server, err error) {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	s.cmd = s.command(bin, "postgres", "-D", data, "-k", dir, "-F", "-c", "listen_addresses=",
-		"-c", "shared_buffers=16MB", "-c", "max_connections=50", "-c", "autovacuum=off")
-	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.out
-	if err := s.cmd.Start(); err != nil {
-		s.cmd = nil
+	if err := s.launch(bin, data); err != nil {
 		return nil, err
 	}
 	go func() { _ = s.cmd.Wait(); close(s.ended) }()
 	return s, s.ready(bin)
+}
+
+// guard runs a server until it ends or the pipe at descriptor 3 does: that of a test
+// process that was killed ends too, so that no server outlives its tests.
+const guard = `"$@" & server=$!
+{ cat <&3 >/dev/null; kill -INT $server; } 2>/dev/null &
+exec 3<&-
+wait $server`
+
+// launch starts the server.
+func (s *Server) launch(bin, data string) error {
+	log, err := os.Create(filepath.Join(s.dir, "server.log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close() // the server has its own
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	s.cmd = exec.Command("sh", "-c", guard, "sh", filepath.Join(bin, "postgres"), "-D", data, "-k", s.dir, "-F", "-c", "listen_addresses=",
+		"-c", "shared_buffers=16MB", "-c", "max_connections=50", "-c", "autovacuum=off")
+	s.cmd.Dir, s.cmd.Env, s.cmd.SysProcAttr = s.dir, environment(), asOwner(s.dir)
+	s.cmd.Stdout, s.cmd.Stderr, s.cmd.ExtraFiles = log, log, []*os.File{r}
+	if err := s.cmd.Start(); err != nil {
+		s.cmd = nil
+		return errors.Join(err, w.Close())
+	}
+	s.life = w
+	return nil
 }
 
 func (s *Server) command(bin, name string, args ...string) *exec.Cmd {
@@ -143,7 +169,7 @@ func (s *Server) command(bin, name string, args ...string) *exec.Cmd {
 // stop ends the server, without waiting for its clients, and removes its folder.
 func (s *Server) stop() {
 	if s.cmd != nil {
-		_ = s.cmd.Process.Signal(quit) // it may have ended
+		_ = s.life.Close()
 		<-s.ended
 	}
 	_ = os.RemoveAll(s.dir) // a temporary folder: what stays harms nobody
@@ -160,7 +186,8 @@ func (s *Server) ready(bin string) error {
 		}
 		select {
 		case <-s.ended:
-			return fmt.Errorf("PostgreSQL did not start:\n%s", s.out.String())
+			said, err := os.ReadFile(filepath.Join(s.dir, "server.log"))
+			return errors.Join(fmt.Errorf("PostgreSQL did not start:\n%s", said), err)
 		case <-ctx.Done():
 			return errors.New("PostgreSQL does not accept connections")
 		case <-time.After(20 * time.Millisecond): // asked again, as often as it takes
