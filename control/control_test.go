@@ -233,8 +233,9 @@ func TestRekeyStopped(t *testing.T) {
 		if name == "context" {
 			require.ErrorIs(t, err, context.Canceled)
 		}
+		next := w.dial()
 		for { // the owner notices a client that has left a little later
-			done, err := w.dial().Rekey(context.Background(), Rekey{Key: w.first, Back: true}, nil)
+			done, err := next.Rekey(context.Background(), Rekey{Key: w.first, Back: true}, nil)
 			if errors.Is(err, fault.State) {
 				continue
 			}
