@@ -233,8 +233,9 @@ func TestRekeyStopped(t *testing.T) {
 		if name == "context" {
 			require.ErrorIs(t, err, context.Canceled)
 		}
+		next := w.dial()
 		for { // the owner notices a client that has left a little later
-			done, err := w.dial().Rekey(context.Background(), Rekey{Key: w.first, Back: true}, nil)
+			done, err := next.Rekey(context.Background(), Rekey{Key: w.first, Back: true}, nil)
 			if errors.Is(err, fault.State) {
 				continue
 			}
@@ -291,6 +292,12 @@ func TestReadOnlyStoreIsRefused(t *testing.T) {
 func TestHostile(t *testing.T) {
 	w := newOwner(t)
 	key := w.later.ID().String()
+	one, err := net.Dial("unix", Path(w.path))
+	require.NoError(t, err)
+	defer one.Close()
+	in := json.NewDecoder(one)
+	var hello reply
+	require.NoError(t, in.Decode(&hello))
 	for _, line := range []string{
 		"", "{", "null", "[]", `{"version":1}`, `{"version":2,"command":"info"}`, `{"version":1,"command":"erase"}`,
 		`{"version":1,"command":"info","extra":1}`, `{"version":1,"command":"info"} {}`, `{"version":1,"command":"backup"}`,
@@ -301,17 +308,12 @@ func TestHostile(t *testing.T) {
 		`{"version":1,"command":"rekey","rekey":{"key":"` + key + `","workers":1000000}}`,
 		`{"version":1,"command":"verify","workers":-1}`,
 	} {
-		nc, err := net.Dial("unix", Path(w.path))
+		_, err = one.Write([]byte(line + "\n"))
 		require.NoError(t, err)
-		_, err = nc.Write([]byte(line + "\n"))
-		require.NoError(t, err)
-		in := json.NewDecoder(nc)
-		var hello, r reply
-		require.NoError(t, in.Decode(&hello))
+		var r reply
 		require.NoError(t, in.Decode(&r), line)
 		require.True(t, r.Done, line)
 		require.ErrorIs(t, r.Error.err(), fault.Usage, line)
-		require.NoError(t, nc.Close())
 	}
 	nc, err := net.Dial("unix", Path(w.path))
 	require.NoError(t, err)

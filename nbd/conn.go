@@ -86,12 +86,17 @@ func (c *conn) close() {
 	_ = c.nc.Close() // nothing is left to be sent, or nobody waits for it
 }
 
-// drain tells the connection that the server shuts down: a client that has not
-// begun is cut off, others may go on to leave until deadline.
-func (c *conn) drain(deadline time.Time) {
+// refuseMore says that the server shuts down: what is received from now on is refused.
+func (c *conn) refuseMore() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.draining = true
+}
+
+// leaveBy gives a client until deadline to leave; one that has not begun is cut off.
+func (c *conn) leaveBy(deadline time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if !c.serving {
 		deadline = time.Now()
 	}

@@ -180,7 +180,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	deadline := time.Now().Add(s.opts.Grace)
 	for c := range s.conns {
-		c.drain(deadline)
+		c.refuseMore()
+	}
+	for c := range s.conns { // only now does a client notice anything
+		c.leaveBy(deadline)
 	}
 	s.mu.Unlock()
 	over := make(chan struct{})
