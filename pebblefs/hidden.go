@@ -38,19 +38,19 @@ type hider struct {
 	key  *secmem.Buffer
 }
 
-func (n *hider) close() { n.key.Release() }
+func (h *hider) close() { h.key.Release() }
 
 // hide returns AES key wrap (RFC 3394) of the name's length, the name and zeros, in letters: the same name gives the same
 // letters, and nothing else about it can be seen but its length, in steps of eight. A name that is too long
 // stays what it is, and is refused by length below.
-func (n *hider) hide(base string) string {
+func (h *hider) hide(base string) string {
 	if len(base) > maxHidden {
 		return strings.Repeat("0", 256) // no file system takes it: ENAMETOOLONG
 	}
 	plain := make([]byte, max(16, (1+len(base)+7)/8*8))
 	plain[0] = uint8(len(base))
 	copy(plain[1:], base)
-	wrapped, err := dek.Wrap(n.key.Bytes(), plain)
+	wrapped, err := dek.Wrap(h.key.Bytes(), plain)
 	if err != nil {
 		return strings.Repeat("0", 256) // FIPS mode was asked for and failed: nothing works
 	}
@@ -58,26 +58,27 @@ func (n *hider) hide(base string) string {
 }
 
 // reveal is the inverse of hide.
-func (n *hider) reveal(hidden string) (string, bool) {
+func (h *hider) reveal(hidden string) (string, bool) {
 	wrapped, err := alphabet.DecodeString(hidden)
-	if err != nil {
+	if err != nil || alphabet.EncodeToString(wrapped) != hidden { // the decoder passes over line ends and spare bits
 		return "", false
 	}
-	plain, err := dek.Unwrap(n.key.Bytes(), wrapped)
+	plain, err := dek.Unwrap(h.key.Bytes(), wrapped)
 	if err != nil {
 		return "", false
 	}
 	defer plain.Release()
 	b := plain.Bytes()
-	if int(b[0]) >= len(b) || !zero(b[1+int(b[0]):]) {
+	n := int(b[0])
+	if n > maxHidden || len(b) != max(16, (1+n+7)/8*8) || !zero(b[1+n:]) {
 		return "", false
 	}
-	return string(b[1 : 1+int(b[0])]), true
+	return string(b[1 : 1+n]), true
 }
 
 // listed returns the name of an entry of a folder: as it was hidden, or as it is for a folder.
-func (n *hider) listed(inner vfs.FS, dir, entry string) (string, error) {
-	if name, ok := n.reveal(entry); ok {
+func (h *hider) listed(inner vfs.FS, dir, entry string) (string, error) {
+	if name, ok := h.reveal(entry); ok {
 		return name, nil
 	}
 	info, err := inner.Stat(inner.PathJoin(dir, entry))
