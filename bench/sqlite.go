@@ -149,7 +149,9 @@ func (r *sqliteRun) inTurn(ctx context.Context, name string, warm bool, coffer, 
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		r.progress("%s: round %d of %d", name, n+1, r.o.Rounds)
+		if r.o.Rounds < 50 || n%50 == 0 {
+			r.progress("%s: round %d of %d", name, n+1, r.o.Rounds)
+		}
 		first, second := coffer, plain
 		if n%2 == 1 {
 			first, second = plain, coffer

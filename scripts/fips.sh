@@ -27,7 +27,7 @@ if [ -n "${FIPS_SHORT:-}" ]; then
 	COFFER_FIPS=1 go test -short -timeout 20m ./fips ./dek ./keyfile ./internal/seal ./element
 	exit 0
 fi
-packages=(./fips ./dek ./keyfile ./kms ./kmip ./nbd ./control ./internal/seal ./element ./element/retable ./internal/tabletest ./journal ./blockstore ./internal/plainfile ./pebblefs ./internal/crashtest ./cmd/coffer)
+packages=(./fips ./dek ./keyfile ./kms ./kmip ./nbd ./control ./internal/seal ./element ./element/retable ./internal/tabletest ./journal ./blockstore ./internal/plainfile ./pebblefs ./internal/crashtest ./sqlitevfs ./internal/sqlitetest ./cmd/coffer)
 echo "   the module is there, FIPS mode is not asked for"
 go test -short -timeout 20m ./fips ./dek ./keyfile ./internal/seal ./element ./blockstore ./cmd/coffer
 echo "   FIPS mode"
