@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/cofferdb/coffer/blockstore"
 )
@@ -24,6 +25,10 @@ func (p *program) rescue() error {
 func (p *program) export() error {
 	const path = "exported"
 	p.note("export")
+	// A power cut may have left one that was removed, or that was finished and never looked at.
+	if err := p.disk.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	from := p.ledger.watch()
 	defer p.ledger.unwatch()
 	var busy error
