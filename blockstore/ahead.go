@@ -33,8 +33,12 @@ func (tx *Tx) Ahead(first, n uint64) <-chan struct{} {
 	return done
 }
 
-// fetch brings blocks of one group into the cache, from where they lie. The latch is as in [Store.readPlace].
+// fetch brings blocks of one group into the cache, from where they lie. The latch is as in [Store.readPlace], and
+// so is the snapshot, since the one that asked may have ended: a range of holes takes no latch, and would
+// otherwise be settled between the look at a record and the cache, which would keep what was trimmed.
 func (s *Store) fetch(first, n uint64) {
+	snap := s.acquireHead()
+	defer s.release(snap)
 	l := s.latch(first)
 	l.RLock()
 	defer l.RUnlock()

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -41,6 +42,9 @@ type FS struct {
 	// space is held shared by what makes, removes or renames files, and alone by Rekey when it puts a file in the place
 	// of another. Lock order: a writer's or random's mu, space, a reader's posMu, its mu, FS.mu.
 	space sync.RWMutex
+
+	resealing sync.Mutex    // held while a file is sealed anew, whose temporary file has one name; before a writer's mu
+	opened    atomic.Uint64 // how often a file was opened for random writes
 
 	mu      sync.Mutex // guards everything below
 	keys    map[dek.ID]*keyRef

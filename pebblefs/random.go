@@ -55,6 +55,7 @@ func (f *FS) newRandom(name string, c *content, e extent) *random {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.randoms[r] = struct{}{}
+	f.opened.Add(1)
 	return r
 }
 

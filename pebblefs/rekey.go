@@ -83,7 +83,9 @@ func (f *FS) rekeyNames(dirs []string) error {
 
 // within reports whether a path lies in one of the folders.
 func (f *FS) within(path string, dirs []string) bool {
+	path = f.inner.PathJoin(path) // as the file system below spells it
 	return slices.ContainsFunc(dirs, func(dir string) bool {
+		dir = f.inner.PathJoin(dir)
 		for at := f.inner.PathDir(path); ; at = f.inner.PathDir(at) {
 			if at == strings.TrimSuffix(dir, "/") || at == dir {
 				return true
@@ -190,12 +192,14 @@ var errMoved = fmt.Errorf("pebblefs: the file was replaced or removed meanwhile:
 // reseal makes a new file of the same content under the key of new files and gives it the name. It returns the bytes
 // of content, or −1 where the file is somebody's who writes it.
 func (f *FS) reseal(name string) (int64, error) {
+	f.resealing.Lock()
+	defer f.resealing.Unlock()
 	path := f.path(name)
 	file, err := f.inner.Open(path)
 	if err != nil {
 		return -1, err
 	}
-	c, e, err := f.contentOf(name, file)
+	c, _, err := f.contentOf(name, file)
 	if err == errEmpty {
 		return -1, file.Close()
 	}
@@ -203,6 +207,14 @@ func (f *FS) reseal(name string) (int64, error) {
 		return -1, err
 	}
 	defer func() { _ = c.close() }()
+	opened := f.opened.Load()
+	if f.written(c.h.file) {
+		return -1, nil
+	}
+	e, err := c.findEnd() // anew: who wrote it a moment ago has closed it, and nobody appends any more
+	if err != nil {
+		return -1, fmt.Errorf("pebblefs: %s: %w", name, err)
+	}
 	w, err := f.copyOf(c, e, name, path)
 	if err != nil {
 		return -1, err
@@ -212,7 +224,7 @@ func (f *FS) reseal(name string) (int64, error) {
 	}
 	f.space.Lock()
 	defer f.space.Unlock()
-	if f.written(c.h.file) {
+	if f.written(c.h.file) || c.h.kind == Random && f.opened.Load() != opened { // it may have been written in place
 		return -1, f.inner.Remove(path + tmpSuffix)
 	}
 	_, err = f.exchange(c.h.file, name, path)

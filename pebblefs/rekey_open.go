@@ -10,6 +10,8 @@ import (
 // resealWriter makes a new file of what a writer has written, and the writer go on there. It returns the name, and the
 // bytes of content, or −1 where there was nothing to do.
 func (f *FS) resealWriter(w *writer, dirs []string) (string, int64, error) {
+	f.resealing.Lock()
+	defer f.resealing.Unlock()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.c == nil || w.c.h.key == f.Key() || !f.within(w.name, dirs) {
@@ -75,6 +77,8 @@ func (w *writer) rekeyHead() error {
 
 // resealRandom is resealWriter for a file that is written in place.
 func (f *FS) resealRandom(r *random, dirs []string) (string, int64, error) {
+	f.resealing.Lock()
+	defer f.resealing.Unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.c == nil || r.c.h.key == f.Key() || !f.within(r.name, dirs) {

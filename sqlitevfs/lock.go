@@ -50,7 +50,7 @@ func (f *file) share() error {
 		f.leave()
 		return f.fails(err, sqlite3.IOERR_LOCK)
 	}
-	f.moved = f.look()
+	f.moved = f.look() || f.moved
 	f.lock = vfs.LOCK_SHARED
 	return nil
 }

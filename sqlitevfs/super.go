@@ -97,6 +97,11 @@ func (v *VFS) deleteSuper(name string, syncDir bool) error {
 		return nil
 	}
 	if err := errors.Join(v.fs.Remove(name), v.fs.SyncDir(filepath.Dir(name))); err != nil {
+		if syncDir { // SQLite takes it for a commit that failed
+			for _, f := range s.members {
+				f.half = fmt.Errorf("%w: %w", errHalf, err)
+			}
+		}
 		return code(fmt.Errorf("sqlitevfs: super-journal: %w", err), sqlite3.IOERR_DELETE)
 	}
 	return nil
