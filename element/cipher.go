@@ -119,7 +119,7 @@ func (c *Cipher) admit(suite Suite) error {
 		return usagef("no such suite: %v", suite)
 	}
 	if suite == CBCUnauthenticated && !c.o.AllowUnauthenticated {
-		return fault.Hint(fmt.Errorf("%w (%v) is refused", ErrUnauthenticated, suite),
+		return fault.Hint(fmt.Errorf("suite %v: %w", suite, ErrUnauthenticated),
 			"Allow unauthenticated values by name (Options.AllowUnauthenticated) if whoever can write them is trusted.")
 	}
 	return nil

@@ -83,12 +83,12 @@ func form(ciphertext []byte, text bool) driver.Value {
 // Arg returns an argument of a statement: v, encrypted when the statement runs. v is
 // a string or bytes, or a type made of them; a pointer to one, where nil is NULL; or
 // anything else, which is encrypted as JSON. nil is NULL. It prints as redacted.
-func (col *Column) Arg(v any) driver.Valuer { return argument{col: col, v: v} }
+func (col *Column) Arg(v any) driver.Valuer { return argument{col: col, v: func() any { return v }} }
 
 type argument struct {
 	_   [0]func() // not comparable
 	col *Column
-	v   any
+	v   func() any // fmt cannot look into it, wherever the argument lies
 }
 
 var (
@@ -99,7 +99,7 @@ var (
 
 // Value implements [driver.Valuer].
 func (a argument) Value() (driver.Value, error) {
-	v := reflect.ValueOf(a.v)
+	v := reflect.ValueOf(a.v())
 	for v.IsValid() && v.Kind() == reflect.Pointer {
 		v = v.Elem() // of nil: not valid
 	}

@@ -33,9 +33,9 @@ type Field[T any] struct {
 	_      [0]func() // not comparable
 	col    *Column   // nil: not bound
 	state  fieldState
-	value  T      // statePlain
-	sealed []byte // stateSealed
-	text   bool   // the ciphertext had the text form
+	value  func() T // statePlain; a function, which fmt cannot look into where the field is not exported
+	sealed []byte   // stateSealed
+	text   bool     // the ciphertext had the text form
 }
 
 // String is a field that holds text.
@@ -70,7 +70,7 @@ var (
 
 // NewField returns a field of a column with a value.
 func NewField[T any](col *Column, v T) Field[T] {
-	return Field[T]{col: col, state: statePlain, value: v}
+	return Field[T]{col: col, state: statePlain, value: func() T { return v }}
 }
 
 // Bind returns a field of a column with no value, which decrypts what is scanned into it.
@@ -78,16 +78,18 @@ func Bind[T any](col *Column) Field[T] { return Field[T]{col: col} }
 
 // Get returns the value; that of a NULL is the zero value. It is [ErrSealed] when the
 // field was read without a column: Open it first.
-func (f Field[T]) Get() (T, error) {
-	if f.state == stateSealed {
-		var zero T
-		return zero, fault.Hint(ErrSealed, "Open the field with its column before its value is used.")
+func (f Field[T]) Get() (v T, err error) {
+	switch f.state {
+	case stateSealed:
+		return v, fault.Hint(ErrSealed, "Open the field with its column before its value is used.")
+	case statePlain:
+		v = f.value()
 	}
-	return f.value, nil
+	return v, nil
 }
 
 // Set gives the field a value.
-func (f *Field[T]) Set(v T) { f.sealed, f.state, f.value = nil, statePlain, v }
+func (f *Field[T]) Set(v T) { *f = NewField(f.col, v) }
 
 // SetNull makes the field NULL.
 func (f *Field[T]) SetNull() { *f = Field[T]{col: f.col} }
@@ -135,7 +137,8 @@ func (f Field[T]) Sealed() ([]byte, error) {
 
 // sealWith encrypts the value by a column.
 func (f *Field[T]) sealWith(col *Column) ([]byte, error) {
-	p, own, err := encode(reflect.ValueOf(&f.value).Elem())
+	v := f.value()
+	p, own, err := encode(reflect.ValueOf(&v).Elem())
 	if err != nil {
 		return nil, err
 	}

@@ -282,6 +282,16 @@ func TestFieldsPrintNothing(t *testing.T) {
 		text += fmt.Sprintf(verb, s) + fmt.Sprintf(verb, &s) + fmt.Sprintf(verb, r) + fmt.Sprintf(verb, &r) + fmt.Sprintf(verb, b) + fmt.Sprintf(verb, col.Arg(hidden))
 	}
 	text += fmt.Sprint(s.String(), s.GoString())
+	inside := struct { // fmt cannot call methods of what is not exported
+		s String
+		p *String
+		b Bytes
+		m map[string]Bytes
+		a driver.Valuer
+	}{s, &s, b, map[string]Bytes{"": b}, col.Arg(hidden)}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		text += fmt.Sprintf(verb, inside) + fmt.Sprintf(verb, &inside)
+	}
 	require.NotContains(t, text, hidden)
 	require.NotContains(t, text, fmt.Sprintf("%x", hidden))
 	require.NotContains(t, text, fmt.Sprint([]byte(hidden)))

@@ -20,6 +20,9 @@ import (
 //		Mail element.String `coffer:"encrypt,context=patients.mail,deterministic"`
 //	}
 //
+// Set what a context names before Encrypt: an ID that the database gives later is 0
+// until then, and the value would be bound to that.
+//
 // The tag says encrypt, and then:
 //
 //   - context=TEMPLATE, always: a [Template] whose names are fields of the same struct

@@ -53,6 +53,10 @@ func openPostgres(dsn string) (*sql.DB, retable.Dialect, error) {
 	if c.RuntimeParams["application_name"] == "" {
 		c.RuntimeParams["application_name"] = "coffer"
 	}
+	// Keys stand in contexts as the server writes them: always in the same way.
+	for name, value := range map[string]string{"timezone": "UTC", "datestyle": "ISO, MDY"} {
+		c.RuntimeParams[name] = value
+	}
 	return stdlib.OpenDB(*c), retable.PostgreSQL, nil
 }
 

@@ -127,7 +127,7 @@ func aboutRecord(err error) error {
 	switch {
 	case errors.Is(err, element.ErrNotElement):
 		return fault.Hint(err, "It is not encrypted. Records before it are printed already. --skip-empty lets empty values pass.")
-	case at.Name != "" && errors.Is(err, fault.Usage):
+	case errors.Is(err, splice.ErrMissing):
 		return fault.Hint(err, "Records before it are printed already. --skip-missing lets lines pass that have nothing there.")
 	}
 	return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/cofferdb/coffer/dek"
@@ -126,6 +127,12 @@ func (j *Job) name(d Dialect, keys []string) string {
 	}
 	if !j.To.IsZero() {
 		parts = append(parts, "to "+j.To.String())
+	}
+	if j.Context != nil {
+		parts = append(parts, "context "+strconv.Quote(j.Context.String()))
+	}
+	if j.Do == Encrypt {
+		parts = append(parts, "suite "+j.suite().String())
 	}
 	return strings.Join(parts, " ")
 }

@@ -77,8 +77,8 @@ func postgresText(j *Job, c *column, keys []*column) *statements {
 
 const postgresCatalogue = `
 SELECT a.attname, format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, -1),
-       coalesce(array_position(i.indkey::int2[], a.attnum), -1), a.attgenerated <> '',
-       b.typcategory = 'S', b.typname = 'bytea'
+       coalesce(array_position((i.indkey::int2[])[0:i.indnkeyatts - 1], a.attnum), -1), a.attgenerated <> '',
+       b.typcategory = 'S' AND b.typlen = -1, b.typname = 'bytea'
   FROM pg_attribute a
   JOIN pg_type t ON t.oid = a.atttypid
   JOIN pg_type b ON b.oid = CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END

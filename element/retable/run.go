@@ -234,6 +234,12 @@ func (r *run) rounds(ctx context.Context) error {
 		case r.report.Rounds >= r.o.Rounds:
 			return r.notEnough()
 		}
+		if r.round.raced > 0 { // somebody has those rows: give them time
+			n := time.Duration(r.report.Rounds)
+			if err := sleep(ctx, n*n*50*time.Millisecond); err != nil {
+				return err
+			}
+		}
 		r.place.After, r.place.Done = nil, 0
 	}
 }
@@ -259,6 +265,10 @@ func (r *run) done(ctx context.Context) error {
 
 // notEnough ends the work while values are left that could be done.
 func (r *run) notEnough() error {
+	if r.round.raced > 0 {
+		return fault.Hint(fmt.Errorf("retable: %w: after %d rounds %d values are still to be done: in the last one somebody else had, or wrote, %d of their rows",
+			fault.State, r.report.Rounds, r.report.Left, r.round.raced), "End transactions that hold rows of the table, then run it again.")
+	}
 	return fault.Hint(fmt.Errorf("retable: %w: after %d rounds %d values are still to be done: somebody goes on writing such values",
 		fault.State, r.report.Rounds, r.report.Left), "Let all writers use the new key, then run it again.")
 }

@@ -77,6 +77,8 @@ func (c *cell) decode(text []byte) {
 func (c *cell) open(b []byte) {
 	h, err := element.Parse(b)
 	switch {
+	case err == nil && h.Kind == element.KindValue && len(b) < element.CiphertextLen(h.Suite, 0):
+		c.sort, c.err = broken, element.ErrCut
 	case err == nil:
 		c.sort, c.sealed, c.header = sealed, b, h
 	case errors.Is(err, element.ErrNotElement):

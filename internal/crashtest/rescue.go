@@ -12,8 +12,10 @@ import (
 // rescue takes the ways out of an emergency: what comes out is whole, and one of
 // the states that the volume may have been in.
 func (p *program) rescue() error {
-	if len(p.ledger.head().bad()) > 0 {
-		return p.update() // damage ends an export, and is listed by a salvage
+	for _, s := range p.ledger.possible() { // what was damaged and written anew may not be durable yet
+		if len(s.bad()) > 0 {
+			return p.update() // damage ends an export, and is listed by a salvage
+		}
 	}
 	if p.rng.IntN(2) == 0 {
 		return p.salvage()

@@ -60,24 +60,43 @@ func (c CSV) copy(out *bufio.Writer, in *csvReader, change Change) error {
 		return err
 	}
 	width := len(names) // 0: not known yet
+	var blanks []record // before that is known
+	do := func(rec *record) error {
+		if len(rec.fields) > 1 || len(rec.fields[0].raw) > 0 || width == 1 {
+			if err := c.change(rec, at, names, change); err != nil {
+				return err
+			}
+		}
+		return rec.write(out, c.Comma)
+	}
+	all := func() error {
+		for i := range blanks {
+			if err := do(&blanks[i]); err != nil {
+				return err
+			}
+		}
+		blanks = nil
+		return nil
+	}
 	for {
 		rec, err := in.read()
 		if errors.Is(err, io.EOF) {
-			return nil
+			return all()
 		}
 		if err != nil {
 			return err
 		}
-		blank := len(rec.fields) == 1 && len(rec.fields[0].raw) == 0
-		if !blank && width == 0 {
-			width = len(rec.fields)
+		if width == 0 && len(rec.fields) == 1 && len(rec.fields[0].raw) == 0 {
+			blanks = append(blanks, rec)
+			continue
 		}
-		if !blank || width == 1 {
-			if err := c.change(&rec, at, names, change); err != nil {
+		if width == 0 {
+			width = len(rec.fields)
+			if err := all(); err != nil {
 				return err
 			}
 		}
-		if err := rec.write(out, c.Comma); err != nil {
+		if err := do(&rec); err != nil {
 			return err
 		}
 	}
@@ -125,7 +144,7 @@ func (c CSV) change(rec *record, at int, names []string, change Change) error {
 		return &Error{Line: rec.line, Err: usage("the record has %d fields, and the header %d", len(rec.fields), len(names))}
 	}
 	f := &rec.fields[at]
-	out, err := change(Place{Line: rec.line, Name: "column " + c.Column, Others: rec.others(names)}, bytes.Clone(f.value()))
+	out, err := change(Place{Line: rec.line, Name: "column " + c.Column, Others: rec.others(names, at)}, bytes.Clone(f.value()))
 	if err != nil {
 		return &Error{Line: rec.line, Name: "column " + c.Column, Err: err}
 	}
@@ -136,7 +155,7 @@ func (c CSV) change(rec *record, at int, names []string, change Change) error {
 }
 
 // others finds the values of other columns of the record.
-func (r *record) others(names []string) func(string) (string, error) {
+func (r *record) others(names []string, changed int) func(string) (string, error) {
 	return func(name string) (string, error) {
 		at := slices.Index(names, name)
 		if names == nil {
@@ -146,6 +165,9 @@ func (r *record) others(names []string) func(string) (string, error) {
 		}
 		if at < 0 || at >= len(r.fields) {
 			return "", usage("no column %q", name)
+		}
+		if at == changed {
+			return "", usage("column %q is the one that changes, so that a context cannot name it", name)
 		}
 		return string(r.fields[at].value()), nil
 	}

@@ -150,9 +150,9 @@ func (j JSONL) line(n int, line []byte, change Change) ([]byte, error) {
 	}
 	at := find(body, j.Path.steps)
 	if len(at) == 0 && !j.Missing {
-		return nil, &Error{Line: n, Name: j.Path.text, Err: usage("there is no such place")}
+		return nil, &Error{Line: n, Name: j.Path.text, Err: ErrMissing}
 	}
-	place := Place{Line: n, Name: j.Path.text, Others: func(name string) (string, error) { return other(body, name) }}
+	place := Place{Line: n, Name: j.Path.text, Others: func(name string) (string, error) { return other(body, name, at) }}
 	out := append([]byte{}, line[:len(line)-len(body)]...)
 	from := 0
 	for _, s := range at {

@@ -3,6 +3,7 @@ package splice
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cofferdb/coffer/internal/fault"
@@ -114,15 +115,22 @@ func same(raw []byte, name string) bool {
 	return json.Unmarshal(raw, &s) == nil && s == name
 }
 
-// other returns another value of a line, for contexts: a string, or a number as it is written.
-func other(body []byte, path string) (string, error) {
-	p, err := ParsePath(path)
-	if err != nil {
-		return "", err
+// other returns another value of a line, for contexts: a string, or a number as it is written. What
+// does not begin with $ is a name of the outermost object.
+func other(body []byte, path string, changed []span) (string, error) {
+	p := Path{text: path, steps: []step{{name: path, index: isName}}}
+	if strings.HasPrefix(path, "$") {
+		var err error
+		if p, err = ParsePath(path); err != nil {
+			return "", err
+		}
 	}
 	at := find(body, p.steps)
 	if len(at) != 1 {
 		return "", usage("%s names %d places, not one", path, len(at))
+	}
+	if slices.Contains(changed, at[0]) {
+		return "", usage("%s is a place that changes, so that a context cannot name it", path)
 	}
 	raw := body[at[0].from:at[0].to]
 	switch c := raw[0]; {

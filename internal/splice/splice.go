@@ -41,4 +41,7 @@ func usage(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", fault.Usage, fmt.Errorf(format, args...))
 }
 
+// ErrMissing: a line has nothing at the path.
+var ErrMissing = usage("there is no such place")
+
 var errTooLong = usage("a record of more than %d bytes", MaxRecord)

@@ -108,13 +108,17 @@ func TestCSVOthers(t *testing.T) {
 			return nil, nil
 		}
 	}
-	_, err := runCSV(CSV{Header: true, Column: "b"}, "id,b\n\"1,5\",x\n", see("id", "b"))
+	_, err := runCSV(CSV{Header: true, Column: "b"}, "id,b\n\"1,5\",x\n", see("id"))
 	require.NoError(t, err)
 	_, err = runCSV(CSV{Column: "2"}, "7,b\n", see("1"))
 	require.NoError(t, err)
-	require.Equal(t, []string{"1,5", "x", "7"}, got)
+	require.Equal(t, []string{"1,5", "7"}, got)
 	_, err = runCSV(CSV{Header: true, Column: "b"}, "id,b\n1,x\n", see("nothing"))
 	require.ErrorIs(t, err, fault.Usage)
+	for _, c := range []CSV{{Header: true, Column: "b"}, {Column: "2"}} { // what changes cannot be found again
+		_, err = runCSV(c, "id,b\n1,x\n", see(c.Column))
+		require.ErrorIs(t, err, fault.Usage)
+	}
 }
 
 var errOwn = errors.New("own")
@@ -204,19 +208,19 @@ func TestJSONLRefused(t *testing.T) {
 func TestJSONLOthers(t *testing.T) {
 	var got []string
 	_, err := runJSON(t, "$.a", `{"a":"x","id":12,"s":"t.u","l":[1,2]}`, func(at Place, _ []byte) ([]byte, error) {
-		for _, path := range []string{"$.id", "$.s", "$.l[1]"} {
+		for _, path := range []string{"$.id", "id", "$.s", "$.l[1]"} {
 			v, err := at.Others(path)
 			require.NoError(t, err)
 			got = append(got, v)
 		}
-		for _, path := range []string{"$.nothing", "$.l", "$.l[*]", "id"} {
+		for _, path := range []string{"$.nothing", "$.l", "$.l[*]", "nothing", "a", "$.a"} {
 			_, err := at.Others(path)
 			require.ErrorIs(t, err, fault.Usage)
 		}
 		return nil, nil
 	})
 	require.NoError(t, err)
-	require.Equal(t, []string{"12", "t.u", "2"}, got)
+	require.Equal(t, []string{"12", "12", "t.u", "2"}, got)
 }
 
 // FuzzCSV: what is not changed stays to the byte, and what is changed is what Go's
